@@ -1,0 +1,33 @@
+"""Self-supervised video pre-training in Keras 3 and TensorFlow.
+
+The names below are imported on first use, so that `import mae` costs nothing and a mistyped command is told so
+before TensorFlow is loaded.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "architecture": "mae.presets",
+    "build_pretrainer": "mae.models.pretrainer",
+    "pretraining_loss": "mae.models.pretrainer",
+    "build_classifier": "mae.models.classifier",
+    "tube_mask": "mae.masking",
+    "random_mask": "mae.masking",
+    "frame_mask": "mae.masking",
+    "block_mask": "mae.masking",
+    "build_optimizer": "mae.training.optimizer",
+    "warmup_cosine": "mae.training.schedules",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mae' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,129 @@
+"""What every command shares: from a command line to a config, from an error to an exit status."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TypeVar
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mae.config import checked_values
+from mae.errors import ConfigError, Interrupted, TrainingStopped, check_choice, unknown_name
+
+EXIT_MISTAKE = 2
+EXIT_STOPPED = 3
+EXIT_SIGNAL = 128
+
+Arguments = TypeVar("Arguments")
+
+_NOT_A_KEY = re.compile(r"Could not override '([^']+)'|Key '([^']+)' is not in struct")
+
+
+@contextmanager
+def exit_statuses() -> Iterator[None]:
+    """Turns the errors of `mae.errors` into one line on stderr and the exit status of their kind."""
+    try:
+        yield
+    except ConfigError as error:
+        _leave(f"error: {_one_line(error)}", EXIT_MISTAKE)
+    except TrainingStopped as error:
+        _leave(f"stopped: {_one_line(error)}", EXIT_STOPPED)
+    except Interrupted as error:
+        _leave(_one_line(error), EXIT_SIGNAL + error.signum)
+    except KeyboardInterrupt:
+        _leave("interrupted before the first step; nothing was saved", EXIT_SIGNAL + 2)
+
+
+def quiet_libraries() -> None:
+    """Keeps TensorFlow's and FFmpeg's start-up and per-file messages off the console, unless the user set a level.
+
+    Must run before either is imported; never called on import of the package.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: what is wrong with a file, we say
+
+
+def check_overrides(config_dir: Path, config_name: str, arguments: Sequence[str]) -> None:
+    """Composes once to find mistakes that Hydra itself would report over many lines.
+
+    Flags are Hydra's own business, and with them sweeps (`-m`).
+
+    Raises:
+        ConfigError: an unknown key or option, with the nearest one; a value that cannot be parsed.
+    """
+    if any(argument.startswith("-") for argument in arguments):
+        return
+    for argument in arguments:
+        if "=" not in argument:
+            raise ConfigError(f"{argument!r} is not of the form key=value")
+    with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
+        try:
+            compose(config_name, overrides=list(arguments))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _explained(error, config_dir, compose(config_name), arguments) from error
+
+
+def command_config(cls: type[Arguments], arguments: Sequence[str]) -> Arguments:
+    """The `key=value` arguments of a `python -m mae.…` command as the dataclass `cls`, its defaults filled in.
+
+    Raises:
+        ConfigError: an unknown key, a missing one, or a value of the wrong type.
+    """
+    for argument in arguments:
+        if "=" not in argument:
+            raise ConfigError(f"{argument!r} is not of the form key=value; {_usage(cls)}")
+    given = OmegaConf.from_dotlist(list(arguments))
+    for key in given:
+        check_choice("argument", str(key), [field.name for field in fields(cls)])
+    for field in fields(cls):
+        if field.default is MISSING and field.name not in given:
+            raise ConfigError(f"{field.name}= is missing; {_usage(cls)}")
+    filled = {field.name: given.get(field.name, field.default) for field in fields(cls)}
+    return cls(**checked_values(cls, OmegaConf.create(filled)))
+
+
+def _usage(cls: type) -> str:
+    shown = [f"{f.name}=…" if f.default is MISSING else f"[{f.name}=…]" for f in fields(cls)]
+    return f"arguments: {' '.join(shown)}"
+
+
+def _explained(error: Exception, config_dir: Path, defaults: DictConfig, arguments: Sequence[str]) -> ConfigError:
+    """Hydra's error as one line that names the nearest valid word."""
+    groups = sorted(path.name for path in config_dir.iterdir() if path.is_dir())
+    for argument in arguments:
+        key, _, value = argument.lstrip("+~").partition("=")
+        if key in groups:
+            options = [path.stem for path in sorted((config_dir / key).glob("[!_]*.yaml"))]
+            if value not in options and re.fullmatch(r"[\w-]+", value):
+                return unknown_name(f"{key}=", value, options)
+    message = str(error.__cause__ or error) + str(error)
+    if found := _NOT_A_KEY.search(message):
+        key = found.group(1) or found.group(2)
+        return unknown_name("config key", key, sorted({*_keys(defaults), *groups}))
+    return ConfigError(_one_line(error))
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in node:
+        name = f"{prefix}{key}"
+        child = node._get_node(key)
+        if isinstance(child, DictConfig):
+            yield from _keys(child, f"{name}.")
+        else:
+            yield name
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _leave(message: str, status: int) -> None:
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(status)

@@ -1,0 +1,41 @@
+"""The errors a command turns into an exit status (see `mae.entry`)."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """A mistake in the command, the config or the data list: exit status 2, one line, no traceback."""
+
+
+class TrainingStopped(RuntimeError):
+    """Training cannot go on (non-finite loss, too many bad videos): exit status 3, last checkpoint kept."""
+
+
+class Interrupted(RuntimeError):
+    """A signal ended the run after its state was saved: exit status 128 + `signum`."""
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(message)
+        self.signum = signum
+
+
+class BadVideo(Exception):
+    """One video file gives no clip; `str(error)` is the reason written to `bad_videos.csv`."""
+
+
+def unknown_name(what: str, name: str, choices: Iterable[str]) -> ConfigError:
+    """The error for a name that is not among `choices`, with the nearest one and the list."""
+    choices = list(choices)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    # A long list would hide the hint.
+    rest = f" There are: {', '.join(choices)}" if len(choices) <= 12 or not near else ""
+    return ConfigError(f"{what} {name!r} does not exist{hint}{rest}")
+
+
+def check_choice(what: str, name: str, choices: Iterable[str]) -> None:
+    """Raises the error of `unknown_name` unless `name` is one of `choices`."""
+    choices = list(choices)
+    if name not in choices:
+        raise unknown_name(what, name, choices)

@@ -1,0 +1,163 @@
+"""The same few clips under the same masks, looked at again and again while a model trains."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from mae.data.clips import ClipReader
+from mae.errors import BadVideo, ConfigError
+from mae.masking import MASKS
+from mae.models.pretrainer import Pretrainer, clip_losses
+from mae.models.tokens import gather_tokens, split_indices
+from mae.monitoring.panels import (
+    mask_to_pixels,
+    panel_title,
+    patch_statistics_from_visible,
+    psnr,
+    reconstruction_panel,
+)
+from mae.patches import (
+    group_values,
+    normalise,
+    normalised_target,
+    patch_statistics,
+    patchify,
+    unnormalised_prediction,
+    unpatchify,
+)
+from mae.seeds import generator
+
+
+@dataclass(frozen=True)
+class ProbeBatch:
+    """Clips and masks; `pixels` (k, T, H, W, c) uint8, `is_masked` (k, n) bool."""
+
+    pixels: np.ndarray
+    is_masked: np.ndarray
+
+    def loss(self, model: Pretrainer, target: str) -> float:
+        """Mean squared error over the masked patches."""
+        visible, masked = split_indices(self.is_masked)
+        return float(ops.mean(clip_losses(model, ops.convert_to_tensor(self.pixels), visible, masked, target)))
+
+    def trivial_loss(self, model: Pretrainer, target: str) -> float:
+        """The loss of predicting the average value everywhere: what a model that learnt nothing can reach.
+
+        Close to 1 for normalised targets, whatever the videos.
+        """
+        a = model.architecture
+        _, masked = split_indices(self.is_masked)
+        expected = normalised_target(gather_tokens(self._patches(model), masked), target, a.in_channels, a.tubelet_size)
+        return float(np.var(ops.convert_to_numpy(expected)))
+
+    def reconstruct(self, model: Pretrainer, target: str) -> "Reconstruction":
+        """Predicts the masked patches and puts them back into the clips."""
+        a = model.architecture
+        patches = self._patches(model)
+        visible, masked = split_indices(self.is_masked)
+        flat = normalise(tf.reshape(patches, (*patches.shape[:2], -1, a.in_channels)), a.in_channels)
+        normalised = tf.reshape(flat, patches.shape)
+        predicted = model.predict_patches(gather_tokens(normalised, visible), visible, masked)
+        predicted = _scatter(ops.convert_to_numpy(ops.cast(predicted, "float32")), self.is_masked)
+
+        values = ops.convert_to_numpy(group_values(patches, target, a.in_channels, a.tubelet_size))
+        original_statistics = patch_statistics(values)
+        honest_statistics = patch_statistics_from_visible(values, self.is_masked, a.grid)
+
+        def as_videos(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+            pixels = unnormalised_prediction(predicted, target, mean, std, a.tubelet_size)
+            whole = np.where(self.is_masked[..., None], ops.convert_to_numpy(pixels), patches)
+            return np.clip(unpatchify(whole, a.grid, a.tubelet), 0, 1)
+
+        return Reconstruction(
+            batch=self,
+            grid=a.grid,
+            tubelet=a.tubelet,
+            with_original_statistics=as_videos(*(ops.convert_to_numpy(s) for s in original_statistics)),
+            with_visible_statistics=None if target == "pixels" else as_videos(*honest_statistics),
+        )
+
+    def _patches(self, model: Pretrainer) -> tf.Tensor:
+        return tf.convert_to_tensor(patchify(self.pixels.astype("float32") / 255, model.architecture.tubelet))
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Clips whose masked patches are predicted, (k, T, H, W, c) in [0, 1].
+
+    A target that is normalised leaves the mean and contrast of a patch unsaid. They are taken from the original,
+    as publications do, and once more from the visible patches around, as one would have to without the original.
+    """
+
+    batch: ProbeBatch
+    grid: tuple[int, int, int]
+    tubelet: tuple[int, int, int]
+    with_original_statistics: np.ndarray
+    with_visible_statistics: np.ndarray | None
+
+    @property
+    def psnr(self) -> float:
+        """Decibels over the masked pixels, statistics of the patches taken from the original."""
+        hidden = mask_to_pixels(self.batch.is_masked, self.grid, self.tubelet)
+        return psnr(self.batch.pixels, self.with_original_statistics, hidden)
+
+    def side_by_side(self) -> np.ndarray:
+        """Original, masked (grey) and reconstruction next to each other: (k, T, H, 3·W, c) uint8."""
+        hidden = mask_to_pixels(self.batch.is_masked, self.grid, self.tubelet)[..., None]
+        masked = np.where(hidden, np.uint8(128), self.batch.pixels)
+        restored = np.rint(255 * self.with_original_statistics).astype(np.uint8)
+        return np.concatenate([self.batch.pixels, masked, restored], axis=3)
+
+    def picture(self, step: int, loss: float) -> np.ndarray:
+        """One sheet, original | masked | reconstruction: (height, width, 3) uint8 RGB."""
+        ratio = float(self.batch.is_masked.mean())
+        return reconstruction_panel(
+            self.batch.pixels,
+            self.batch.is_masked,
+            self.with_original_statistics,
+            self.grid,
+            self.tubelet,
+            title=panel_title(step, loss, self.psnr, ratio),
+            uses_original_statistics=self.with_visible_statistics is not None,
+            reconstruction_without_statistics=self.with_visible_statistics,
+        )
+
+
+def make_probe_batch(
+    reader: ClipReader,
+    num_videos: int,
+    masking: str,
+    mask_ratio: float,
+    grid: tuple[int, int, int],
+    seed: int,
+    size: int,
+) -> ProbeBatch:
+    """Centre clips of `size` videos spread over the list, the first readable ones from evenly spaced places.
+
+    Raises:
+        ConfigError: the list has no readable video.
+    """
+    clips, masks, reasons = [], [], []
+    starts = np.linspace(0, num_videos, min(size, num_videos), endpoint=False).astype(int)
+    order = [*starts, *(i for i in range(num_videos) if i not in starts)]
+    for example in order:
+        try:
+            clips.append(reader.center_clip(int(example)))
+        except BadVideo as error:
+            reasons.append(str(error))
+            continue
+        masks.append(MASKS[masking](grid, mask_ratio, seed=generator(seed, "probe mask", int(example)))[0])
+        if len(clips) == size:
+            break
+    if not clips:
+        raise ConfigError(f"none of the {num_videos} listed videos can be read; the first: {reasons[0]}")
+    return ProbeBatch(np.stack(clips), np.stack(masks))
+
+
+def _scatter(values: np.ndarray, is_masked: np.ndarray) -> np.ndarray:
+    """(k, m, d) at the masked places, zeros at the others: (k, n, d)."""
+    whole = np.zeros((*is_masked.shape, values.shape[-1]), values.dtype)
+    whole[is_masked] = values.reshape(-1, values.shape[-1])
+    return whole

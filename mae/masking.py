@@ -1,0 +1,113 @@
+"""Which tokens are hidden from the encoder.
+
+A mask is a bool array over the flattened token grid, row-major (t, h, w), True where a token is masked. Every
+kind masks exactly the same number of tokens in every example, so batches have fixed shapes. Inside models a
+mask travels as two sorted index tensors, made by `mae.models.tokens.split_indices`.
+
+Kinds, with their sources: tube (VideoMAE, arXiv:2203.12602, section 3.3), random, frame and block
+(MAE as spatiotemporal learners, arXiv:2205.09113, figure 7).
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from mae.errors import ConfigError, check_choice
+
+Grid = tuple[int, int, int]
+Seed = int | np.random.Generator | None
+
+
+def _masked_of(total: int, mask_ratio: float) -> int:
+    # Rounding first: 0.29 · 100 is 28.999… in floating point and must give 29.
+    return math.floor(round(mask_ratio * total, 6))
+
+
+def _permuted_masks(rows: int, total: int, masked: int, rng: np.random.Generator) -> np.ndarray:
+    """`rows` independent masks over `total` places with `masked` True each: (rows, total) bool."""
+    ranks = rng.random((rows, total)).argsort(axis=1).argsort(axis=1)
+    return ranks < masked
+
+
+def tube_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
+    """One random spatial pattern per clip, repeated over time.
+
+    `floor(mask_ratio · h · w)` tokens are masked in each time step: 176 of 196 at 0.9 of 14×14.
+
+    Args:
+        grid: tokens along time, height and width.
+        mask_ratio: in (0, 1).
+        seed: an int, or a generator to draw from.
+
+    Returns:
+        (b, t·h·w) bool, True where masked.
+    """
+    t, h, w = grid
+    masked = num_masked("tube", grid, mask_ratio) // t
+    pattern = _permuted_masks(batch_size, h * w, masked, np.random.default_rng(seed))
+    return np.tile(pattern, (1, t))
+
+
+def random_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
+    """Tokens drawn without regard to space or time; arguments and result as `tube_mask`."""
+    masked = num_masked("random", grid, mask_ratio)
+    return _permuted_masks(batch_size, math.prod(grid), masked, np.random.default_rng(seed))
+
+
+def frame_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
+    """Whole time steps, `floor(mask_ratio · t)` of them; arguments and result as `tube_mask`."""
+    t, h, w = grid
+    masked = num_masked("frame", grid, mask_ratio) // (h * w)
+    return np.repeat(_permuted_masks(batch_size, t, masked, np.random.default_rng(seed)), h * w, axis=1)
+
+
+def block_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
+    """Boxes in space and time until exactly `floor(mask_ratio · t·h·w)` tokens are masked.
+
+    Each box spans 1/4 to all of the grid along every axis; of the last one only as many new tokens as are
+    still wanted are masked, in row-major order. Arguments and result as `tube_mask`.
+    """
+    rng = np.random.default_rng(seed)
+    masked = num_masked("block", grid, mask_ratio)
+    return np.stack([_one_block_mask(grid, masked, rng) for _ in range(batch_size)])
+
+
+def _one_block_mask(grid: Grid, masked: int, rng: np.random.Generator) -> np.ndarray:
+    is_masked = np.zeros(grid, bool)
+    while (missing := masked - int(is_masked.sum())) > 0:
+        box = np.zeros(grid, bool)
+        spans = [int(rng.integers(max(1, side // 4), side + 1)) for side in grid]
+        starts = [int(rng.integers(0, side - span + 1)) for side, span in zip(grid, spans, strict=True)]
+        box[tuple(slice(start, start + span) for start, span in zip(starts, spans, strict=True))] = True
+        new = np.flatnonzero(box & ~is_masked)[:missing]
+        is_masked.flat[new] = True
+    return is_masked.ravel()
+
+
+MASKS: dict[str, Callable[..., np.ndarray]] = {
+    "tube": tube_mask,
+    "random": random_mask,
+    "frame": frame_mask,
+    "block": block_mask,
+}
+
+
+def num_masked(kind: str, grid: Grid, mask_ratio: float) -> int:
+    """How many tokens a mask of `kind` hides in every example.
+
+    Raises:
+        ConfigError: unknown kind, a ratio outside (0, 1), or one that leaves nothing masked or visible.
+    """
+    check_choice("masking", kind, MASKS)
+    if not 0 < mask_ratio < 1:
+        raise ConfigError(f"mask_ratio={mask_ratio} must lie between 0 and 1, both excluded")
+    t, h, w = grid
+    units = {"tube": h * w, "frame": t}.get(kind, t * h * w)
+    masked = _masked_of(units, mask_ratio)
+    if not 0 < masked < units:
+        raise ConfigError(
+            f"mask_ratio={mask_ratio} with masking={kind} masks {masked} of {units} "
+            f"{'time steps' if kind == 'frame' else 'tokens'}: at least one must be masked and one visible"
+        )
+    return masked * (t * h * w // units)

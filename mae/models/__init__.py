@@ -1,0 +1,1 @@
+"""Encoder, decoder, and the two models made of them. `keras.ops` only: any Keras backend."""

@@ -1,0 +1,100 @@
+"""Encoder and head: the model that is fine-tuned."""
+
+from dataclasses import asdict
+from typing import Any
+
+import keras
+from keras import ops
+
+from mae.errors import ConfigError, check_choice
+from mae.models.encoder import Encoder
+from mae.options import POOLINGS
+from mae.patches import check_channels, patchify
+from mae.presets import Architecture, architecture
+
+
+@keras.saving.register_keras_serializable("mae")
+class Classifier(keras.Model):
+    """A video classifier: all patches → encoder → pooling → LayerNorm → dropout → dense.
+
+    `mean` averages the tokens and normalises the average, as the released fine-tuned models do; `first`
+    normalises all tokens and takes the first.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture | dict[str, Any],
+        num_classes: int,
+        head_dropout_rate: float = 0.0,
+        pooling: str = "mean",
+        init_scale: float = 0.001,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(architecture, dict):
+            architecture = Architecture(**architecture)
+        if num_classes < 1:
+            raise ConfigError(f"num_classes={num_classes} must be at least 1")
+        check_choice("pooling", pooling, POOLINGS)
+        self.architecture = architecture
+        self.num_classes = num_classes
+        self.head_dropout_rate = head_dropout_rate
+        self.pooling = pooling
+        self.init_scale = init_scale
+        dtype = self.dtype_policy
+        self.encoder = Encoder(architecture, final_norm=pooling == "first", dtype=dtype, name="encoder")
+        self.fc_norm = None
+        if pooling == "mean":
+            epsilon = architecture.layer_norm_epsilon
+            self.fc_norm = keras.layers.LayerNormalization(epsilon=epsilon, dtype=dtype, name="fc_norm")
+        self.head_dropout = keras.layers.Dropout(head_dropout_rate, dtype=dtype, name="head_dropout")
+        # A small head keeps the first gradients that reach a pre-trained encoder small.
+        initial = keras.initializers.TruncatedNormal(stddev=0.02 * init_scale)
+        self.head = keras.layers.Dense(num_classes, kernel_initializer=initial, dtype=dtype, name="head")
+
+    def build(self, videos_shape: Any = None) -> None:
+        self.encoder.build()
+        for sublayer in (self.fc_norm, self.head):
+            if sublayer is not None:
+                sublayer.build((None, self.architecture.embed_dim))
+
+    def call(self, videos: Any, path_noise: Any = None, training: bool | None = None) -> Any:
+        """videos (b, T, H, W, c) normalised, path_noise as in `Encoder` → logits (b, num_classes)."""
+        check_channels(videos.shape, self.architecture.in_channels)
+        patches = patchify(videos, self.architecture.tubelet)
+        tokens = self.encoder(patches, path_noise=path_noise, training=training)
+        pooled = tokens[:, 0] if self.fc_norm is None else self.fc_norm(ops.mean(tokens, axis=1))
+        return self.head(self.head_dropout(pooled, training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "architecture": asdict(self.architecture),
+            "num_classes": self.num_classes,
+            "head_dropout_rate": self.head_dropout_rate,
+            "pooling": self.pooling,
+            "init_scale": self.init_scale,
+        }
+
+
+def build_classifier(
+    preset: str,
+    num_classes: int,
+    head_dropout_rate: float = 0.0,
+    pooling: str = "mean",
+    init_scale: float = 0.001,
+    dtype: Any = None,
+    **overrides: Any,
+) -> Classifier:
+    """A built classifier; `preset`, `dtype` and `overrides` as in `mae.build_pretrainer`."""
+    model = Classifier(
+        architecture(preset, **overrides),
+        num_classes,
+        head_dropout_rate,
+        pooling,
+        init_scale,
+        name="classifier",
+        dtype=dtype,
+    )
+    model.build()
+    return model

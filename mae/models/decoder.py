@@ -1,0 +1,66 @@
+"""The decoder: predicts the masked patches from the encoded visible ones."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from mae.models.encoder import Positions
+from mae.models.layers import TransformerBlock
+from mae.presets import Architecture
+
+
+class Decoder(keras.layers.Layer):
+    """A narrow transformer over visible tokens and mask tokens; only the latter are turned into patches."""
+
+    def __init__(self, architecture: Architecture, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        a = self.architecture = architecture
+        dtype = self.dtype_policy
+        self.positions = Positions(a.positions, a.grid, a.decoder_embed_dim, dtype=dtype, name="positions")
+        self.blocks = [
+            TransformerBlock(
+                a.decoder_embed_dim,
+                a.decoder_num_heads,
+                a.mlp_ratio,
+                a.layer_norm_epsilon,
+                attention_dropout_rate=a.attention_dropout_rate,
+                dropout_rate=a.dropout_rate,
+                dtype=dtype,
+                name=f"block_{i}",
+            )
+            for i in range(a.decoder_depth)
+        ]
+        self.norm = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, dtype=dtype, name="norm")
+        self.head = keras.layers.Dense(a.patch_dim, dtype=dtype, name="head")
+
+    def build(self, *input_shapes: Any) -> None:
+        a = self.architecture
+        self.mask_token = self.add_weight(
+            name="mask_token",
+            shape=(1, 1, a.decoder_embed_dim),
+            initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+        )
+        for sublayer in (self.positions, *self.blocks, self.norm, self.head):
+            sublayer.build((None, None, a.decoder_embed_dim))
+
+    def call(self, visible_tokens: Any, visible: Any, masked: Any, training: bool | None = None) -> Any:
+        """Predicts the patches at `masked`.
+
+        Args:
+            visible_tokens: (b, v, decoder_embed_dim).
+            visible: (b, v) places of these tokens in the grid.
+            masked: (b, m) places to predict.
+
+        Returns:
+            (b, m, pt·ph·pw·c).
+        """
+        b, m = ops.shape(masked)
+        mask_token = ops.cast(self.mask_token, visible_tokens.dtype)
+        mask_tokens = ops.broadcast_to(mask_token, (b, m, self.architecture.decoder_embed_dim))
+        tokens = self.positions(
+            ops.concatenate([visible_tokens, mask_tokens], axis=1), ops.concatenate([visible, masked], axis=1)
+        )
+        for block in self.blocks:
+            tokens = block(tokens, training=training)
+        return self.head(self.norm(tokens[:, ops.shape(visible)[1] :]))

@@ -1,0 +1,88 @@
+"""The encoder: sees the patches it is given and nothing else."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from mae.models.layers import TransformerBlock
+from mae.models.positions import position_table
+from mae.presets import Architecture
+
+
+class Positions(keras.layers.Layer):
+    """Adds the position of each token: a fixed table, or a learnable one."""
+
+    def __init__(self, kind: str, grid: tuple[int, int, int], width: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.grid = tuple(grid)
+        self.width = width
+
+    def build(self, input_shape: Any) -> None:
+        t, h, w = self.grid
+        if self.kind == "learnable":
+            initial = keras.initializers.TruncatedNormal(stddev=0.02)
+            self.table = self.add_weight(name="table", shape=(t * h * w, self.width), initializer=initial)
+        else:
+            self.table = position_table(self.kind, (t, h, w), self.width)
+
+    def call(self, tokens: Any, indices: Any = None) -> Any:
+        """tokens (b, k, d) at the places `indices` (b, k), or at all places in order → (b, k, d)."""
+        table = ops.cast(ops.convert_to_tensor(self.table), tokens.dtype)
+        return tokens + (table if indices is None else ops.take(table, indices, axis=0))
+
+
+class Encoder(keras.layers.Layer):
+    """Embeds patches, adds their positions, and runs the blocks.
+
+    The tubelet embedding of the released models is a convolution whose stride is its kernel: a matrix product
+    over each patch. It is one here, and only of the patches that are passed in.
+    """
+
+    def __init__(self, architecture: Architecture, final_norm: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        a = self.architecture = architecture
+        dtype = self.dtype_policy
+        self.patch_embed = keras.layers.Dense(a.embed_dim, dtype=dtype, name="patch_embed")
+        self.positions = Positions(a.positions, a.grid, a.embed_dim, dtype=dtype, name="positions")
+        self.blocks = [
+            TransformerBlock(
+                a.embed_dim,
+                a.num_heads,
+                a.mlp_ratio,
+                a.layer_norm_epsilon,
+                drop_path_rate=a.drop_path_rate * i / max(a.depth - 1, 1),
+                attention_dropout_rate=a.attention_dropout_rate,
+                dropout_rate=a.dropout_rate,
+                dtype=dtype,
+                name=f"block_{i}",
+            )
+            for i in range(a.depth)
+        ]
+        self.norm = None
+        if final_norm:
+            self.norm = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, dtype=dtype, name="norm")
+
+    def build(self, patches_shape: Any = None, indices_shape: Any = None) -> None:
+        a = self.architecture
+        self.patch_embed.build((None, None, a.patch_dim))
+        for sublayer in (self.positions, *self.blocks, *([self.norm] if self.norm else [])):
+            sublayer.build((None, None, a.embed_dim))
+
+    def call(self, patches: Any, indices: Any = None, path_noise: Any = None, training: bool | None = None) -> Any:
+        """Encodes some or all patches of each clip.
+
+        Args:
+            patches: (b, k, pt·ph·pw·c) normalised pixels.
+            indices: (b, k) places of these patches in the token grid; None: all of them, in order.
+            path_noise: (b, depth, 2) uniform numbers that decide the drop paths; None: the layers' own.
+
+        Returns:
+            (b, k, embed_dim).
+        """
+        tokens = self.positions(self.patch_embed(patches), indices)
+        for i, block in enumerate(self.blocks):
+            noise = None if path_noise is None else path_noise[:, i]
+            tokens = block(tokens, path_noise=noise, training=training)
+        return tokens if self.norm is None else self.norm(tokens)

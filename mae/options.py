@@ -1,0 +1,9 @@
+"""The names a user chooses among, where the choice is not a table of functions of its own."""
+
+TARGETS = ("videomae", "mae_st", "pixels")
+POSITIONS = ("sincos", "sincos_factorised", "learnable")
+POOLINGS = ("mean", "first")
+PRECISIONS = ("auto", "float32", "bfloat16")
+STRATEGIES = ("auto", "single", "mirrored")
+CROPS = ("multi_scale", "center")
+WANDB_MODES = ("auto", "online", "offline", "disabled")

@@ -1,0 +1,125 @@
+"""Videos as patches, and what the decoder is asked to predict of them.
+
+A patch (tubelet) is `pt` frames of `ph`×`pw` pixels. Tokens are ordered row-major (t, h, w), the values inside a
+patch row-major (frame, row, column, channel), everywhere in this package and in the released models.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from einops import rearrange
+from keras import ops
+
+from mae.errors import check_choice
+from mae.options import TARGETS
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def patchify(videos: Any, tubelet: tuple[int, int, int]) -> Any:
+    """(b, t·pt, h·ph, w·pw, c) → (b, t·h·w, pt·ph·pw·c)."""
+    pt, ph, pw = tubelet
+    return rearrange(
+        videos, "b (t pt) (h ph) (w pw) c -> b (t h w) (pt ph pw c)", pt=pt, ph=ph, pw=pw
+    )  # fmt: skip
+
+
+def unpatchify(patches: Any, grid: tuple[int, int, int], tubelet: tuple[int, int, int]) -> Any:
+    """(b, t·h·w, pt·ph·pw·c) → (b, t·pt, h·ph, w·pw, c): the inverse of `patchify`."""
+    (t, h, w), (pt, ph, pw) = grid, tubelet
+    return rearrange(
+        patches,
+        "b (t h w) (pt ph pw c) -> b (t pt) (h ph) (w pw) c",
+        t=t, h=h, w=w, pt=pt, ph=ph, pw=pw,
+    )  # fmt: skip
+
+
+def channel_statistics(in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation videos are normalised with: ImageNet's for RGB, 0.5 and 0.5 for others."""
+    if in_channels == 3:
+        return IMAGENET_MEAN, IMAGENET_STD
+    return (0.5,) * in_channels, (0.5,) * in_channels
+
+
+def normalise(pixels: Any, in_channels: int) -> Any:
+    """Pixels in [0, 1], channel last (…, c), → what models take as `videos`."""
+    mean, std = channel_statistics(in_channels)
+    return (pixels - ops.convert_to_tensor(mean, pixels.dtype)) / ops.convert_to_tensor(std, pixels.dtype)
+
+
+def unnormalise(videos: Any, in_channels: int) -> Any:
+    """The inverse of `normalise`."""
+    mean, std = channel_statistics(in_channels)
+    return videos * ops.convert_to_tensor(std, videos.dtype) + ops.convert_to_tensor(mean, videos.dtype)
+
+
+def normalised_target(pixels: Any, target: str, in_channels: int, tubelet_size: int) -> Any:
+    """What the decoder predicts of each patch.
+
+    - `videomae`: per channel over the whole tubelet, (x - mean) / (√var + 1e-6), variance unbiased
+      (VideoMAE, arXiv:2203.12602, and its release).
+    - `mae_st`: per frame over all channels of the patch, (x - mean) / √(var + 1e-6), variance unbiased
+      (arXiv:2205.09113 and its release).
+    - `pixels`: the pixels themselves.
+
+    Args:
+        pixels: (b, m, pt·ph·pw·c) patches of un-normalised pixels in [0, 1].
+
+    Returns:
+        The same shape, float32.
+    """
+    check_choice("target", target, TARGETS)
+    pixels = ops.cast(pixels, "float32")
+    if target == "pixels":
+        return pixels
+    values = group_values(pixels, target, in_channels, tubelet_size)
+    mean, std = patch_statistics(values)
+    return ungroup_values((values - mean) / target_scale(std, target), target)
+
+
+def unnormalised_prediction(prediction: Any, target: str, mean: Any, std: Any, tubelet_size: int) -> Any:
+    """Pixels from what the decoder predicts, given statistics of each patch: the inverse of `normalised_target`.
+
+    Args:
+        prediction: (b, m, pt·ph·pw·c).
+        mean, std: (b, m, 1, groups) as `patch_statistics` gives them for the values of `group_values`.
+
+    Returns:
+        The shape of `prediction`; for `pixels` the prediction itself.
+    """
+    if target == "pixels":
+        return prediction
+    values = group_values(prediction, target, mean.shape[-1], tubelet_size)
+    return ungroup_values(values * target_scale(std, target) + mean, target)
+
+
+def group_values(patches: Any, target: str, in_channels: int, tubelet_size: int) -> Any:
+    """Splits patches (b, m, pt·ph·pw·c) into the groups that `target` normalises: (b, m, p, groups)."""
+    if target == "mae_st":
+        return rearrange(patches, "b m (pt p) -> b m p pt", pt=tubelet_size)
+    return rearrange(patches, "b m (p c) -> b m p c", c=in_channels)
+
+
+def ungroup_values(values: Any, target: str) -> Any:
+    """The inverse of `group_values`."""
+    return rearrange(values, "b m p pt -> b m (pt p)" if target == "mae_st" else "b m p c -> b m (p c)")
+
+
+def patch_statistics(values: Any) -> tuple[Any, Any]:
+    """Mean and unbiased standard deviation over the last axis but one: (…, p, groups) → two of (…, 1, groups)."""
+    p = values.shape[-2]
+    mean = ops.mean(values, axis=-2, keepdims=True)
+    variance = ops.sum(ops.square(values - mean), axis=-2, keepdims=True) / (p - 1)
+    return mean, ops.sqrt(variance)
+
+
+def target_scale(std: Any, target: str) -> Any:
+    """What a patch's values are divided by."""
+    return ops.sqrt(ops.square(std) + 1e-6) if target == "mae_st" else std + 1e-6
+
+
+def check_channels(videos_shape: Sequence[int | None], in_channels: int) -> None:
+    """Raises `ValueError` unless `videos_shape` is (b, T, H, W, `in_channels`)."""
+    if len(videos_shape) != 5 or videos_shape[-1] != in_channels:
+        raise ValueError(f"videos must be (batch, frames, height, width, {in_channels}), got {tuple(videos_shape)}")

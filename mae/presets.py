@@ -1,0 +1,106 @@
+"""The table of model sizes.
+
+`vit_small` … `vit_giant` are the released ones (VideoMAE, arXiv:2203.12602, appendix; VideoMAE V2,
+arXiv:2303.16727, table 9); `vit_tiny` is ours, for the demo and for tests on a CPU.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from mae.errors import ConfigError, check_choice
+from mae.options import POSITIONS
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Every size of an encoder and its decoder. Raises `ConfigError` for sizes that do not fit together."""
+
+    image_size: int = 224  # pixels, height and width
+    num_frames: int = 16
+    patch_size: int = 16  # pixels, height and width of a tubelet
+    tubelet_size: int = 2  # frames in a tubelet
+    in_channels: int = 3
+    embed_dim: int = 768
+    depth: int = 12  # encoder blocks
+    num_heads: int = 12
+    mlp_ratio: float = 4.0  # width of the MLP's hidden layer over the block's
+    positions: str = "sincos"  # fixed over the flattened index | "sincos_factorised" over t, h, w | "learnable"
+    layer_norm_epsilon: float = 1e-6
+    drop_path_rate: float = 0.0  # of the last encoder block; grows linearly from 0 at the first
+    attention_dropout_rate: float = 0.0
+    dropout_rate: float = 0.0  # after the attention's projection and in the MLP
+    decoder_embed_dim: int = 384
+    decoder_depth: int = 4
+    decoder_num_heads: int = 6
+
+    def __post_init__(self) -> None:
+        if self.image_size % self.patch_size:
+            raise ConfigError(f"image_size={self.image_size} is not divisible by patch_size={self.patch_size}")
+        if self.num_frames % self.tubelet_size:
+            raise ConfigError(f"num_frames={self.num_frames} is not divisible by tubelet_size={self.tubelet_size}")
+        for width, heads in (("embed_dim", "num_heads"), ("decoder_embed_dim", "decoder_num_heads")):
+            if getattr(self, width) % getattr(self, heads):
+                raise ConfigError(f"{width}={getattr(self, width)} is not divisible by {heads}={getattr(self, heads)}")
+            if getattr(self, width) % 2:
+                raise ConfigError(f"{width}={getattr(self, width)} must be even: half sines, half cosines")
+        for rate in ("drop_path_rate", "attention_dropout_rate", "dropout_rate"):
+            if not 0 <= getattr(self, rate) < 1:
+                raise ConfigError(f"{rate}={getattr(self, rate)} must lie in [0, 1)")
+        check_choice("positions", self.positions, POSITIONS)
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Tokens along time, height and width."""
+        side = self.image_size // self.patch_size
+        return self.num_frames // self.tubelet_size, side, side
+
+    @property
+    def num_tokens(self) -> int:
+        t, h, w = self.grid
+        return t * h * w
+
+    @property
+    def tubelet(self) -> tuple[int, int, int]:
+        """Frames, rows and columns of one patch."""
+        return self.tubelet_size, self.patch_size, self.patch_size
+
+    @property
+    def patch_dim(self) -> int:
+        """Values in one patch."""
+        return self.tubelet_size * self.patch_size**2 * self.in_channels
+
+
+PRESETS = {
+    "vit_tiny": Architecture(
+        image_size=64, patch_size=8, embed_dim=128, depth=4, num_heads=4, positions="sincos_factorised",
+        decoder_embed_dim=96, decoder_depth=2, decoder_num_heads=3,
+    ),
+    "vit_small": Architecture(
+        embed_dim=384, depth=12, num_heads=6, decoder_embed_dim=192, decoder_depth=4, decoder_num_heads=3
+    ),
+    "vit_base": Architecture(
+        embed_dim=768, depth=12, num_heads=12, decoder_embed_dim=384, decoder_depth=4, decoder_num_heads=6
+    ),
+    "vit_large": Architecture(
+        embed_dim=1024, depth=24, num_heads=16, decoder_embed_dim=512, decoder_depth=12, decoder_num_heads=8
+    ),
+    "vit_huge": Architecture(
+        embed_dim=1280, depth=32, num_heads=16, decoder_embed_dim=640, decoder_depth=12, decoder_num_heads=8
+    ),
+    "vit_giant": Architecture(
+        patch_size=14, embed_dim=1408, depth=40, num_heads=16, mlp_ratio=48 / 11,
+        decoder_embed_dim=512, decoder_depth=4, decoder_num_heads=8,
+    ),
+}  # fmt: skip
+
+
+def architecture(preset: str, **overrides: Any) -> Architecture:
+    """The sizes of `preset` with some of them replaced.
+
+    Raises:
+        ConfigError: no such preset or no such size; the message names those that exist.
+    """
+    check_choice("model preset", preset, PRESETS)
+    for name in overrides:
+        check_choice("model size", name, [field.name for field in fields(Architecture)])
+    return replace(PRESETS[preset], **overrides)

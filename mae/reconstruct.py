@@ -1,0 +1,94 @@
+"""`python -m mae.reconstruct checkpoint=RUN video=FILE`: what a pre-trained model makes of a masked video.
+
+Writes a sheet of frames (.png) or a moving picture (.gif, .mp4): original, masked, reconstruction.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mae.entry import command_config, exit_statuses, quiet_libraries
+from mae.errors import BadVideo, ConfigError, check_choice
+
+FORMATS = (".png", ".gif", ".mp4")
+SCALE_TO = 192  # pixels: smaller frames of a moving picture are enlarged by a whole factor
+FRAMES_PER_SECOND = 8
+
+
+@dataclass(frozen=True)
+class ReconstructConfig:
+    """The arguments of the command."""
+
+    checkpoint: str  # a run directory, or one of its checkpoints
+    video: str
+    output: str | None = None  # .png, .gif or .mp4; null: <video>_reconstruction.png in the working directory
+    mask_ratio: float | None = None  # null: as in training
+    masking: str | None = None  # null: as in training
+    seed: int = 0  # of the mask
+
+    @property
+    def output_path(self) -> Path:
+        return Path(self.output or f"{Path(self.video).stem}_reconstruction.png")
+
+    def __post_init__(self) -> None:
+        check_choice("format of output=", self.output_path.suffix, FORMATS)
+        if not self.output_path.parent.is_dir():
+            raise ConfigError(f"output={self.output}: there is no directory {self.output_path.parent}")
+
+
+def reconstruct(config: ReconstructConfig) -> str:
+    """Writes the picture; returns the line to print."""
+    # TensorFlow is imported here, after the arguments are known to be right.
+    from mae.checkpoints.run import load_run
+    from mae.data.clips import ClipReader, ClipSpec
+    from mae.data.index import single_video
+    from mae.evaluation.probe_batch import ProbeBatch
+    from mae.masking import MASKS, num_masked
+    from mae.monitoring.panels import save_png
+
+    trained = load_run(config.checkpoint)
+    run, a = trained.config, trained.model.architecture
+    masking = config.masking or run["masking"]
+    mask_ratio = config.mask_ratio or run["mask_ratio"]
+    num_masked(masking, a.grid, mask_ratio)
+    spec = ClipSpec(a.num_frames, run["dataset"]["frame_stride"], a.image_size, "center")
+    try:
+        clip = ClipReader(single_video(config.video), spec, seed=0).center_clip(0)
+    except BadVideo as error:
+        raise ConfigError(f"video={config.video}: {error}") from error
+    batch = ProbeBatch(clip[None], MASKS[masking](a.grid, mask_ratio, seed=config.seed))
+    loss = batch.loss(trained.model, run["target"])
+    reconstruction = batch.reconstruct(trained.model, run["target"])
+    if config.output_path.suffix == ".png":
+        save_png(config.output_path, reconstruction.picture(trained.step, loss))
+    else:
+        _save_moving(config.output_path, reconstruction.side_by_side()[0])
+    return f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
+
+
+def _save_moving(path: Path, frames: np.ndarray) -> None:
+    """(T, H, W, 3) uint8 RGB as .gif or .mp4, enlarged by a whole factor."""
+    factor = max(1, SCALE_TO // frames.shape[1])
+    frames = frames.repeat(factor, axis=1).repeat(factor, axis=2)
+    if path.suffix == ".gif":
+        from PIL import Image
+
+        first, *rest = [Image.fromarray(frame) for frame in frames]
+        first.save(path, save_all=True, append_images=rest, duration=1000 // FRAMES_PER_SECOND, loop=0)
+        return
+    height, width = frames.shape[1:3]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), FRAMES_PER_SECOND, (width, height))
+    if not writer.isOpened():
+        raise ConfigError(f"output={path} cannot be written")
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+
+
+if __name__ == "__main__":
+    quiet_libraries()
+    with exit_statuses():
+        print(reconstruct(command_config(ReconstructConfig, sys.argv[1:])))

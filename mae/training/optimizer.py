@@ -1,0 +1,163 @@
+"""The update: AdamW, and the order in which gradients become weights under a distribution strategy."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mae.training.parameter_groups import ParameterGroup, parameter_groups
+
+Schedule = float | Callable[[Any], Any]
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam with epsilon where the paper's algorithm 1 (arXiv:1412.6980) and PyTorch have it.
+
+    Keras adds epsilon before the bias correction of the second moment. In the first steps, where √v is small, that
+    makes updates of another size.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        index = self._get_variable_index(variable)
+        m, v = self._momentums[index], self._velocities[index]
+        step = tf.cast(self.iterations + 1, tf.float32)
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+        self.assign_add(v, (tf.square(gradient) - v) * (1 - self.beta_2))
+        corrected = tf.sqrt(v / (1 - tf.pow(self.beta_2, step))) + self.epsilon
+        self.assign_sub(variable, learning_rate / (1 - tf.pow(self.beta_1, step)) * m / corrected)
+
+
+class Optimizer:
+    """Turns the gradients of all replicas into one update of the weights.
+
+    The order is: sum over replicas → global norm and finite check → clip → decoupled weight decay → update. Keras'
+    own `apply` clips each replica's gradients before it sums them, which is another update. After a gradient that
+    is not finite no update is made any more: the weights stay those of the last good step until somebody looks.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        inner: keras.optimizers.Optimizer,
+        learning_rate: Schedule,
+        weight_decay: Schedule,
+        layer_decay: float | None,
+        clip_grad_norm: float | None,
+    ) -> None:
+        """`inner` computes the update of one variable; its own decay, clipping and accumulation stay off."""
+        self.groups: list[ParameterGroup] = parameter_groups(model, layer_decay)
+        self._inner = inner
+        self._learning_rate = learning_rate
+        self._weight_decay = weight_decay
+        self._clip_grad_norm = clip_grad_norm
+        self._model_variables = model.trainable_variables
+        self._rates = {i: group for group in self.groups for i in group.variables}
+        inner.build(model.trainable_variables)
+        self._halted = keras.Variable(
+            False, dtype="bool", trainable=False, aggregation="only_first_replica", name="halted"
+        )
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The whole state: slots and the count of updates."""
+        # The inner optimizer's own learning rate is never used; the schedule's value is passed at each update.
+        return [v for v in self._inner.variables if not v.path.endswith("/learning_rate")]
+
+    @property
+    def iterations(self) -> keras.Variable:
+        """Updates made so far."""
+        return self._inner.iterations
+
+    def current(self) -> dict[str, Any]:
+        """The learning rate and weight decay of the next update."""
+        step = self.iterations.value
+        return {
+            "learning_rate": self._learning_rate(step) if callable(self._learning_rate) else self._learning_rate,
+            "weight_decay": self._weight_decay(step) if callable(self._weight_decay) else self._weight_decay,
+        }
+
+    def apply(self, gradients: Sequence[Any], variables: Sequence[keras.Variable]) -> dict[str, Any]:
+        """One update. Called in a replica context, by every replica.
+
+        Args:
+            gradients: of this replica's share of a loss averaged over the global batch, so that their sum over
+                replicas is the gradient of that average.
+            variables: `model.trainable_variables`, all of them and in that order.
+
+        Returns:
+            `grad_norm` (before clipping), `learning_rate` and `weight_decay` of this update, as scalars.
+
+        Raises:
+            ValueError: other variables than those the optimizer was built for, or one without a gradient.
+        """
+        self._check(gradients, variables)
+        context = tf.distribute.get_replica_context()
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.convert_to_tensor(g) for g in gradients])
+        norm = tf.linalg.global_norm(gradients)
+        if self._clip_grad_norm is not None:
+            scale = tf.minimum(1.0, self._clip_grad_norm / (norm + 1e-6))
+            gradients = [gradient * scale for gradient in gradients]
+        rates = {name: tf.cast(value, tf.float32) for name, value in self.current().items()}
+        context.merge_call(self._update, args=(gradients, tf.math.is_finite(norm), rates))
+        return {"grad_norm": norm, **rates}
+
+    def _check(self, gradients: Sequence[Any], variables: Sequence[keras.Variable]) -> None:
+        if [id(v) for v in variables] != [id(v) for v in self._model_variables]:
+            raise ValueError("variables must be the model's trainable_variables, in the same order")
+        missing = [v.path for v, g in zip(variables, gradients, strict=True) if g is None]
+        if missing:
+            raise ValueError(f"no gradient for {', '.join(missing)}: the loss does not depend on it")
+
+    def _update(self, strategy: Any, gradients: Sequence[Any], finite: Any, rates: dict[str, Any]) -> None:
+        """In cross-replica context: the same update on every replica's copy of each variable."""
+        halted = self._halted.value
+
+        def first(value: Any) -> Any:
+            return strategy.experimental_local_results(value)[0]
+
+        def halt() -> Any:
+            strategy.extended.update(halted, lambda v: v.assign(True), group=False)
+            return tf.constant(False)
+
+        def update() -> Any:
+            for i, (variable, gradient) in enumerate(zip(self._model_variables, gradients, strict=True)):
+                strategy.extended.update(
+                    variable.value, self._update_variable(i), args=(gradient, *rates.values()), group=False
+                )
+            strategy.extended.update(self._inner.iterations.value, lambda v: v.assign_add(1), group=False)
+            return tf.constant(True)
+
+        tf.cond(tf.logical_and(first(finite), tf.logical_not(first(halted))), update, halt)
+
+    def _update_variable(self, index: int) -> Callable[..., None]:
+        group = self._rates[index]
+
+        def update(variable: Any, gradient: Any, learning_rate: Any, weight_decay: Any) -> None:
+            scaled = learning_rate * group.learning_rate_scale
+            if group.decays:
+                variable.assign_sub(variable * scaled * weight_decay)
+            self._inner.update_step(gradient, variable, scaled)
+
+        return update
+
+
+def build_optimizer(
+    model: keras.Model,
+    learning_rate: Schedule,
+    weight_decay: Schedule = 0.05,
+    beta_1: float = 0.9,
+    beta_2: float = 0.95,
+    epsilon: float = 1e-8,
+    layer_decay: float | None = None,
+    clip_grad_norm: float | None = None,
+) -> Optimizer:
+    """AdamW (arXiv:1711.05101) for a built model; call it inside the strategy's scope.
+
+    Args:
+        learning_rate, weight_decay: a number, or a function of the step as `mae.warmup_cosine`.
+        layer_decay: learning rate of an encoder block over the next one's; None: the same for all.
+        clip_grad_norm: largest norm of the summed gradient; None: no clipping.
+    """
+    inner = Adam(learning_rate=0.0, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name="adamw")
+    return Optimizer(model, inner, learning_rate, weight_decay, layer_decay, clip_grad_norm)

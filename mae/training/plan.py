@@ -1,0 +1,100 @@
+"""What follows from the config once the videos and the replicas are counted."""
+
+import math
+from dataclasses import dataclass
+
+from mae.config import PretrainConfig
+from mae.errors import ConfigError
+from mae.training.schedules import WarmupCosine, warmup_cosine
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Every derived figure of a run. Raises `ConfigError` for figures that do not fit together."""
+
+    config: PretrainConfig
+    num_videos: int
+    num_replicas: int
+
+    def __post_init__(self) -> None:
+        c = self.config
+        parts = self.num_replicas * c.accumulate
+        if c.batch_size % parts:
+            raise ConfigError(
+                f"batch_size={c.batch_size} is not divisible by {parts} "
+                f"({self.num_replicas} replicas × accumulate={c.accumulate})"
+            )
+        if c.batch_size > self.num_videos:
+            raise ConfigError(
+                f"batch_size={c.batch_size} is more than the {self.num_videos} videos of the list, and the last "
+                f"partial batch is dropped: give batch_size={max(self.num_videos // parts, 1) * parts} or more videos"
+            )
+
+    @property
+    def clips_per_part(self) -> int:
+        """Clips one replica computes at a time."""
+        return self.config.batch_size // (self.num_replicas * self.config.accumulate)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.num_videos // self.config.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.steps or (self.config.epochs or 0) * self.steps_per_epoch
+
+    @property
+    def warmup_steps(self) -> int:
+        if self.config.warmup_steps is not None:
+            return self.config.warmup_steps
+        return math.floor(self.config.warmup_epochs * self.steps_per_epoch)
+
+    @property
+    def learning_rate(self) -> WarmupCosine:
+        """Of each step; peak and minimum scaled by batch_size / 256."""
+        scale = self.config.batch_size / 256
+        return warmup_cosine(
+            base=self.config.learning_rate * scale,
+            final=self.config.min_learning_rate * scale,
+            total_steps=self.total_steps,
+            warmup_steps=self.warmup_steps,
+        )
+
+    @property
+    def weight_decay(self) -> float | WarmupCosine:
+        """Of each step."""
+        optimizer = self.config.optimizer
+        if optimizer.final_weight_decay is None:
+            return optimizer.weight_decay
+        return warmup_cosine(optimizer.weight_decay, optimizer.final_weight_decay, self.total_steps, warmup_steps=0)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value of each figure, for the console."""
+        c, a, rate = self.config, self.config.model.architecture, self.learning_rate
+        t, h, w = a.grid
+        visible = a.num_tokens - c.num_masked
+        schedule = f"{self.warmup_steps} steps up, {max(self.total_steps - self.warmup_steps, 0)} steps cosine"
+        if self.warmup_steps >= self.total_steps:
+            schedule += " (the run ends before its warm-up does)"
+        return [
+            ("videos", f"{self.num_videos}"),
+            ("clip", f"{a.num_frames} frames, stride {c.dataset.frame_stride}, {a.image_size}×{a.image_size} pixels"),
+            ("token grid", f"{t} × {h} × {w} = {a.num_tokens} tokens of {a.patch_dim} values"),
+            (
+                "mask",
+                f"{c.masking} {c.mask_ratio}: {c.num_masked} masked, {visible} visible "
+                f"(realised {c.num_masked / a.num_tokens:.4f})",
+            ),
+            (
+                "global batch",
+                f"{c.batch_size} = {self.clips_per_part} clips × {self.num_replicas} replicas × "
+                f"{c.accumulate} accumulated",
+            ),
+            (
+                "learning rate",
+                f"{rate.base:.4g} = {c.learning_rate:g} × {c.batch_size} / 256, then to {rate.final:.3g}",
+            ),
+            ("schedule", schedule),
+            ("steps per epoch", f"{self.steps_per_epoch}"),
+            ("steps", f"{self.total_steps} ({self.total_steps / self.steps_per_epoch:.1f} epochs)"),
+        ]

@@ -1,0 +1,115 @@
+"""A run's directory: one process at a time, and a config that may change only where that is safe."""
+
+import fcntl
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mae.errors import ConfigError
+
+# What a step computes depends on these: with another value the saved state belongs to another run.
+FROZEN = (
+    "model.",
+    "dataset.name",
+    "dataset.frame_stride",
+    "optimizer.beta",
+    "target",
+    "masking",
+    "mask_ratio",
+    "batch_size",
+    "seed",
+)
+
+
+class RunDirectory:
+    """Paths of a run and the lock that keeps a second process out. Use as a context manager."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock: int | None = None
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def reconstructions(self) -> Path:
+        return self.path / "reconstructions"
+
+    @property
+    def bad_videos(self) -> Path:
+        return self.path / "bad_videos.csv"
+
+    def check(self, resume: str) -> None:
+        """Raises `ConfigError` where a run must not start: another's directory, or a run with `resume=never`."""
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"run_dir={self.path} is a file; give a directory")
+        if self.path.is_dir() and any(self.path.iterdir()) and not self.config.exists():
+            raise ConfigError(f"run_dir={self.path} is neither empty nor a run: give another run_dir")
+        if resume == "never" and self.config.exists():
+            raise ConfigError(f"run_dir={self.path} already holds a run: give another run_dir or resume=auto")
+
+    def changes(self, config: Mapping[str, Any]) -> list[str]:
+        """One line for each value that differs from the run's `config.yaml`; none for a new run.
+
+        Raises:
+            ConfigError: one of them is frozen.
+        """
+        if not self.config.exists():
+            return []
+        before, after = _flat(OmegaConf.to_container(OmegaConf.load(self.config))), _flat(config)
+        different = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+        lines = [f"{key}: {before.get(key)} → {after.get(key)}" for key in different]
+        frozen = [line for key, line in zip(different, lines, strict=True) if key.startswith(FROZEN)]
+        if frozen:
+            raise ConfigError(
+                f"run_dir={self.path} holds a run with other settings ({'; '.join(frozen)}): give another run_dir"
+            )
+        return lines
+
+    def __enter__(self) -> "RunDirectory":
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(f"another process is using run_dir={self.path}") from error
+        except OSError as error:
+            raise ConfigError(f"run_dir={self.path} cannot be used: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)  # closing releases the lock; the empty file stays
+            self._lock = None
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Writes `config.yaml` atomically."""
+        temporary = self.config.with_suffix(".tmp")
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+        os.replace(temporary, self.config)
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots."""
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            values |= _flat(value, f"{prefix}{key}.")
+        else:
+            values[f"{prefix}{key}"] = value
+    return values

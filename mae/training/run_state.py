@@ -1,0 +1,149 @@
+"""The whole state of a run on disk: checkpoints that are either complete or not there.
+
+A checkpoint is one `.npz` file: every variable under its path, and `__meta__`, a JSON object with the step and what
+else a resumed run must know. NumPy reads it anywhere; the zip container carries a checksum for each array.
+"""
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mae.errors import ConfigError
+
+_NAME = re.compile(r"step_(\d{8})\.npz")
+_META = "__meta__"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What one file holds."""
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Updates made when it was saved."""
+        return int(self.meta["step"])
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads and checks a whole file.
+
+    Raises:
+        ConfigError: missing, damaged, or not a checkpoint of this project.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        meta = json.loads(bytes(arrays.pop(_META)))
+    except FileNotFoundError as error:
+        raise ConfigError(f"no checkpoint at {path}") from error
+    except KeyError as error:
+        raise ConfigError(f"{path} is not a checkpoint of this project: it has no {_META}") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({error})") from error
+    return Checkpoint(path, arrays, meta)
+
+
+class Checkpoints:
+    """The `checkpoints/` directory of a run; keeps the newest `keep` files."""
+
+    def __init__(self, directory: Path, keep: int) -> None:
+        self.directory = directory
+        self._keep = keep
+
+    def paths(self) -> list[Path]:
+        """Complete checkpoints, oldest first."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(path for path in self.directory.iterdir() if _NAME.fullmatch(path.name))
+
+    def save(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Path:
+        """Writes a checkpoint for `meta["step"]`, and only then removes those that are no longer kept.
+
+        The file is written under another name, synced and renamed: a crash or a full disk at any moment leaves the
+        earlier checkpoints as they are.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / f"step_{meta['step']:08d}.npz"
+        temporary = path.with_suffix(".tmp")
+        encoded = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
+        try:
+            with open(temporary, "wb") as file:
+                np.savez(file, allow_pickle=False, **{_META: encoded}, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_directory(self.directory)
+        for old in self.paths()[: -self._keep]:
+            old.unlink()
+        return path
+
+    def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
+        """The newest checkpoint that can be read, or None where there is no checkpoint at all.
+
+        Raises:
+            ConfigError: there are checkpoints, and none of them can be read.
+        """
+        paths = self.paths()
+        for path in reversed(paths):
+            try:
+                return read_checkpoint(path)
+            except ConfigError as error:
+                warn(f"{error}; trying the one before it")
+        if paths:
+            raise ConfigError(f"none of the {len(paths)} checkpoints in {self.directory} can be read")
+        return None
+
+
+def variables_to_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Keras variables as arrays under their paths."""
+    arrays = {variable.path: np.asarray(variable.numpy()) for variable in variables}
+    assert len(arrays) == len(variables), "two variables share a path"
+    return arrays
+
+
+def assign_arrays(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], source: Path) -> None:
+    """Fills every variable from `arrays`, and uses every array; nothing is assigned unless all fits.
+
+    Raises:
+        ConfigError: names missing on either side, or shapes that differ.
+    """
+    wanted = {variable.path: tuple(variable.shape) for variable in variables}
+    missing = sorted(wanted.keys() - arrays.keys())
+    unexpected = sorted(arrays.keys() - wanted.keys())
+    if missing or unexpected:
+        raise ConfigError(
+            f"{source} belongs to another model: missing {_some(missing)}; unexpected {_some(unexpected)}"
+        )
+    different = [f"{n} {arrays[n].shape} for {shape}" for n, shape in wanted.items() if arrays[n].shape != shape]
+    if different:
+        raise ConfigError(f"{source} belongs to another model: shapes differ: {_some(different)}")
+    for variable in variables:
+        variable.assign(arrays[variable.path])
+
+
+def _some(names: Sequence[str], shown: int = 3) -> str:
+    if not names:
+        return "none"
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,31 @@
+"""Pre-trains a video masked autoencoder: `python pretrain.py dataset=ssv2 mask_ratio=0.9 dataset.root=…`
+
+Without arguments, a two-minute demo on a CPU. `conf/` holds every setting; `--help` lists them.
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from mae.config import register_resolvers, typed_config
+from mae.entry import check_overrides, exit_statuses, quiet_libraries
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="pretrain")
+def main(composed: DictConfig) -> None:
+    with exit_statuses():
+        config = typed_config(composed)
+        # Imports TensorFlow: a mistake in the command is told before that.
+        from mae.training.run import pretrain
+
+        pretrain(config)
+
+
+if __name__ == "__main__":
+    quiet_libraries()
+    register_resolvers()
+    with exit_statuses():
+        check_overrides(Path(__file__).parent / "conf", "pretrain", sys.argv[1:])
+    main()
