@@ -67,7 +67,7 @@ def check_overrides(config_dir: Path, config_name: str, arguments: Sequence[str]
         try:
             compose(config_name, overrides=list(arguments))
         except (HydraException, OmegaConfBaseException) as error:
-            raise _explained(error, config_dir, compose(config_name), arguments) from error
+            raise _explained(error, config_dir, config_name, arguments) from error
 
 
 def command_config(cls: type[Arguments], arguments: Sequence[str]) -> Arguments:
@@ -94,7 +94,7 @@ def _usage(cls: type) -> str:
     return f"arguments: {' '.join(shown)}"
 
 
-def _explained(error: Exception, config_dir: Path, defaults: DictConfig, arguments: Sequence[str]) -> ConfigError:
+def _explained(error: Exception, config_dir: Path, config_name: str, arguments: Sequence[str]) -> ConfigError:
     """Hydra's error as one line that names the nearest valid word."""
     groups = sorted(path.name for path in config_dir.iterdir() if path.is_dir())
     for argument in arguments:
@@ -106,7 +106,7 @@ def _explained(error: Exception, config_dir: Path, defaults: DictConfig, argumen
     message = str(error.__cause__ or error) + str(error)
     if found := _NOT_A_KEY.search(message):
         key = found.group(1) or found.group(2)
-        return unknown_name("config key", key, sorted({*_keys(defaults), *groups}))
+        return unknown_name("config key", key, sorted({*_keys(compose(config_name)), *groups}))
     return ConfigError(_one_line(error))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from mae.config import ModelConfig
 from mae.errors import ConfigError
 from mae.models.pretrainer import Pretrainer
-from mae.training.run_state import Checkpoints, assign_arrays, read_checkpoint
+from mae.training.run_state import Checkpoints, assign_arrays, named_variables, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def load_run(path: str | Path) -> TrainedModel:
     config = checkpoint.meta["config"]
     model = Pretrainer(ModelConfig(**config["model"]).architecture, name="pretrainer")
     model.build()
-    names = {variable.path for variable in model.variables}
-    weights = {name: array for name, array in checkpoint.arrays.items() if name in names}
+    # The optimizer's slots are left aside.
+    weights = {name: array for name, array in checkpoint.arrays.items() if name in named_variables(model.variables)}
     assign_arrays(model.variables, weights, checkpoint.path)
     return TrainedModel(model, config, checkpoint.step, path)

@@ -97,6 +97,12 @@ def index_csv(list_path: str | Path, root: str | Path | None) -> VideoIndex:
     return VideoIndex(paths, labels, None, _digest(relative, labels))
 
 
+def single_video(path: str | Path) -> VideoIndex:
+    """One file as a data set without labels; whether it can be read is found out when it is."""
+    path = _absolute(path)
+    return VideoIndex((str(path),), None, None, _digest([path.name], None))
+
+
 def check_files(index: VideoIndex, max_bad_frac: float) -> None:
     """Raises `ConfigError` when all files, or more than `max_bad_frac` of them, are missing.
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-SCALES = (1.0, 0.875, 0.75, 0.66)  # of the short side; TSN (arXiv:1608.00859), section 3.3
+SCALES = (1.0, 0.875, 0.75, 0.66)  # of the short side; scale jittering of TSN (arXiv:1608.00859)
 MAX_SCALE_DISTANCE = 1  # between height and width, in places of SCALES: bounds the aspect ratio
 SCALE_PAIRS = tuple(
     (i, j)

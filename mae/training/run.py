@@ -44,7 +44,7 @@ def pretrain(config: PretrainConfig) -> None:
     directory = RunDirectory(config.run_dir)
     directory.check(config.resume)
     changes = directory.changes(asdict(config))
-    index = build_index(config.dataset, config.data.max_bad_frac, print)
+    index = build_index(config.dataset, config.data.max_bad_frac)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config.strategy)

@@ -4,6 +4,7 @@ A checkpoint is one `.npz` file: every variable under its path, and `__meta__`, 
 else a resumed run must know. NumPy reads it anywhere; the zip container carries a checksum for each array.
 """
 
+import itertools
 import json
 import os
 import re
@@ -42,7 +43,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ConfigError: missing, damaged, or not a checkpoint of this project.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves the file open where it is no archive: it is opened, and closed, here.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(bytes(arrays.pop(_META)))
     except FileNotFoundError as error:
@@ -107,11 +109,23 @@ class Checkpoints:
         return None
 
 
+def named_variables(variables: Sequence[Any]) -> dict[str, Any]:
+    """Keras variables under names that do not depend on what else was built in the process.
+
+    That is their path, except for seed generators, which Keras numbers through; they are numbered by their order.
+    """
+    generators = itertools.count()
+    names = [
+        f"seed_generator/{next(generators)}" if variable.path.endswith("seed_generator_state") else variable.path
+        for variable in variables
+    ]
+    assert len(set(names)) == len(names), "two variables share a name"
+    return dict(zip(names, variables, strict=True))
+
+
 def variables_to_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Keras variables as arrays under their paths."""
-    arrays = {variable.path: np.asarray(variable.numpy()) for variable in variables}
-    assert len(arrays) == len(variables), "two variables share a path"
-    return arrays
+    """The values of `named_variables`."""
+    return {name: np.asarray(variable.numpy()) for name, variable in named_variables(variables).items()}
 
 
 def assign_arrays(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], source: Path) -> None:
@@ -120,18 +134,19 @@ def assign_arrays(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], so
     Raises:
         ConfigError: names missing on either side, or shapes that differ.
     """
-    wanted = {variable.path: tuple(variable.shape) for variable in variables}
+    wanted = named_variables(variables)
     missing = sorted(wanted.keys() - arrays.keys())
     unexpected = sorted(arrays.keys() - wanted.keys())
     if missing or unexpected:
         raise ConfigError(
             f"{source} belongs to another model: missing {_some(missing)}; unexpected {_some(unexpected)}"
         )
-    different = [f"{n} {arrays[n].shape} for {shape}" for n, shape in wanted.items() if arrays[n].shape != shape]
+    shapes = {name: tuple(variable.shape) for name, variable in wanted.items()}
+    different = [f"{name} {arrays[name].shape} for {shapes[name]}" for name in wanted if arrays[name].shape != shapes[name]]
     if different:
         raise ConfigError(f"{source} belongs to another model: shapes differ: {_some(different)}")
-    for variable in variables:
-        variable.assign(arrays[variable.path])
+    for name, variable in wanted.items():
+        variable.assign(arrays[name])
 
 
 def _some(names: Sequence[str], shown: int = 3) -> str:

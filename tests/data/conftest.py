@@ -5,18 +5,6 @@ import numpy as np
 import pytest
 
 
-def numbered_frames(count, height=32, width=48):
-    """Frame i is grey of level 3·i: (count, height, width, 3) uint8."""
-    levels = (3 * np.arange(count, dtype=np.uint8))[:, None, None, None]
-    return np.broadcast_to(levels, (count, height, width, 3))
-
-
-def frame_numbers(clip):
-    """What `numbered_frames` encoded, after any crop."""
-    assert (clip == clip[:, :1, :1, :1]).all()
-    return (clip[:, 0, 0, 0] // 3).tolist()
-
-
 @pytest.fixture
 def make_video(tmp_path):
     """A function that writes RGB frames below `tmp_path` and returns the path as a string."""

@@ -1,0 +1,261 @@
+import builtins
+import os
+import threading
+
+import cv2
+import numpy as np
+import pytest
+from numbered_frames import frame_numbers, numbered_frames
+
+from mae.data import decode
+from mae.data.decode import pin_threads, read_clip
+from mae.errors import BadVideo
+
+
+def take(*numbers):
+    return lambda count: np.array(numbers)
+
+
+class Chooser:
+    """First, middle and last frame; remembers the counts it was told."""
+
+    def __init__(self):
+        self.counts = []
+
+    def __call__(self, count):
+        self.counts.append(count)
+        return np.array([0, count // 2, count - 1])
+
+
+@pytest.fixture
+def truncated(make_video):
+    """Claims 40 frames of noise, about half of which are there."""
+    noise = np.random.default_rng(0).integers(0, 255, (40, 32, 48, 3), np.uint8)
+    path = make_video("truncated.avi", noise)
+    os.truncate(path, os.path.getsize(path) // 2)
+    return path
+
+
+@pytest.fixture
+def motion_jpeg(tmp_path):
+    """A bare stream of JPEGs, which has no frame count; its second half is larger: 6 of 48×32, 6 of 80×64."""
+    path = tmp_path / "stream.mjpeg"
+    frames = [np.full((32, 48, 3) if i < 6 else (64, 80, 3), 20 * i, np.uint8) for i in range(12)]
+    path.write_bytes(b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv", "with space.mkv", "vidéo 映像.avi", "100%d.avi", "-a,b:c.mkv"])
+def test_frames_are_exact_whatever_the_name(make_video, name):
+    path = make_video(name, numbered_frames(30))
+    assert frame_numbers(read_clip(path, take(0, 7, 8, 8, 29))) == [0, 7, 8, 8, 29]
+    assert frame_numbers(read_clip(path, take(13))) == [13]
+
+
+def test_clip_is_contiguous_uint8(make_video):
+    clip = read_clip(make_video("a.avi", numbered_frames(5)), take(0, 0, 3))
+    assert clip.shape == (3, 32, 48, 3)
+    assert clip.dtype == np.uint8
+    assert clip.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"), [("FFV1", "a.avi"), ("mp4v", "a.mp4"), ("MJPG", "a.mkv"), ("VP80", "a.webm")]
+)
+def test_red_is_red(make_video, codec, name):
+    frames = np.zeros((4, 64, 64, 3), np.uint8)
+    frames[..., 0] = 250
+    clip = read_clip(make_video(name, frames, codec), take(0, 3))
+    np.testing.assert_allclose(clip.mean(axis=(0, 1, 2)), [250, 0, 0], atol=12)
+
+
+def test_the_claimed_count_is_offered(make_video):
+    chooser = Chooser()
+    read_clip(make_video("a.avi", numbered_frames(23)), chooser)
+    assert chooser.counts == [23]
+
+
+def test_odd_sizes(tmp_path):
+    path = tmp_path / "odd.mjpeg"  # OpenCV's writer would round to even sizes
+    path.write_bytes(3 * cv2.imencode(".jpg", np.full((33, 47, 3), 90, np.uint8))[1].tobytes())
+    clip = read_clip(str(path), take(0, 2))
+    assert clip.shape == (2, 33, 47, 3)
+    np.testing.assert_allclose(clip, 90, atol=2)
+
+
+def test_grayscale(tmp_path):
+    path = str(tmp_path / "grey.avi")
+    fourcc = cv2.VideoWriter.fourcc(*"FFV1")
+    writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, fourcc, 10, (48, 32), isColor=False)
+    for i in range(5):
+        writer.write(np.full((32, 48), 3 * i, np.uint8))
+    writer.release()
+    assert frame_numbers(read_clip(path, take(1, 4))) == [1, 4]
+
+
+def test_one_frame(make_video):
+    chooser = Chooser()
+    clip = read_clip(make_video("one.avi", numbered_frames(1)), chooser)
+    assert chooser.counts == [1]
+    assert clip.shape == (3, 32, 48, 3)
+
+
+def test_rotated_files_come_upright(make_video):
+    frames = np.zeros((3, 32, 64, 3), np.uint8)
+    frames[:, :, :32] = 250  # left half white
+    path = make_video("rotated.mp4", frames, "mp4v")
+    with open(path, "r+b") as file:
+        content = file.read()
+        # Track header: type, then 40 bytes, then the display matrix (16.16 fixed point; last column 2.30).
+        file.seek(content.index(b"tkhd") + 44)
+        for value in (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30):  # a quarter turn clockwise
+            file.write(value.to_bytes(4, "big", signed=True))
+    clip = read_clip(path, take(0, 2))
+    assert clip.shape == (2, 64, 32, 3)
+    assert clip[:, :30].mean() > 240, "the left half is now above"
+    assert clip[:, 34:].mean() < 10
+
+
+def test_a_file_with_fewer_frames_than_it_claims(truncated):
+    chooser = Chooser()
+    clip = read_clip(truncated, chooser)
+    claimed, real = chooser.counts
+    assert claimed == 40
+    assert 10 < real < 30
+    assert clip.shape == (3, 32, 48, 3)
+
+
+def test_what_is_chosen_does_not_depend_on_what_was_met_before(truncated, monkeypatch):
+    """A resumed run has forgotten the real counts; it must read the same frames."""
+    real_passes = []
+    whole_decode = decode._decode
+    monkeypatch.setattr(decode, "_decode", lambda *a: real_passes.append(1) or whole_decode(*a))
+
+    def late(count):
+        return np.array([0, count // 4, count - 3])
+
+    def early(count):
+        return np.array([0, count // 8])
+
+    first = read_clip(truncated, late), read_clip(truncated, early)
+    assert len(real_passes) == 3
+    again = read_clip(truncated, late), read_clip(truncated, early)
+    assert len(real_passes) == 5, "a known real count saves the futile pass"
+    monkeypatch.setattr(decode, "_real_counts", decode._RealCounts())
+    forgotten = read_clip(truncated, early), read_clip(truncated, late)
+    for a, b, c in zip(first, again, forgotten[::-1], strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+
+
+def test_a_replaced_file_is_counted_anew(truncated, make_video):
+    read_clip(truncated, Chooser())
+    os.unlink(truncated)
+    chooser = Chooser()
+    read_clip(make_video("truncated.avi", numbered_frames(40)), chooser)
+    assert chooser.counts == [40]
+
+
+def test_a_stream_without_a_count_and_with_two_sizes(motion_jpeg):
+    chooser = Chooser()
+    clip = read_clip(motion_jpeg, chooser)
+    assert chooser.counts == [12]
+    assert clip.shape == (3, 32, 48, 3)
+    np.testing.assert_allclose(clip.mean(axis=(1, 2, 3)), [0, 120, 220], atol=3)
+
+
+@pytest.mark.parametrize("claimed", [0, -2.8e17, 1e12, float("nan")])
+def test_incredible_counts(make_video, claimed, monkeypatch):
+    class Capture:
+        def get(self, _):
+            return claimed
+
+    assert decode._claimed_count(Capture()) is None
+    monkeypatch.setattr(decode, "_claimed_count", lambda capture: None)
+    chooser = Chooser()
+    path = make_video("a.avi", numbered_frames(9))
+    assert frame_numbers(read_clip(path, chooser)) == [0, 4, 8]
+    assert frame_numbers(read_clip(path, chooser)) == [0, 4, 8]
+    assert chooser.counts == [9, 9]
+
+
+def test_files_that_are_no_videos(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("this is not a video\n" * 50)
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    reasons = {
+        "empty.mp4": "empty file",
+        "text.mp4": "not a video that OpenCV can open",
+        "folder.mp4": "a directory, not a file",
+        "dangling.mp4": "missing",
+        "absent.mp4": "missing",
+        "loop.mp4": "cannot be read: Too many levels",
+        "pipe.mp4": "not a regular file",
+        os.fsdecode(b"\xff.mp4"): "not valid UTF-8",
+        "nul\0.mp4": "not valid UTF-8",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(BadVideo, match=reason):
+            read_clip(os.path.join(tmp_path, name), take(0))
+
+
+def test_permission_denied(make_video, monkeypatch):
+    path = make_video("a.avi", numbered_frames(2))
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(builtins, "open", refuse)  # the superuser may read everything
+    with pytest.raises(BadVideo, match="permission denied"):
+        read_clip(path, take(0))
+
+
+def test_a_video_without_a_frame(make_video):
+    path = make_video("a.avi", numbered_frames(8))
+    with open(path, "rb") as file:
+        header = file.read().index(b"movi") + 4
+    os.truncate(path, header)
+    with pytest.raises(BadVideo, match=r"no frame decodes|OpenCV can open"):
+        read_clip(path, take(0))
+
+
+def test_failures_inside_opencv_are_bad_videos(make_video, monkeypatch):
+    def fail(*_):
+        return cv2.resize(np.zeros((0, 0, 3), np.uint8), (4, 4))
+
+    monkeypatch.setattr(decode, "_decode", fail)
+    with pytest.raises(BadVideo, match="OpenCV failed: "):
+        read_clip(make_video("a.avi", numbered_frames(2)), take(0))
+
+
+def test_real_counts_are_bounded():
+    counts = decode._RealCounts(capacity=2)
+    for i in range(3):
+        counts.put(("a", i, 0), i)
+    assert [counts.get(("a", i, 0)) for i in range(3)] == [None, 1, 2]
+
+
+def test_threads_read_the_same(make_video):
+    path = make_video("a.mkv", numbered_frames(40))
+    results = []
+    threads = [
+        threading.Thread(target=lambda i=i: results.append((i, frame_numbers(read_clip(path, take(i, 2 * i))))))
+        for i in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [(i, [i, 2 * i]) for i in range(8)]
+
+
+def test_threads_are_pinned_on_request_only():
+    before = cv2.getNumThreads()
+    try:
+        pin_threads()
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,188 @@
+import hashlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numbered_frames import frame_numbers, numbered_frames
+
+from mae.data.bad_videos import BadVideos
+from mae.data.clips import ClipReader, ClipSpec
+from mae.data.config import DataConfig
+from mae.data.index import VideoIndex
+from mae.data.pipeline import Schedule, epoch_order, training_batches
+from mae.seeds import generator
+
+NUM_VIDEOS = 7
+BATCH = 2
+TOKENS = 32
+FIELDS = ("videos", "is_masked", "valid", "example", "decode_ms", "path_noise")
+
+
+def make_mask(rng):
+    return rng.permutation(TOKENS) < 24
+
+
+@pytest.fixture
+def reader(make_video):
+    """Videos of 20 frames, each in its own shade of blue over numbered grey."""
+    paths = []
+    for i in range(NUM_VIDEOS):
+        frames = numbered_frames(20).copy()
+        frames[..., 2] = 30 * i
+        paths.append(make_video(f"{i}.avi", frames))
+    return ClipReader(VideoIndex(tuple(paths), None, None, ""), ClipSpec(4, 2, 16, "multi_scale"), seed=1)
+
+
+def batches_of(reader, bad_videos=None, workers=2, first_step=0, num_steps=6, **arguments):
+    bad_videos = bad_videos or BadVideos(None, NUM_VIDEOS, 1.0)
+    data = DataConfig(workers=workers, prefetch=1, max_bad_frac=1.0, crop="multi_scale")
+    arguments = {"seed": 1, "batch_size": BATCH, "noise_width": 3, **arguments}
+    return training_batches(
+        reader, make_mask, bad_videos, data=data, first_step=first_step, num_steps=num_steps, **arguments
+    )
+
+
+def collected(dataset):
+    return list(dataset.as_numpy_iterator())
+
+
+def digests(batches):
+    """One hash per batch over all that must be reproducible."""
+    return [
+        hashlib.sha256(b"".join(batch[name].tobytes() for name in FIELDS if name != "decode_ms")).hexdigest()
+        for batch in batches
+    ]
+
+
+def test_an_element(reader):
+    dataset = batches_of(reader, num_steps=1)
+    shapes = {name: (spec.shape.as_list(), spec.dtype) for name, spec in dataset.element_spec.items()}
+    assert shapes == {
+        "videos": ([2, 4, 16, 16, 3], tf.uint8),
+        "is_masked": ([2, TOKENS], tf.bool),
+        "valid": ([2], tf.float32),
+        "example": ([2], tf.int32),
+        "decode_ms": ([2], tf.float32),
+        "path_noise": ([2, 3], tf.float32),
+    }
+    (batch,) = collected(dataset)
+    assert batch["is_masked"].sum(axis=1).tolist() == [24, 24]
+    assert batch["valid"].tolist() == [1, 1]
+    assert (batch["decode_ms"] > 0).all()
+    assert ((batch["path_noise"] >= 0) & (batch["path_noise"] < 1)).all()
+    assert tuple(batches_of(reader, noise_width=0).element_spec) == FIELDS[:-1]
+
+
+def test_every_part_belongs_to_its_example(reader):
+    for step, batch in enumerate(collected(batches_of(reader))):
+        epoch = step // 3
+        for p, example in enumerate(batch["example"].tolist()):
+            assert example == epoch_order(1, epoch, NUM_VIDEOS)[step % 3 * BATCH + p]
+            np.testing.assert_array_equal(batch["videos"][p], reader.training_clip(epoch, example))
+            assert (batch["videos"][p, ..., 2] == 30 * example).all()
+            assert np.diff(frame_numbers(batch["videos"][p, ..., :1])).tolist() == [2, 2, 2]
+            np.testing.assert_array_equal(batch["is_masked"][p], make_mask(generator(1, "mask", epoch, example)))
+
+
+def test_same_batches_with_one_worker_and_four(reader):
+    assert digests(collected(batches_of(reader, workers=1))) == digests(collected(batches_of(reader, workers=4)))
+
+
+@pytest.mark.parametrize("first_step", [1, 3, 5])
+def test_same_batches_after_a_resume_and_nothing_before_is_decoded(reader, first_step, monkeypatch):
+    whole = digests(collected(batches_of(reader)))
+    visits = []
+    monkeypatch.setattr(
+        ClipReader,
+        "training_clip",
+        lambda self, *visit, read=ClipReader.training_clip: visits.append(visit) or read(self, *visit),
+    )
+    resumed = digests(collected(batches_of(reader, first_step=first_step, num_steps=6 - first_step)))
+    assert resumed == whole[first_step:]
+    assert len(visits) == BATCH * (6 - first_step)
+
+
+def test_another_seed_gives_other_batches(reader):
+    assert digests(collected(batches_of(reader, seed=2))) != digests(collected(batches_of(reader)))
+
+
+def joined(*parts):
+    """Batches put together from parts of each."""
+    return [
+        {name: np.concatenate([part[name] for part in batch]) for name in FIELDS} for batch in zip(*parts, strict=True)
+    ]
+
+
+def test_replicas_get_consecutive_elements(reader):
+    cut = collected(batches_of(reader, replica_batch=1))
+    assert len(cut) == 6 * BATCH
+    assert digests(joined(cut[::2], cut[1::2])) == digests(collected(batches_of(reader)))
+
+
+def test_input_pipelines_make_their_positions(reader):
+    parts = [collected(batches_of(reader, positions=range(i, i + 1))) for i in range(BATCH)]
+    assert digests(joined(*parts)) == digests(collected(batches_of(reader)))
+
+
+def test_each_example_once_an_epoch(reader):
+    batches = collected(batches_of(reader, num_steps=9))
+    for epoch in range(3):
+        seen = [int(e) for batch in batches[3 * epoch : 3 * epoch + 3] for e in batch["example"]]
+        assert len(set(seen)) == 6, "one of seven is left over"
+    orders = {tuple(epoch_order(1, epoch, NUM_VIDEOS).tolist()) for epoch in range(3)}
+    assert len(orders) == 3
+
+
+def test_the_schedule():
+    schedule = Schedule(seed=3, num_videos=10, batch_size=4)
+    order = [generator(3, "order", epoch).permutation(10).tolist() for epoch in range(2)]
+    visits = [schedule.visit(step, p) for step in range(4) for p in range(4)]
+    assert visits == [(0, e) for e in order[0][:8]] + [(1, e) for e in order[1][:8]]
+    assert Schedule(3, 10, 10).visit(1, 9) == (1, order[1][9])
+    with pytest.raises(ValueError, match=r"batch_size=11 must lie in \[1, 10\]"):
+        Schedule(3, 10, 11)
+
+
+def test_an_order_is_read_only_and_cached():
+    assert epoch_order(5, 0, 9) is epoch_order(5, 0, 9)
+    with pytest.raises(ValueError, match="read-only"):
+        epoch_order(5, 0, 9)[0] = 1
+
+
+def test_a_bad_video_is_noted_and_nothing_stands_in_for_it(reader, tmp_path):
+    good = collected(batches_of(reader, num_steps=9))
+    broken = 4
+    with open(reader.index.paths[broken], "wb") as file:
+        file.write(b"no video")
+    bad_videos = BadVideos(tmp_path / "bad_videos.csv", NUM_VIDEOS, 1.0)
+    batches = collected(batches_of(reader, bad_videos, num_steps=9))
+    met = 0
+    for batch, expected in zip(batches, good, strict=True):
+        is_broken = batch["example"] == broken
+        met += int(is_broken.sum())
+        np.testing.assert_array_equal(batch["valid"], np.where(is_broken, 0, 1))
+        assert not batch["videos"][is_broken].any()
+        np.testing.assert_array_equal(batch["videos"][~is_broken], expected["videos"][~is_broken])
+        np.testing.assert_array_equal(batch["is_masked"], expected["is_masked"])
+    assert met >= 2
+    lines = (tmp_path / "bad_videos.csv").read_text().splitlines()
+    assert lines == ["path,reason", f"{reader.index.paths[broken]},not a video that OpenCV can open"]
+    assert bad_videos.count == 1
+
+
+def test_arguments_that_do_not_fit(reader):
+    with pytest.raises(ValueError, match="2 positions cannot be cut into elements of 3"):
+        batches_of(reader, replica_batch=3)
+    with pytest.raises(ValueError, match="the number of videos"):
+        batches_of(reader, batch_size=8)
+
+
+def test_it_feeds_a_distribution_strategy(reader):
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    dataset = strategy.distribute_datasets_from_function(lambda context: batches_of(reader))
+
+    @tf.function
+    def step(batch):
+        return strategy.run(lambda b: tf.reduce_sum(b["valid"]), args=(batch,))
+
+    assert [float(step(batch)) for batch in dataset] == [2.0] * 6

@@ -1,0 +1,105 @@
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from tiny import tiny_pretrainer
+
+from mae.errors import ConfigError
+from mae.training.run_state import Checkpoints, assign_arrays, read_checkpoint, variables_to_arrays
+
+
+def arrays(value=0.0):
+    return {"a/kernel": np.full((3, 2), value, "float32"), "step": np.array(7, "int64")}
+
+
+def save(checkpoints, step, value=0.0):
+    return checkpoints.save(arrays(value), {"step": step, "note": "ü"})
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    path = save(Checkpoints(tmp_path, keep=2), 5, value=0.1)
+    assert path.name == "step_00000005.npz"
+    read = read_checkpoint(path)
+    assert read.step == 5
+    assert read.meta["note"] == "ü"
+    np.testing.assert_array_equal(read.arrays["a/kernel"], arrays(0.1)["a/kernel"])
+    assert read.arrays["step"] == 7
+
+
+def test_the_newest_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (1, 2, 3, 10):
+        save(checkpoints, step)
+    assert [path.name for path in checkpoints.paths()] == ["step_00000003.npz", "step_00000010.npz"]
+    assert checkpoints.newest(warn=pytest.fail).step == 10
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text"])
+def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path, damage):
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    save(checkpoints, 1)
+    newest = save(checkpoints, 2, value=0.5)
+    whole = newest.read_bytes()
+    place = whole.index(arrays(0.5)["a/kernel"].tobytes())
+    flipped = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+    newest.write_bytes({"cut": whole[:-100], "flipped": flipped, "empty": b"", "text": b"not a zip"}[damage])
+    warnings = []
+    assert checkpoints.newest(warnings.append).step == 1
+    assert "step_00000002.npz is damaged" in warnings[0]
+
+
+def test_no_readable_checkpoint_is_an_error_and_none_at_all_is_not(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=3)
+    assert checkpoints.newest(warn=pytest.fail) is None
+    save(checkpoints, 1).write_bytes(b"")
+    with pytest.raises(ConfigError, match="none of the 1 checkpoints"):
+        checkpoints.newest(warn=lambda _: None)
+
+
+def test_a_failed_save_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    save(checkpoints, 1)
+
+    def full_disk(file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save(checkpoints, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000001.npz"]
+
+
+def test_another_file_is_not_a_checkpoint(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(ConfigError, match="not a checkpoint of this project"):
+        read_checkpoint(tmp_path / "other.npz")
+    with pytest.raises(ConfigError, match="no checkpoint at"):
+        read_checkpoint(tmp_path / "missing.npz")
+
+
+def test_nothing_is_read_with_pickle(tmp_path):
+    path = save(Checkpoints(tmp_path, keep=1), 1)
+    np.savez(tmp_path / "pickled.npz", x=np.array([{}], dtype=object))
+    with zipfile.ZipFile(tmp_path / "pickled.npz") as pickled, zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x.npy", pickled.read("x.npy"))
+    with pytest.raises(ConfigError, match="pickle"):
+        read_checkpoint(path)
+
+
+def test_weights_of_another_model_are_refused_and_nothing_is_assigned(tmp_path):
+    small, wide = tiny_pretrainer(), tiny_pretrainer(embed_dim=32)
+    deep = tiny_pretrainer(depth=3)
+    before = variables_to_arrays(small.variables)
+    with pytest.raises(ConfigError, match=r"shapes differ: .*\(96, 32\) for \(96, 24\)"):
+        assign_arrays(small.variables, variables_to_arrays(wide.variables), tmp_path)
+    with pytest.raises(ConfigError, match="missing none; unexpected pretrainer/encoder/block_2"):
+        assign_arrays(small.variables, variables_to_arrays(deep.variables), tmp_path)
+    for name, value in variables_to_arrays(small.variables).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_meta_is_plain_json(tmp_path):
+    with np.load(save(Checkpoints(tmp_path, keep=1), 1)) as archive:
+        assert json.loads(bytes(archive["__meta__"])) == {"step": 1, "note": "ü"}
