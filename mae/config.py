@@ -113,7 +113,7 @@ class PretrainConfig:
     jit: bool  # compile forward and backward with XLA; one replica only
     strategy: str  # auto: all GPUs of this machine, else its CPU | single | mirrored
     seed: int
-    deterministic: bool  # slower kernels whose results are the same bit for bit
+    deterministic: bool  # same results bit for bit; slower kernels, and clips are decoded one at a time
 
     run_dir: str
     resume: str  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -21,7 +21,7 @@ EXIT_MISTAKE = 2
 EXIT_STOPPED = 3
 EXIT_SIGNAL = 128
 
-Arguments = TypeVar("Arguments")
+Arguments = TypeVar("Arguments", bound=Any)
 
 _NOT_A_KEY = re.compile(r"Could not override '([^']+)'|Key '([^']+)' is not in struct")
 
@@ -47,7 +47,9 @@ def quiet_libraries() -> None:
     Must run before either is imported; never called on import of the package.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: what is wrong with a file, we say
+    # What is wrong with a file, we say ourselves.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 
 
 def check_overrides(config_dir: Path, config_name: str, arguments: Sequence[str]) -> None:

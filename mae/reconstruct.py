@@ -80,7 +80,7 @@ def _save_moving(path: Path, frames: np.ndarray) -> None:
         first.save(path, save_all=True, append_images=rest, duration=1000 // FRAMES_PER_SECOND, loop=0)
         return
     height, width = frames.shape[1:3]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), FRAMES_PER_SECOND, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FRAMES_PER_SECOND, (width, height))
     if not writer.isOpened():
         raise ConfigError(f"output={path} cannot be written")
     for frame in frames:

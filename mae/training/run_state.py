@@ -142,7 +142,9 @@ def assign_arrays(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], so
             f"{source} belongs to another model: missing {_some(missing)}; unexpected {_some(unexpected)}"
         )
     shapes = {name: tuple(variable.shape) for name, variable in wanted.items()}
-    different = [f"{name} {arrays[name].shape} for {shapes[name]}" for name in wanted if arrays[name].shape != shapes[name]]
+    different = [
+        f"{name} {arrays[name].shape} for {shapes[name]}" for name in wanted if arrays[name].shape != shapes[name]
+    ]
     if different:
         raise ConfigError(f"{source} belongs to another model: shapes differ: {_some(different)}")
     for name, variable in wanted.items():

@@ -27,7 +27,9 @@ def test_what_does_not_decay():
 def test_layer_decay_follows_depth():
     model = tiny_pretrainer(depth=3)
     scales = learning_rate_scales(model, 0.5)
-    by_path = {v.path.removeprefix("pretrainer/"): s for v, (_, s) in zip(model.trainable_variables, scales, strict=True)}
+    by_path = {
+        v.path.removeprefix("pretrainer/"): s for v, (_, s) in zip(model.trainable_variables, scales, strict=True)
+    }
     assert by_path["encoder/patch_embed/kernel"] == 0.5**4
     assert [by_path[f"encoder/block_{i}/mlp/fc1/kernel"] for i in range(3)] == [0.5**3, 0.5**2, 0.5]
     assert by_path["encoder/norm/gamma"] == 1
