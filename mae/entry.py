@@ -23,8 +23,6 @@ EXIT_SIGNAL = 128
 
 Arguments = TypeVar("Arguments", bound=Any)
 
-_NOT_A_KEY = re.compile(r"Could not override '([^']+)'|Key '([^']+)' is not in struct")
-
 
 @contextmanager
 def exit_statuses() -> Iterator[None]:
@@ -98,18 +96,15 @@ def _usage(cls: type) -> str:
 
 def _explained(error: Exception, config_dir: Path, config_name: str, arguments: Sequence[str]) -> ConfigError:
     """Hydra's error as one line that names the nearest valid word."""
-    groups = sorted(path.name for path in config_dir.iterdir() if path.is_dir())
+    groups = {path.name: [option.stem for option in sorted(path.glob("[!_]*.yaml"))] for path in config_dir.iterdir()}
+    keys = sorted({*_keys(compose(config_name)), *(name for name, options in groups.items() if options)})
     for argument in arguments:
         key, _, value = argument.lstrip("+~").partition("=")
-        if key in groups:
-            options = [path.stem for path in sorted((config_dir / key).glob("[!_]*.yaml"))]
-            if value not in options and re.fullmatch(r"[\w-]+", value):
-                return unknown_name(f"{key}=", value, options)
-    message = str(error.__cause__ or error) + str(error)
-    if found := _NOT_A_KEY.search(message):
-        key = found.group(1) or found.group(2)
-        return unknown_name("config key", key, sorted({*_keys(compose(config_name)), *groups}))
-    return ConfigError(_one_line(error))
+        if groups.get(key) and value not in groups[key] and re.fullmatch(r"[\w-]+", value):
+            return unknown_name(f"{key}=", value, groups[key])
+        if not any(known == key or known.startswith(f"{key}.") for known in keys):
+            return unknown_name("config key", key, keys)
+    return ConfigError(f"{' '.join(arguments)}: {_one_line(error)}")
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:

@@ -48,6 +48,12 @@ def normalise(pixels: Any, in_channels: int) -> Any:
     return (pixels - ops.convert_to_tensor(mean, pixels.dtype)) / ops.convert_to_tensor(std, pixels.dtype)
 
 
+def normalise_patches(patches: Any, in_channels: int) -> Any:
+    """`normalise` for patches (b, k, pt·ph·pw·c) of pixels in [0, 1]."""
+    pixels = rearrange(patches, "b k (p c) -> b k p c", c=in_channels)
+    return rearrange(normalise(pixels, in_channels), "b k p c -> b k (p c)")
+
+
 def unnormalise(videos: Any, in_channels: int) -> Any:
     """The inverse of `normalise`."""
     mean, std = channel_statistics(in_channels)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +30,12 @@ class VideoIndex:
     digest: str  # sha256 of relative paths and labels: the same list elsewhere has the same
 
 
-def build_index(dataset: DatasetConfig, max_bad_frac: float) -> VideoIndex:
+def build_index(
+    dataset: DatasetConfig, max_bad_frac: float, progress: Callable[[int, int], None] | None = None
+) -> VideoIndex:
     """The training videos of `dataset=`; the demo set is rendered where it is missing.
+
+    `progress(done, total)` is called after every rendered video.
 
     Raises:
         ConfigError: nothing to read, a malformed list, or more than `max_bad_frac` of the listed files missing.
@@ -38,7 +43,7 @@ def build_index(dataset: DatasetConfig, max_bad_frac: float) -> VideoIndex:
     if isinstance(dataset, ShapesDataset):
         from mae.data.shapes import ensure_shapes
 
-        return index_folder(ensure_shapes(dataset))
+        return index_folder(ensure_shapes(dataset, progress))
     if not isinstance(dataset, CsvDataset):
         return index_folder(dataset.root)
     index = index_csv(_find_list(dataset), dataset.root)

@@ -1,9 +1,9 @@
 """The same few clips under the same masks, looked at again and again while a model trains."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from mae.data.clips import ClipReader
@@ -20,7 +20,7 @@ from mae.monitoring.panels import (
 )
 from mae.patches import (
     group_values,
-    normalise,
+    normalise_patches,
     normalised_target,
     patch_statistics,
     patchify,
@@ -57,9 +57,8 @@ class ProbeBatch:
         a = model.architecture
         patches = self._patches(model)
         visible, masked = split_indices(self.is_masked)
-        flat = normalise(tf.reshape(patches, (*patches.shape[:2], -1, a.in_channels)), a.in_channels)
-        normalised = tf.reshape(flat, patches.shape)
-        predicted = model.predict_patches(gather_tokens(normalised, visible), visible, masked)
+        visible_patches = normalise_patches(gather_tokens(patches, visible), a.in_channels)
+        predicted = model.predict_patches(visible_patches, visible, masked)
         predicted = _scatter(ops.convert_to_numpy(ops.cast(predicted, "float32")), self.is_masked)
 
         values = ops.convert_to_numpy(group_values(patches, target, a.in_channels, a.tubelet_size))
@@ -79,8 +78,8 @@ class ProbeBatch:
             with_visible_statistics=None if target == "pixels" else as_videos(*honest_statistics),
         )
 
-    def _patches(self, model: Pretrainer) -> tf.Tensor:
-        return tf.convert_to_tensor(patchify(self.pixels.astype("float32") / 255, model.architecture.tubelet))
+    def _patches(self, model: Pretrainer) -> Any:
+        return ops.convert_to_tensor(patchify(self.pixels.astype("float32") / 255, model.architecture.tubelet))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from keras import ops
 from mae.models.decoder import Decoder
 from mae.models.encoder import Encoder
 from mae.models.tokens import gather_tokens, split_indices
-from mae.patches import check_channels, normalise, normalised_target, patchify, unnormalise
+from mae.patches import check_channels, normalise_patches, normalised_target, patchify, unnormalise
 from mae.presets import Architecture, architecture
 
 
@@ -99,10 +99,11 @@ def clip_losses(
         (b,) float32.
     """
     a = model.architecture
-    patches = patchify(pixels, a.tubelet)
-    visible_pixels = _as_unit_floats(gather_tokens(patches, visible), a.in_channels)
-    visible_patches = _flat(normalise(visible_pixels, a.in_channels), a.patch_dim)
-    masked_pixels = _flat(_as_unit_floats(gather_tokens(patches, masked), a.in_channels), a.patch_dim)
+    # Floats before the transposition in `patchify`: TensorFlow's for uint8 is six times slower on a CPU.
+    scale = 1 / 255 if pixels.dtype == "uint8" else 1.0
+    patches = patchify(ops.cast(pixels, "float32") * scale, a.tubelet)
+    visible_patches = normalise_patches(gather_tokens(patches, visible), a.in_channels)
+    masked_pixels = gather_tokens(patches, masked)
     expected = ops.stop_gradient(normalised_target(masked_pixels, target, a.in_channels, a.tubelet_size))
     predicted = model.predict_patches(visible_patches, visible, masked, path_noise, training)
     return ops.mean(ops.square(ops.cast(predicted, "float32") - expected), axis=(1, 2))
@@ -120,15 +121,3 @@ def pretraining_loss(
     visible, masked = split_indices(is_masked)
     pixels = unnormalise(ops.cast(videos, "float32"), model.architecture.in_channels)
     return ops.mean(clip_losses(model, pixels, visible, masked, target, training=training))
-
-
-def _as_unit_floats(patches: Any, in_channels: int) -> Any:
-    """(b, k, p·c) uint8 or in [0, 1] → (b, k, p, c) float32 in [0, 1]."""
-    scale = 255.0 if patches.dtype == "uint8" else 1.0
-    b, k, values = ops.shape(patches)
-    return ops.reshape(ops.cast(patches, "float32"), (b, k, values // in_channels, in_channels)) / scale
-
-
-def _flat(patches: Any, patch_dim: int) -> Any:
-    b, k = ops.shape(patches)[:2]
-    return ops.reshape(patches, (b, k, patch_dim))

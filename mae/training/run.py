@@ -44,7 +44,7 @@ def pretrain(config: PretrainConfig) -> None:
     directory = RunDirectory(config.run_dir)
     directory.check(config.resume)
     changes = directory.changes(asdict(config))
-    index = build_index(config.dataset, config.data.max_bad_frac)
+    index = build_index(config.dataset, config.data.max_bad_frac, _tell_rendering)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config.strategy)
@@ -271,6 +271,11 @@ def _build(
         )
     checkpoints = Checkpoints(directory.checkpoints, config.keep_checkpoints)
     return _Run(config, plan, directory, strategy, index, reader, probe, model, optimizer, checkpoints)
+
+
+def _tell_rendering(done: int, total: int) -> None:
+    if done in (1, total):
+        print(f"rendered {done} of {total} videos of the demo set", flush=True)
 
 
 def _goodbye(directory: RunDirectory, index: VideoIndex) -> str:

@@ -1,0 +1,98 @@
+"""Exit statuses and messages of the commands; nothing here imports TensorFlow in a new process."""
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mae.entry import check_overrides, command_config, exit_statuses
+from mae.errors import ConfigError, Interrupted, TrainingStopped
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (ConfigError("two\n lines"), 2, "error: two lines\n"),
+        (TrainingStopped("loss is nan"), 3, "stopped: loss is nan\n"),
+        (Interrupted(signal.SIGTERM, "saved"), 128 + 15, "saved\n"),
+        (KeyboardInterrupt(), 130, "interrupted before the first step; nothing was saved\n"),
+    ],
+)
+def test_errors_become_one_line_and_a_status(error, status, message, capsys):
+    with pytest.raises(SystemExit) as exit_info, exit_statuses():
+        raise error
+    assert exit_info.value.code == status
+    assert capsys.readouterr().err == message
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError), exit_statuses():
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("mask_ration=0.9", "config key 'mask_ration' does not exist; did you mean 'mask_ratio'?"),
+        ("optimizer.weight_decy=0.1", "did you mean 'optimizer.weight_decay'?"),
+        ("wandb.mod=offline", "did you mean 'wandb.mode'?"),
+        ("datasets=ssv2", "did you mean 'dataset"),
+        ("dataset=ssv3", "dataset= 'ssv3' does not exist; did you mean 'ssv2'?"),
+        ("model=vit_bas", "did you mean 'vit_base'?"),
+        ("mask_ratio", "'mask_ratio' is not of the form key=value"),
+        ("mask_ratio=[0.9", "mask_ratio=[0.9"),
+    ],
+)
+def test_a_wrong_argument_is_told_with_the_nearest_right_one(argument, message):
+    with pytest.raises(ConfigError) as error:
+        check_overrides(ROOT / "conf", "pretrain", [argument])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("arguments", [[], ["dataset=ssv2", "mask_ratio=0.9", "dataset.root=/x"], ["--help"]])
+def test_right_arguments_pass(arguments):
+    check_overrides(ROOT / "conf", "pretrain", arguments)
+
+
+def test_a_mistyped_command_is_told_before_tensorflow_is_loaded(tmp_path):
+    """Also: exit status 2, one line, and nothing on disk."""
+    code = (
+        "import runpy, sys; sys.argv = ['pretrain.py', 'mask_ration=0.9']\n"
+        f"try: runpy.run_path({str(ROOT / 'pretrain.py')!r}, run_name='__main__')\n"
+        "finally: assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: config key 'mask_ration' does not exist; did you mean 'mask_ratio'?\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Arguments:
+    video: str
+    seed: int = 0
+
+
+def test_arguments_of_small_commands():
+    assert command_config(Arguments, ["video=a b.mp4", "seed=3"]) == Arguments("a b.mp4", 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["seed=3"], "video= is missing; arguments: video=… [seed=…]"),
+        (["vidio=a"], "did you mean 'video'?"),
+        (["video=a", "seed=three"], "seed: "),
+        (["a.mp4"], "'a.mp4' is not of the form key=value"),
+    ],
+)
+def test_mistakes_in_arguments_of_small_commands(arguments, message):
+    with pytest.raises(ConfigError) as error:
+        command_config(Arguments, arguments)
+    assert message in str(error.value)

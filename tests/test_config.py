@@ -1,0 +1,155 @@
+"""`conf/` and the dataclasses agree, the published recipes are what RECIPES say, and every setting is read."""
+
+import ast
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from mae.config import SECTIONS, ModelConfig, PretrainConfig, typed_config
+from mae.data.config import DATASET_KINDS
+from mae.errors import ConfigError
+from mae.presets import PRESETS, Architecture
+from mae.training.plan import TrainingPlan
+
+ROOT = Path(__file__).parents[1]
+
+
+def configured(*overrides):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return typed_config(compose("pretrain", overrides=list(overrides)))
+
+
+# dataset, model: epochs, global batch, mask ratio, stride, base learning rate, preset (figures of the papers).
+RECIPES = [
+    ("dataset=ssv2", 2400, 2048, 0.9, 2, 1.5e-4, "vit_base"),
+    ("dataset=kinetics400", 1600, 1024, 0.9, 4, 1.5e-4, "vit_base"),
+    ("dataset=kinetics400 model=vit_large", 1600, 512, 0.9, 4, 1.5e-4, "vit_large"),
+    ("dataset=kinetics400 model=vit_huge", 1600, 1024, 0.9, 4, 1.5e-4, "vit_huge"),
+    ("dataset=kinetics400 model=vit_small", 1600, 1024, 0.9, 4, 1.5e-4, "vit_small"),
+    ("dataset=ucf101", 3200, 192, 0.75, 4, 3e-4, "vit_base"),
+    ("dataset=hmdb51", 4800, 192, 0.75, 4, 3e-4, "vit_base"),
+]
+
+
+@pytest.mark.parametrize(("command", "epochs", "batch", "mask", "stride", "rate", "preset"), RECIPES)
+def test_published_recipes(command, epochs, batch, mask, stride, rate, preset):
+    c = configured(*command.split())
+    assert (c.epochs, c.batch_size, c.mask_ratio, c.dataset.frame_stride) == (epochs, batch, mask, stride)
+    assert (c.learning_rate, c.min_learning_rate, c.warmup_epochs) == (rate, 1e-5, 40)
+    assert (c.model.preset, c.masking, c.target, c.steps) == (preset, "tube", "videomae", None)
+    a = c.model.architecture
+    assert (a.num_frames, a.image_size, a.patch_size, a.tubelet_size, a.drop_path_rate) == (16, 224, 16, 2, 0)
+    o = c.optimizer
+    assert (o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.clip_grad_norm) == (0.9, 0.95, 1e-8, 0.05, None)
+    assert c.data.crop == "multi_scale"
+
+
+def test_ssv2_on_64_gpus_by_hand():
+    plan = TrainingPlan(configured("dataset=ssv2", "mask_ratio=0.9"), num_videos=168913, num_replicas=64)
+    assert plan.config.num_masked == 8 * 176
+    assert plan.clips_per_part == 32
+    assert plan.steps_per_epoch == 82
+    assert plan.total_steps == 82 * 2400
+    assert plan.warmup_steps == 82 * 40
+    rate = plan.learning_rate
+    assert rate(0) == 0
+    assert rate(82 * 40 - 1) == pytest.approx(1.5e-4 * 8)
+    assert rate(82 * 2400) == pytest.approx(1e-5 * 8)
+    rows = dict(plan.rows())
+    assert rows["token grid"] == "8 × 14 × 14 = 1568 tokens of 1536 values"
+    assert rows["mask"] == "tube 0.9: 1408 masked, 160 visible (realised 0.8980)"
+    assert rows["global batch"] == "2048 = 32 clips × 64 replicas × 1 accumulated"
+    assert rows["learning rate"] == "0.0012 = 0.00015 × 2048 / 256, then to 8e-05"
+
+
+@pytest.mark.parametrize("name", ["csv", "folder"])
+def test_own_videos_get_a_batch_for_one_gpu(name):
+    c = configured(f"dataset={name}")
+    assert (c.batch_size, c.mask_ratio, c.model.preset) == (64, 0.9, "vit_base")
+
+
+def test_every_group_composes():
+    for preset in PRESETS:
+        a = configured(f"model={preset}").model.architecture
+        assert a == PRESETS[preset]
+    for recipe in (ROOT / "conf" / "recipe").glob("[!_]*.yaml"):
+        configured(f"recipe={recipe.stem}")
+
+
+def test_the_command_line_wins_over_what_a_dataset_brings():
+    c = configured("dataset=ssv2", "model=vit_large", "mask_ratio=0.75", "epochs=800", "model.drop_path_rate=0.1")
+    assert (c.model.preset, c.mask_ratio, c.epochs) == ("vit_large", 0.75, 800)
+    assert c.model.architecture.drop_path_rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["mask_ratio=1.2"], "mask_ratio=1.2 must lie between 0 and 1"),
+        (["mask_ratio=0.001"], "masks 0 of 64 tokens"),
+        (["model.image_size=65"], "image_size=65 is not divisible by patch_size=8"),
+        (["model.num_frames=15"], "num_frames=15 is not divisible by tubelet_size=2"),
+        (["masking=tubes"], "did you mean 'tube'"),
+        (["target=raw"], "target 'raw' does not exist"),
+        (["precision=fp16"], "precision 'fp16' does not exist"),
+        (["batch_size=0"], "batch_size=0 must be at least 1"),
+        (["batch_size=many"], "batch_size: Value 'many'"),
+        (["steps=null"], "give epochs or steps"),
+        (["optimizer.beta_1=1"], "optimizer.beta_1=1.0 must lie in"),
+        (["data.max_bad_frac=2"], "data.max_bad_frac=2.0 must lie in"),
+        (["data.crop=random"], "data.crop 'random' does not exist"),
+        (["wandb.mode=on"], "wandb.mode"),
+        (["model.in_channels=1"], "model.in_channels=1: video files are decoded to 3 channels"),
+        (["+extra=1"], "config key 'extra' does not exist"),
+    ],
+)
+def test_impossible_values_are_refused(overrides, message):
+    with pytest.raises(ConfigError) as error:
+        configured(*overrides)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "videos", "replicas", "message"),
+    [
+        (["batch_size=9"], 100, 2, "batch_size=9 is not divisible by 2 (2 replicas × accumulate=1)"),
+        (["batch_size=8", "accumulate=3"], 100, 1, "batch_size=8 is not divisible by 3"),
+        (["batch_size=64"], 7, 2, "batch_size=64 is more than the 7 videos of the list"),
+    ],
+)
+def test_figures_that_do_not_fit_are_refused_with_both_numbers(overrides, videos, replicas, message):
+    with pytest.raises(ConfigError) as error:
+        TrainingPlan(configured(*overrides), videos, replicas)
+    assert message in str(error.value)
+
+
+def test_yaml_and_dataclasses_have_the_same_keys():
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        for dataset in (ROOT / "conf" / "dataset").glob("*.yaml"):
+            composed = compose("pretrain", overrides=[f"dataset={dataset.stem}"])
+            assert set(composed) == {field.name for field in fields(PretrainConfig)}
+            for name, cls in SECTIONS.items():
+                assert set(composed[name]) == {field.name for field in fields(cls)}, name
+            kind = DATASET_KINDS[composed.dataset.kind]
+            assert set(composed.dataset) - {"kind"} == {field.name for field in fields(kind)}
+    sizes = {field.name for field in fields(Architecture)}
+    assert {field.name for field in fields(ModelConfig)} == sizes | {"preset"}
+
+
+def test_every_setting_is_read_somewhere():
+    """A setting that only its own dataclass names would be an option that nothing reads."""
+    reads = set()
+    for path in (ROOT / "mae").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                reads.add(node.attr)
+    for cls in (PretrainConfig, *SECTIONS.values(), *DATASET_KINDS.values()):
+        # Sizes of a model are passed on as a whole; `Architecture` reads them.
+        unread = {field.name for field in fields(cls)} - reads
+        assert not unread, f"{cls.__name__}: {unread}"
+    assert not {field.name for field in fields(Architecture)} - reads
+
+
