@@ -10,14 +10,14 @@ import hydra
 from omegaconf import DictConfig
 
 from mae.config import register_resolvers, typed_config
-from mae.entry import check_overrides, exit_statuses, quiet_libraries
+from mae.entry import check_overrides, exit_statuses, import_tensorflow, quiet_libraries
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="pretrain")
 def main(composed: DictConfig) -> None:
     with exit_statuses():
         config = typed_config(composed)
-        # Imports TensorFlow: a mistake in the command is told before that.
+        import_tensorflow()  # only now: a mistake in the command is told before that
         from mae.training.run import pretrain
 
         pretrain(config)

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
@@ -16,6 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mae.config import checked_values
 from mae.errors import ConfigError, Interrupted, TrainingStopped, check_choice, unknown_name
+
+# Information and warnings; and that there is no GPU where none is built in, which `devices` in the run's table says.
+_NO_DRIVER = "" if Path("/dev/nvidiactl").exists() else "|E0000 .*cuInit"
+_STARTUP_NOISE = re.compile(rf"[IW]0000 |WARNING: All log messages before absl{_NO_DRIVER}")
 
 EXIT_MISTAKE = 2
 EXIT_STOPPED = 3
@@ -40,14 +45,36 @@ def exit_statuses() -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Keeps TensorFlow's and FFmpeg's start-up and per-file messages off the console, unless the user set a level.
+    """Keeps start-up messages of TensorFlow and per-file messages of FFmpeg off the console.
 
-    Must run before either is imported; never called on import of the package.
+    Called by commands before either library is imported, never on import of the package. Levels that the user set
+    in the environment stay.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # What is wrong with a file, we say ourselves.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and finds its devices without the lines it logs before its own log level is in force.
+
+    They go straight to the process' stderr, so that is what is caught; every other line is passed on.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            caught.seek(0)
+            lines = caught.read().decode(errors="replace").splitlines(keepends=True)
+            sys.stderr.writelines(line for line in lines if not _STARTUP_NOISE.match(line))
 
 
 def check_overrides(config_dir: Path, config_name: str, arguments: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mae.entry import command_config, exit_statuses, quiet_libraries
+from mae.entry import command_config, exit_statuses, import_tensorflow, quiet_libraries
 from mae.errors import BadVideo, ConfigError, check_choice
 
 FORMATS = (".png", ".gif", ".mp4")
@@ -41,7 +41,7 @@ class ReconstructConfig:
 
 def reconstruct(config: ReconstructConfig) -> str:
     """Writes the picture; returns the line to print."""
-    # TensorFlow is imported here, after the arguments are known to be right.
+    import_tensorflow()  # only now: a mistake in the arguments is told before that
     from mae.checkpoints.run import load_run
     from mae.data.clips import ClipReader, ClipSpec
     from mae.data.index import single_video
