@@ -37,9 +37,13 @@ def read_video(path: Path) -> np.ndarray:
 
 
 def object_mask(video: np.ndarray) -> np.ndarray:
-    """(T, H, W) bool. In every channel the object lies beyond the background's grey levels, on one side."""
-    is_light = np.median(video, axis=(0, 1, 2)) > 127
-    return np.all(np.where(is_light, video < 97, video > 158), axis=-1)
+    """(T, H, W) bool. In every channel the object lies beyond the background's grey levels, on one side.
+
+    The gap between them is at 61 to 73 where the background is light and at 182 to 194 where it is dark.
+    """
+    in_low_gap, in_high_gap = (np.sum((low < video) & (video < low + 14), axis=(0, 1, 2)) for low in (60, 181))
+    is_light = in_low_gap < in_high_gap
+    return np.all(np.where(is_light, video < 67, video > 188), axis=-1)
 
 
 def centres(mask: np.ndarray) -> np.ndarray:
