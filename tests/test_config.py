@@ -5,20 +5,16 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from configured import configured
 from hydra import compose, initialize_config_dir
 
-from mae.config import SECTIONS, ModelConfig, PretrainConfig, typed_config
+from mae.config import SECTIONS, ModelConfig, PretrainConfig
 from mae.data.config import DATASET_KINDS
 from mae.errors import ConfigError
 from mae.presets import PRESETS, Architecture
 from mae.training.plan import TrainingPlan
 
 ROOT = Path(__file__).parents[1]
-
-
-def configured(*overrides):
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return typed_config(compose("pretrain", overrides=list(overrides)))
 
 
 # dataset, model: epochs, global batch, mask ratio, stride, base learning rate, preset (figures of the papers).
@@ -151,5 +147,3 @@ def test_every_setting_is_read_somewhere():
         unread = {field.name for field in fields(cls)} - reads
         assert not unread, f"{cls.__name__}: {unread}"
     assert not {field.name for field in fields(Architecture)} - reads
-
-

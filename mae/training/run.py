@@ -57,7 +57,8 @@ def pretrain(config: PretrainConfig) -> None:
     probe = make_probe_batch(
         reader, len(index.paths), config.masking, config.mask_ratio, architecture.grid, config.seed, PROBE_CLIPS
     )
-    print(OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+    sizes = {"preset": config.model.preset, **asdict(architecture)}
+    print(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))
     with directory:
         run = _build(config, plan, directory, strategy, index, reader, probe)
         first_step, wandb_run_id = run.restore(changes)

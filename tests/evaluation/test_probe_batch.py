@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from tiny import GRID, masks, tiny_pretrainer
+
+from mae.data.clips import ClipReader, ClipSpec
+from mae.data.index import VideoIndex
+from mae.errors import BadVideo, ConfigError
+from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch
+from mae.models.pretrainer import pretraining_loss
+from mae.options import TARGETS
+from mae.patches import normalise, patchify
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    return ProbeBatch(rng.integers(0, 256, (2, 4, 16, 16, 3), "uint8"), masks())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_loss_is_the_training_loss(batch, target):
+    model = tiny_pretrainer()
+    videos = normalise((batch.pixels / 255).astype("float32"), 3)
+    expected = pretraining_loss(model, videos, batch.is_masked, target)
+    assert batch.loss(model, target) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_trivial_loss_by_hand(batch):
+    model = tiny_pretrainer()
+    # Normalised by the unbiased variance, each group of p = 32 values has the mean square (p - 1) / p.
+    assert batch.trivial_loss(model, "videomae") == pytest.approx(31 / 32, rel=1e-3)
+    hidden = patchify(batch.pixels / 255, (2, 4, 4))[batch.is_masked]
+    assert batch.trivial_loss(model, "pixels") == pytest.approx(hidden.var(), rel=1e-4)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_visible_patches_stay_and_masked_ones_are_predicted(batch, target):
+    model = tiny_pretrainer()
+    made = batch.reconstruct(model, target)
+    before = patchify(batch.pixels / 255, (2, 4, 4))
+    after = patchify(made.with_original_statistics, (2, 4, 4))
+    np.testing.assert_allclose(after[~batch.is_masked], before[~batch.is_masked], atol=1e-6)
+    assert np.abs(after[batch.is_masked] - before[batch.is_masked]).mean() > 0.01
+    assert (made.with_visible_statistics is None) == (target == "pixels")
+    assert np.isfinite(made.psnr)
+    assert made.side_by_side().shape == (2, 4, 16, 48, 3)
+
+
+def test_a_perfect_prediction_gives_the_video_back(batch, monkeypatch):
+    model = tiny_pretrainer()
+    from mae.patches import normalised_target
+
+    hidden = patchify((batch.pixels / 255).astype("float32"), (2, 4, 4))[batch.is_masked].reshape(2, 24, 96)
+    perfect = normalised_target(hidden, "videomae", 3, 2)
+    monkeypatch.setattr(model, "predict_patches", lambda *_: perfect)
+    made = batch.reconstruct(model, "videomae")
+    np.testing.assert_allclose(made.with_original_statistics, batch.pixels / 255, atol=1e-5)
+    assert made.psnr > 90
+
+
+class Reader(ClipReader):
+    """Examples 0 to `bad` - 1 cannot be read; the others are filled with their number."""
+
+    def __init__(self, bad):
+        super().__init__(VideoIndex(("a",), None, None, ""), ClipSpec(4, 1, 16, "center"), seed=0)
+        self.bad = bad
+
+    def center_clip(self, example):
+        if example < self.bad:
+            raise BadVideo(f"reason {example}")
+        return np.full((4, 16, 16, 3), example, "uint8")
+
+
+def test_clips_come_from_all_over_the_list_and_bad_ones_are_passed_over():
+    def numbers(bad):
+        return make_probe_batch(Reader(bad), 100, "tube", 0.75, GRID, 0, 4).pixels[:, 0, 0, 0, 0].tolist()
+
+    assert numbers(0) == [0, 25, 50, 75]
+    assert numbers(30) == [50, 75, 30, 31]
+
+
+def test_a_mask_belongs_to_its_example():
+    first, second = (make_probe_batch(Reader(0), n, "tube", 0.75, GRID, 0, 1).is_masked for n in (10, 99))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_no_readable_video_is_an_error_with_the_first_reason():
+    with pytest.raises(ConfigError, match="none of the 5 listed videos can be read; the first: reason 0"):
+        make_probe_batch(Reader(5), 5, "tube", 0.75, GRID, 0, 4)

@@ -1,0 +1,275 @@
+"""Whole runs on rendered videos: what they leave behind, how they stop and how they go on."""
+
+import json
+import os
+import shutil
+import signal
+
+import cv2
+import numpy as np
+import pytest
+from configured import SMALL_RUN, configured
+
+from mae.errors import ConfigError, Interrupted, TrainingStopped
+from mae.monitoring.metrics import read_metrics
+from mae.training import run as run_module
+from mae.training.run import pretrain
+from mae.training.run_directory import RunDirectory
+from mae.training.run_state import read_checkpoint
+
+CONTRACT = {
+    *("step", "epoch", "loss", "learning_rate", "weight_decay", "grad_norm", "clips_per_second"),
+    *("step_ms", "data_wait_fraction", "decode_ms", "bad_clips", "eta_s"),
+}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """The folder of the rendered videos, shared by all runs."""
+    return tmp_path_factory.mktemp("shapes") / "videos"
+
+
+@pytest.fixture
+def run(shapes, tmp_path):
+    """Runs the small configuration with overrides in `tmp_path / "run"`; returns that directory."""
+
+    def start(*overrides):
+        pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={tmp_path / 'run'}", *overrides))
+        return tmp_path / "run"
+
+    return start
+
+
+def weights(directory, step):
+    return read_checkpoint(directory / "checkpoints" / f"step_{step:08d}.npz").arrays
+
+
+def losses(directory):
+    return [
+        (record["step"], record["loss"], record["grad_norm"]) for record in read_metrics(directory / "metrics.jsonl")
+    ]
+
+
+def interrupt_at(step, monkeypatch, signum=signal.SIGTERM):
+    """Sends the process a signal after `step` is logged."""
+    log = run_module._Run._log
+
+    def log_and_kill(self, record, *rest):
+        log(self, record, *rest)
+        if record["step"] == step:
+            os.kill(os.getpid(), signum)
+
+    monkeypatch.setattr(run_module._Run, "_log", log_and_kill)
+
+
+@pytest.fixture(scope="module")
+def whole(shapes, tmp_path_factory):
+    """A run that nothing interrupted."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={directory}"))
+    return directory
+
+
+def test_a_run_leaves_what_the_contract_says(whole):
+    assert {path.name for path in whole.iterdir()} == {
+        *(".lock", "config.yaml", "metrics.jsonl", "checkpoints", "reconstructions"),
+    }
+    records = read_metrics(whole / "metrics.jsonl")
+    assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
+    assert all(record.keys() >= CONTRACT for record in records)
+    assert {"probe_loss", "psnr"} <= records[-1].keys()
+    assert records[-1]["epoch"] == 2
+    assert [path.name for path in sorted((whole / "checkpoints").iterdir())] == [
+        f"step_{step:08d}.npz" for step in (2, 4, 6)
+    ]
+    picture = cv2.imread(str(whole / "reconstructions" / "step_00000006.png"))
+    assert picture.shape[1] > 400
+
+
+def test_what_a_run_says(run, capsys):
+    run("steps=2")
+    lines = capsys.readouterr().out.splitlines()
+    assert any("4 = 4 clips × 1 replicas × 1 accumulated" in line for line in lines)
+    assert any("24 visible" in line or "visible" in line for line in lines)
+    assert any(line.startswith("step 1/2  loss ") and "data wait" in line and "ETA" in line for line in lines)
+    assert any("of the trivial predictor" in line for line in lines)
+    assert "Next: python -m mae.reconstruct checkpoint=" in lines[-1]
+    assert "run: " in lines[-1]
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(whole, run, step, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_at(step, patch)
+        with pytest.raises(Interrupted, match=f"interrupted after step {step + 1}; its state is saved") as stop:
+            run()
+    assert stop.value.signum == signal.SIGTERM
+    directory = run()
+    assert losses(directory) == losses(whole)
+    expected = weights(whole, 6)
+    for name, value in weights(directory, 6).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_a_killed_run_loses_only_what_followed_its_checkpoint(whole, run, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(self, record, *rest):
+        log(self, record, *rest)
+        if record["step"] == 5:
+            raise Killed
+
+    log = run_module._Run._log
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(run_module._Run, "_log", killed)
+        run()
+    directory = run()  # from step 4; the logged step 5 is made, and logged, once more
+    assert losses(directory) == losses(whole)
+
+
+def test_replicas_make_the_same_run(whole, run):
+    directory = run("strategy=mirrored")  # four logical CPUs in tests
+    for made, expected in zip(losses(directory), losses(whole), strict=True):
+        assert made == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_same_command_after_the_end_says_so(whole, capsys):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.npz")}
+    pretrain(configured(*SMALL_RUN, f"dataset.root={read_root(whole)}", f"run_dir={whole}"))
+    assert "the run is complete: 6 of 6 steps are made" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.npz")} == before
+
+
+def read_root(directory):
+    checkpoint = read_checkpoint(directory / "checkpoints" / "step_00000006.npz")
+    return checkpoint.meta["config"]["dataset"]["root"]
+
+
+def test_more_steps_go_on_and_the_change_is_shown(run, capsys):
+    run("steps=2")
+    directory = run("steps=3")
+    assert "changed since: steps: 2 → 3" in capsys.readouterr().out
+    assert [step for step, *_ in losses(directory)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.depth=3", "model.depth: 2 → 3"),
+        ("mask_ratio=0.5", "mask_ratio: 0.75 → 0.5"),
+        ("batch_size=2", "batch_size: 4 → 2"),
+        ("resume=never", "already holds a run"),
+    ],
+)
+def test_a_start_that_would_spoil_a_run_is_refused(whole, shapes, override, message):
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match=message):
+        pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={whole}", override))
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_another_list_of_videos_is_refused(run, shapes, tmp_path):
+    shutil.copytree(shapes, tmp_path / "videos")
+    folder = ("dataset=folder", f"dataset.root={tmp_path / 'videos'}", "recipe=demo", "model=vit_tiny")
+    overrides = [o for o in SMALL_RUN if not o.startswith("dataset.videos")]
+
+    def start():
+        pretrain(configured(*overrides, *folder, "steps=2", f"run_dir={tmp_path / 'run'}"))
+
+    start()
+    next((tmp_path / "videos").rglob("*.avi")).unlink()
+    with pytest.raises(ConfigError, match="another list of videos than the 11 found now"):
+        start()
+
+
+def test_resume_from_a_named_checkpoint(whole, shapes, tmp_path):
+    directory = tmp_path / "elsewhere"
+    checkpoint = whole / "checkpoints" / "step_00000004.npz"
+    pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={directory}", f"resume={checkpoint}"))
+    assert losses(directory) == losses(whole)[4:]
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(run, tmp_path):
+    with pytest.raises(TrainingStopped, match=r"is (nan|inf) at step \d; no update was made with it"):
+        run("learning_rate=1e22", "min_learning_rate=1e22", "warmup_steps=2", "checkpoint_every=1")
+    kept = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    assert kept
+    assert all(np.isfinite(value).all() for value in read_checkpoint(kept[-1]).arrays.values())
+
+
+def own_videos(folder, shapes, bad):
+    """Twelve readable videos and `bad` empty ones."""
+    shutil.copytree(shapes, folder)
+    for i in range(bad):
+        (folder / f"bad {i}.mp4").touch()
+    overrides = [o for o in SMALL_RUN if not o.startswith("dataset.videos")]
+    return [*overrides, "dataset=folder", "recipe=demo", "model=vit_tiny", f"dataset.root={folder}"]
+
+
+@pytest.mark.usefixtures("whole")
+def test_unreadable_videos_are_listed_and_skipped_below_the_limit(shapes, tmp_path):
+    overrides = own_videos(tmp_path / "videos", shapes, bad=1)
+    directory = tmp_path / "run"
+    pretrain(configured(*overrides, "steps=9", f"run_dir={directory}", "data.max_bad_frac=0.2"))
+    listed = (directory / "bad_videos.csv").read_text().splitlines()
+    assert listed[0] == "path,reason"
+    assert len(listed) == 2
+    assert "bad 0.mp4" in listed[1]
+    assert "empty" in listed[1]
+    assert read_metrics(directory / "metrics.jsonl")[-1]["bad_clips"] >= 2  # three epochs of twelve out of thirteen
+
+
+@pytest.mark.usefixtures("whole")
+def test_too_many_unreadable_videos_stop_the_run(shapes, tmp_path):
+    overrides = own_videos(tmp_path / "videos", shapes, bad=1)
+    with pytest.raises(TrainingStopped, match=r"1 of 13 videos cannot be read, more than data.max_bad_frac=0.01"):
+        pretrain(configured(*overrides, "steps=9", f"run_dir={tmp_path / 'run'}"))
+
+
+def test_no_readable_video_at_all_starts_nothing(tmp_path):
+    (tmp_path / "videos").mkdir()
+    for i in range(4):
+        (tmp_path / "videos" / f"{i}.mp4").write_text("no video")
+    overrides = [o for o in SMALL_RUN if not o.startswith("dataset.videos")]
+    folder = ("dataset=folder", "recipe=demo", "model=vit_tiny", f"dataset.root={tmp_path / 'videos'}")
+    with pytest.raises(ConfigError, match="none of the 4 listed videos can be read"):
+        pretrain(configured(*overrides, *folder, f"run_dir={tmp_path / 'run'}"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_directory_with_other_things_is_left_alone(run, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigError, match="neither empty nor a run"):
+        run()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.tex"]
+
+
+def test_a_second_process_is_kept_out(run, tmp_path):
+    with RunDirectory(tmp_path / "run") as directory:
+        directory.write_config({})
+        with pytest.raises(ConfigError, match="another process is using"), RunDirectory(tmp_path / "run"):
+            pass
+
+
+def test_jit_needs_one_replica(run):
+    with pytest.raises(ConfigError, match="jit=true needs one replica, found 4"):
+        run("strategy=mirrored", "jit=true")
+
+
+def test_a_resumed_run_continues_the_same_wandb_run(run):
+    directory = run("steps=2", "wandb.mode=offline")
+    first = read_checkpoint(directory / "checkpoints" / "step_00000002.npz").meta["wandb_run_id"]
+    run("steps=4", "wandb.mode=offline")
+    second = read_checkpoint(directory / "checkpoints" / "step_00000004.npz").meta["wandb_run_id"]
+    assert first == second
+    segments = [path.name for path in (directory / "wandb").iterdir() if path.name.startswith("offline-run")]
+    assert all(name.endswith(first) for name in segments)
+
+
+def test_the_config_is_in_every_checkpoint(whole):
+    meta = read_checkpoint(whole / "checkpoints" / "step_00000006.npz").meta
+    assert meta["config"]["mask_ratio"] == 0.75
+    assert json.loads(json.dumps(meta)) == meta
+    assert set(meta["versions"]) == {"tensorflow", "keras", "numpy", "mae-video"}
