@@ -98,6 +98,7 @@ class _Meter:
         self._cadence = cadence
         self._scalars: list[dict[str, Any]] = []
         self._clock = _Clock(time.perf_counter())
+        self._compiling = True  # the first record's time is the compiler's: no speed follows from it
         self._bad_clips = 0
 
     def add(self, scalars: dict[str, Any], waited: float) -> None:
@@ -122,14 +123,15 @@ class _Meter:
             "learning_rate": values["learning_rate"][-1],
             "weight_decay": values["weight_decay"][-1],
             "grad_norm": values["grad_norm"].mean(),
-            "clips_per_second": clock.steps * cadence.batch_size / seconds,
+            "clips_per_second": None if self._compiling else clock.steps * cadence.batch_size / seconds,
             "step_ms": 1000 * seconds / clock.steps,
             "data_wait_fraction": clock.waited / seconds,
             "decode_ms": values["decode_ms"].mean(),
             "bad_clips": self._bad_clips,
-            "eta_s": (cadence.total_steps - step) * seconds / clock.steps,
+            "eta_s": None if self._compiling else (cadence.total_steps - step) * seconds / clock.steps,
         }
         self._scalars = []
+        self._compiling = False
         return record
 
     def restart_clock(self) -> None:

@@ -1,0 +1,58 @@
+"""What the documents tell people to type works, and what they link to is there."""
+
+import re
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from configured import CONF, configured
+
+from mae.entry import check_overrides, command_config
+from mae.reconstruct import ReconstructConfig
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "datasets").rglob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+ARGUMENTS = {"mae.reconstruct": ReconstructConfig}
+
+
+def commands():
+    """Every `python …` line of a code block, without its comment."""
+    for document in DOCUMENTS:
+        for block in re.findall(r"^```\w*\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE):
+            for line in block.splitlines():
+                if line.startswith("python "):
+                    yield pytest.param(shlex.split(line, comments=True), id=f"{document.parent.name}: {line}")
+
+
+@pytest.mark.parametrize("words", list(commands()))
+def test_commands_are_accepted(words):
+    if words[1] == "pretrain.py":
+        check_overrides(CONF, "pretrain", words[2:])
+        configured(*words[2:])
+    elif words[1:3] != ["-m", "venv"]:
+        assert words[1] == "-m"
+        assert find_spec(words[2])
+        command_config(ARGUMENTS[words[2]], [word.replace("some.gif", "/tmp/some.gif") for word in words[3:]])
+
+
+def test_there_are_commands_to_test():
+    assert len(list(commands())) >= 8
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_every_directory_the_readme_names_is_there():
+    named = set(re.findall(r"([a-z]+)/", (ROOT / "README.md").read_text().split("## Where things are")[1]))
+    assert all((ROOT / name).is_dir() or (ROOT / "mae" / name).is_dir() for name in named)
+
+
+def test_every_dataset_has_its_page():
+    for name in ("shapes", "ssv2", "kinetics400", "ucf101", "hmdb51"):
+        assert (ROOT / "datasets" / name / "README.md").exists()
+        assert (CONF / "dataset" / f"{name}.yaml").exists()
