@@ -1,5 +1,6 @@
 """The same few clips under the same masks, looked at again and again while a model trains."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,15 +140,14 @@ def make_probe_batch(
         ConfigError: the list has no readable video.
     """
     clips, masks, reasons = [], [], []
-    starts = np.linspace(0, num_videos, min(size, num_videos), endpoint=False).astype(int)
-    order = [*starts, *(i for i in range(num_videos) if i not in starts)]
-    for example in order:
+    spread = [int(place) for place in np.linspace(0, num_videos, min(size, num_videos), endpoint=False)]
+    for example in itertools.chain(spread, (i for i in range(num_videos) if i not in spread)):
         try:
-            clips.append(reader.center_clip(int(example)))
+            clips.append(reader.center_clip(example))
         except BadVideo as error:
             reasons.append(str(error))
             continue
-        masks.append(MASKS[masking](grid, mask_ratio, seed=generator(seed, "probe mask", int(example)))[0])
+        masks.append(MASKS[masking](grid, mask_ratio, seed=generator(seed, "probe mask", example))[0])
         if len(clips) == size:
             break
     if not clips:

@@ -1,9 +1,13 @@
 """Devices: which distribution strategy runs, and in which precision."""
 
+from pathlib import Path
+
 import keras
 import tensorflow as tf
 
 from mae.errors import ConfigError
+
+_NVIDIA_DRIVER = Path("/dev/nvidiactl")
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
@@ -28,11 +32,12 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
 
 
 def describe_devices(strategy: tf.distribute.Strategy) -> str:
-    """For the console: "2 × GPU (NVIDIA …)" or "CPU"."""
+    """For the console: "2 × NVIDIA …" or "CPU", and whether a GPU is there that TensorFlow does not see."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         count = strategy.num_replicas_in_sync
-        return "CPU" if count == 1 else f"{count} logical CPU devices"
+        unseen = ", though an NVIDIA driver is here: pip install -e '.[gpu]'" if _NVIDIA_DRIVER.exists() else ""
+        return ("CPU" if count == 1 else f"{count} logical CPU devices") + unseen
     model = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
     return f"{strategy.num_replicas_in_sync} × {model}"
 
