@@ -1,0 +1,130 @@
+"""Which kind of checkpoint a path holds, from its content and never from its extension."""
+
+import zipfile
+from pathlib import Path
+
+import h5py
+
+from mae.checkpoints.containers.keras_h5 import weights_group
+from mae.checkpoints.containers.safetensors_file import INDEX
+from mae.checkpoints.containers.tensorflow_bundle import checkpoint_prefix
+from mae.checkpoints.containers.torch_legacy import is_legacy
+from mae.checkpoints.containers.zip_guard import open_zip
+from mae.errors import ConfigError
+
+FORMATS = {
+    "run": "a run directory of this project, or one of its checkpoints",
+    "keras": "a .keras file of Keras 3",
+    "keras_h5": "Keras 2 weights in HDF5",
+    "saved_model": "a SavedModel folder",
+    "zip_saved_model": "a zip of one",
+    "tf_checkpoint": "a TensorFlow checkpoint (its common name, or NAME.index)",
+    "pytorch": "a file of torch.save",
+    "huggingface": "a safetensors file, or a folder with config.json and model.safetensors or pytorch_model.bin",
+}
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_TABLE_FOOTER = (0xDB4775248B80FB57).to_bytes(8, "little")  # ends the sorted table that an .index file is
+_HUGGING_FACE = ("model.safetensors", INDEX, "pytorch_model.bin")
+
+
+def identify(path: str | Path) -> str:
+    """One of the names in `FORMATS`.
+
+    `tf_checkpoint` is also the answer for a common name `NAME` where only `NAME.index` exists, for a data file beside
+    its index, and for a folder with one checkpoint in it.
+
+    Raises:
+        ConfigError: nothing there, or none of these, with what was looked at.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path)
+    if path.is_file():
+        return _file(path)
+    if _is_index(path.with_name(f"{path.name}.index")):
+        return "tf_checkpoint"
+    raise ConfigError(f"no checkpoint at {path}: no such file or folder, and no {path.name}.index")
+
+
+def _folder(path: Path) -> str:
+    if (path / "saved_model.pb").is_file():
+        return "saved_model"
+    if (path / "config.json").is_file() and any((path / name).is_file() for name in _HUGGING_FACE):
+        return "huggingface"
+    for folder in (path / "checkpoints", path):
+        files = sorted(folder.glob("step_*.npz"))
+        if files and _file(files[-1]) == "run":
+            return "run"
+    if len(indices := list(path.glob("*.index"))) == 1 and _is_index(indices[0]):
+        return "tf_checkpoint"
+    names = sorted(entry.name for entry in path.iterdir())
+    raise _unknown(path, f"a folder with {_some(names)}")
+
+
+def _file(path: Path) -> str:
+    with open(path, "rb") as file:
+        start = file.read(64)
+    if start.startswith(_HDF5):
+        return _hdf5(path)
+    if start.startswith(b"PK"):
+        with open_zip(path) as archive:
+            return _zip(path, archive)
+    if is_legacy(start):
+        return "pytorch"
+    # A safetensors file is the length of its JSON header, then the header.
+    if 2 <= int.from_bytes(start[:8], "little") <= path.stat().st_size - 8 and start[8:9] == b"{":
+        return "huggingface"
+    if _is_index(path) or _is_shard(path):
+        return "tf_checkpoint"
+    raise _unknown(path, f"a file that starts with {start[:16]!r}" if start else "an empty file")
+
+
+def _hdf5(path: Path) -> str:
+    try:
+        with h5py.File(path, "r") as file:
+            weights_group(path, file)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ConfigError(f"{path} is a damaged HDF5 file ({error}); fetch it again") from error
+    return "keras_h5"
+
+
+def _zip(path: Path, archive: zipfile.ZipFile) -> str:
+    names = archive.namelist()
+    bases = [name.rpartition("/")[2] for name in names]
+    if "__meta__.npy" in names:
+        return "run"
+    if {"metadata.json", "config.json", "model.weights.h5"} <= set(names):
+        return "keras"
+    if "data.pkl" in bases:
+        return "pytorch"
+    if bases.count("saved_model.pb") == 1:
+        return "zip_saved_model"
+    raise _unknown(path, f"a zip with {_some(names)}")
+
+
+def _is_index(path: Path) -> bool:
+    """Whether a file is the index of a TensorFlow checkpoint."""
+    if not path.is_file() or path.stat().st_size < len(_TABLE_FOOTER):
+        return False
+    with open(path, "rb") as file:
+        file.seek(-len(_TABLE_FOOTER), 2)
+        return file.read() == _TABLE_FOOTER
+
+
+def _is_shard(path: Path) -> bool:
+    """Whether a file is one of the data files of a TensorFlow checkpoint, which nothing inside them tells."""
+    try:
+        prefix = checkpoint_prefix(path)
+    except ConfigError:
+        return False
+    return prefix != path and _is_index(prefix.with_name(f"{prefix.name}.index"))
+
+
+def _unknown(path: Path, found: str) -> ConfigError:
+    known = "; ".join(f"{name}: {text}" for name, text in FORMATS.items())
+    return ConfigError(f"{path} is {found}, no checkpoint that is known. There are: {known}")
+
+
+def _some(names: list[str], shown: int = 8) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return (", ".join(names[:shown]) or "nothing") + more
