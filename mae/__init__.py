@@ -12,6 +12,8 @@ _HOMES = {
     "build_pretrainer": "mae.models.pretrainer",
     "pretraining_loss": "mae.models.pretrainer",
     "build_classifier": "mae.models.classifier",
+    "load_checkpoint": "mae.checkpoints.load",
+    "save_checkpoint": "mae.checkpoints.save",
     "tube_mask": "mae.masking",
     "random_mask": "mae.masking",
     "frame_mask": "mae.masking",

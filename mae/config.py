@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mae.data.config import DATASET_KINDS, DataConfig, DatasetConfig
 from mae.errors import ConfigError, check_choice
 from mae.masking import num_masked
-from mae.options import PRECISIONS, STRATEGIES, TARGETS, WANDB_MODES
+from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES, TARGETS, WANDB_MODES
 from mae.presets import Architecture, architecture
 
 
@@ -33,6 +33,7 @@ class ModelConfig:
     mlp_ratio: float | None
     positions: str | None
     layer_norm_epsilon: float | None
+    head_norm_epsilon: float | None
     drop_path_rate: float | None
     attention_dropout_rate: float | None
     dropout_rate: float | None
@@ -117,6 +118,9 @@ class PretrainConfig:
 
     run_dir: str
     resume: str  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file
+    init_from: str | None  # weights a new run starts from: a checkpoint of any format, or another run
+    init_positions: str  # recompute | interpolate: what fixed position tables of another token grid become
+    allow_missing: str | None  # decoder: start with a fresh one where `init_from` holds none
     log_every: int  # steps
     checkpoint_every: int  # steps
     keep_checkpoints: int  # the newest so many
@@ -126,6 +130,7 @@ class PretrainConfig:
         check_choice("target", self.target, TARGETS)
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("strategy", self.strategy, STRATEGIES)
+        check_choice("init_positions", self.init_positions, POSITION_MODES)
         if self.epochs is None and self.steps is None:
             raise ConfigError("give epochs or steps: both are null")
         optional = ("epochs", "steps", "evaluate_every")

@@ -2,6 +2,7 @@
 
 TARGETS = ("videomae", "mae_st", "pixels")
 POSITIONS = ("sincos", "sincos_factorised", "learnable")
+POSITION_MODES = ("recompute", "interpolate")
 POOLINGS = ("mean", "first")
 PRECISIONS = ("auto", "float32", "bfloat16")
 STRATEGIES = ("auto", "single", "mirrored")

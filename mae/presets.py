@@ -26,6 +26,7 @@ class Architecture:
     mlp_ratio: float = 4.0  # width of the MLP's hidden layer over the block's
     positions: str = "sincos"  # fixed over the flattened index | "sincos_factorised" over t, h, w | "learnable"
     layer_norm_epsilon: float = 1e-6
+    head_norm_epsilon: float | None = None  # of the norm before the decoder's or classifier's head; None: the same
     drop_path_rate: float = 0.0  # of the last encoder block; grows linearly from 0 at the first
     attention_dropout_rate: float = 0.0
     dropout_rate: float = 0.0  # after the attention's projection and in the MLP
@@ -53,6 +54,11 @@ class Architecture:
         """Tokens along time, height and width."""
         side = self.image_size // self.patch_size
         return self.num_frames // self.tubelet_size, side, side
+
+    @property
+    def final_norm_epsilon(self) -> float:
+        """Epsilon of the norm before a head."""
+        return self.layer_norm_epsilon if self.head_norm_epsilon is None else self.head_norm_epsilon
 
     @property
     def num_tokens(self) -> int:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mae.config import ModelConfig
+from mae.checkpoints.weights import Weights, own_weights
 from mae.errors import ConfigError
 from mae.models.pretrainer import Pretrainer
-from mae.training.run_state import Checkpoints, assign_arrays, named_variables, read_checkpoint
+from mae.presets import Architecture
+from mae.training.run_state import Checkpoint, Checkpoints, assign_arrays, named_variables, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,37 @@ def load_run(path: str | Path) -> TrainedModel:
     Raises:
         ConfigError: nothing there, or something that is not a checkpoint of this project.
     """
-    path = Path(path)
-    if path.is_dir():
-        for directory in (path / "checkpoints", path):
-            if paths := Checkpoints(directory, keep=1).paths():
-                path = paths[-1]
-                break
-        else:
-            raise ConfigError(f"{path} holds no checkpoints")
-    checkpoint = read_checkpoint(path)
+    checkpoint = _checkpoint(Path(path))
     config = checkpoint.meta["config"]
-    model = Pretrainer(ModelConfig(**config["model"]).architecture, name="pretrainer")
+    model = Pretrainer(Architecture(**checkpoint.meta["architecture"]), name="pretrainer")
     model.build()
     # The optimizer's slots are left aside.
     weights = {name: array for name, array in checkpoint.arrays.items() if name in named_variables(model.variables)}
     assign_arrays(model.variables, weights, checkpoint.path)
-    return TrainedModel(model, config, checkpoint.step, path)
+    return TrainedModel(model, config, checkpoint.step, checkpoint.path)
+
+
+def read_run(path: Path) -> Weights:
+    """The weights of the model of a run, without building it; errors as `load_run`."""
+    checkpoint = _checkpoint(path)
+    architecture = Architecture(**checkpoint.meta["architecture"])
+    arrays, set_aside = {}, []
+    for name, array in checkpoint.arrays.items():
+        owner, _, inner = name.partition("/")
+        if owner in ("pretrainer", "classifier"):
+            arrays[inner] = array
+        else:
+            set_aside.append(name)
+    weights = own_weights(arrays, architecture, checkpoint.path, "run of this project")
+    weights.set_aside = set_aside
+    return weights
+
+
+def _checkpoint(path: Path) -> Checkpoint:
+    """The newest checkpoint of a run directory, or the one that `path` is."""
+    if path.is_dir():
+        for directory in (path / "checkpoints", path):
+            if paths := Checkpoints(directory, keep=1).paths():
+                return read_checkpoint(paths[-1])
+        raise ConfigError(f"{path} holds no checkpoints")
+    return read_checkpoint(path)

@@ -45,7 +45,7 @@ class Classifier(keras.Model):
         self.encoder = Encoder(architecture, final_norm=pooling == "first", dtype=dtype, name="encoder")
         self.fc_norm = None
         if pooling == "mean":
-            epsilon = architecture.layer_norm_epsilon
+            epsilon = architecture.final_norm_epsilon
             self.fc_norm = keras.layers.LayerNormalization(epsilon=epsilon, dtype=dtype, name="fc_norm")
         self.head_dropout = keras.layers.Dropout(head_dropout_rate, dtype=dtype, name="head_dropout")
         # A small head keeps the first gradients that reach a pre-trained encoder small.

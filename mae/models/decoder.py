@@ -31,7 +31,7 @@ class Decoder(keras.layers.Layer):
             )
             for i in range(a.decoder_depth)
         ]
-        self.norm = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, dtype=dtype, name="norm")
+        self.norm = keras.layers.LayerNormalization(epsilon=a.final_norm_epsilon, dtype=dtype, name="norm")
         self.head = keras.layers.Dense(a.patch_dim, dtype=dtype, name="head")
 
     def build(self, *input_shapes: Any) -> None:

@@ -16,20 +16,24 @@ class Positions(keras.layers.Layer):
     def __init__(self, kind: str, grid: tuple[int, int, int], width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kind = kind
-        self.grid = tuple(grid)
+        self.grid = grid
         self.width = width
 
     def build(self, input_shape: Any) -> None:
         t, h, w = self.grid
-        if self.kind == "learnable":
-            initial = keras.initializers.TruncatedNormal(stddev=0.02)
-            self.table = self.add_weight(name="table", shape=(t * h * w, self.width), initializer=initial)
-        else:
-            self.table = position_table(self.kind, (t, h, w), self.width)
+        learnable = self.kind == "learnable"
+        initial = keras.initializers.TruncatedNormal(stddev=0.02) if learnable else self._fixed_table
+        # A weight even if it is fixed: one that was interpolated from another grid must survive saving.
+        self.table = self.add_weight(
+            name="table", shape=(t * h * w, self.width), initializer=initial, trainable=learnable
+        )
+
+    def _fixed_table(self, shape: Any, dtype: Any = None) -> Any:
+        return ops.cast(position_table(self.kind, self.grid, self.width), dtype)
 
     def call(self, tokens: Any, indices: Any = None) -> Any:
         """tokens (b, k, d) at the places `indices` (b, k), or at all places in order → (b, k, d)."""
-        table = ops.cast(ops.convert_to_tensor(self.table), tokens.dtype)
+        table = ops.cast(self.table, tokens.dtype)
         return tokens + (table if indices is None else ops.take(table, indices, axis=0))
 
 

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 from omegaconf import OmegaConf
 
+from mae.checkpoints.load import load_checkpoint
 from mae.config import PretrainConfig
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
@@ -18,18 +19,21 @@ from mae.data.pipeline import training_batches
 from mae.errors import ConfigError, Interrupted
 from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch
 from mae.masking import MASKS
+from mae.models.norms import set_norm_epsilons
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.console import format_progress, format_table
 from mae.monitoring.metrics import MetricsLog
 from mae.monitoring.panels import save_png
 from mae.monitoring.wandb_run import WandbMonitor
+from mae.presets import Architecture
 from mae.training.loop import Cadence, Hooks, Record, train
+from mae.training.messages import goodbye, run_rows, tell_rendering, verdict
 from mae.training.optimizer import Optimizer, build_optimizer
 from mae.training.plan import TrainingPlan
 from mae.training.pretraining import pretraining_step
 from mae.training.run_directory import RunDirectory
 from mae.training.run_state import Checkpoint, Checkpoints, assign_arrays, read_checkpoint, variables_to_arrays
-from mae.training.strategy import compute_dtype, describe_devices, make_strategy
+from mae.training.strategy import compute_dtype, make_strategy
 
 PROBE_CLIPS = 4
 
@@ -44,7 +48,7 @@ def pretrain(config: PretrainConfig) -> None:
     directory = RunDirectory(config.run_dir)
     directory.check(config.resume)
     changes = directory.changes(asdict(config))
-    index = build_index(config.dataset, config.data.max_bad_frac, _tell_rendering)
+    index = build_index(config.dataset, config.data.max_bad_frac, tell_rendering)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config.strategy)
@@ -63,7 +67,7 @@ def pretrain(config: PretrainConfig) -> None:
         run = _build(config, plan, directory, strategy, index, reader, probe)
         first_step, wandb_run_id = run.restore(changes)
         run.train(first_step, wandb_run_id)
-    print(_goodbye(directory, index))
+    print(goodbye(directory.path, index))
 
 
 @dataclass(frozen=True)
@@ -82,29 +86,50 @@ class _Run:
     checkpoints: Checkpoints
 
     def restore(self, changes: list[str]) -> tuple[int, str | None]:
-        """Fills model and optimizer from the checkpoint to go on from, if there is one.
+        """Fills the model: from the checkpoint to go on from, else from `init_from`, else at random.
 
         Returns:
             Steps made so far, and the W&B run to go on with.
         """
-        if self.config.resume in ("auto", "never"):
-            checkpoint = self.checkpoints.newest(warn=print)
-        else:
-            checkpoint = read_checkpoint(Path(self.config.resume))
+        checkpoint = self._checkpoint_to_resume()
         if checkpoint is None:
             print(f"new run in {self.directory.path}")
+            if self.config.init_from is not None:
+                self._start_from(self.config.init_from)
             return 0, None
         self._check_same_videos(checkpoint)
         assign_arrays(self._state(), checkpoint.arrays, checkpoint.path)
+        set_norm_epsilons(self.model, Architecture(**checkpoint.meta["architecture"]))
         print(f"resumed from {checkpoint.path}, {checkpoint.step} steps made")
         for line in changes:
             print(f"  changed since: {line}")
         return checkpoint.step, checkpoint.meta["wandb_run_id"]
 
+    def _checkpoint_to_resume(self) -> Checkpoint | None:
+        if self.config.resume in ("auto", "never"):
+            return self.checkpoints.newest(warn=print)
+        try:
+            return read_checkpoint(Path(self.config.resume))
+        except ConfigError as error:
+            raise ConfigError(f"{error}. resume= continues a run; weights to start from go into init_from=") from error
+
+    def _start_from(self, source: str) -> None:
+        if Path(source).resolve() == self.directory.path.resolve():
+            raise ConfigError(f"init_from={source} is this run itself; resume=auto continues it")
+        c = self.config
+        report = load_checkpoint(source, self.model, c.allow_missing or (), positions=c.init_positions)
+        print(report.table())
+        if report.fresh_decoder:
+            print("NOTE: the decoder starts at random: the loss starts as if nothing had been learnt")
+
     def train(self, first_step: int, wandb_run_id: str | None) -> None:
         """Trains to the end, unless that is reached already."""
         config, plan = self.config, self.plan
-        print(format_table([*plan.rows(), *self._rows()], "run"))
+        print(
+            format_table(
+                [*plan.rows(), *run_rows(config, self.index, self.optimizer, self.strategy, self.model)], "run"
+            )
+        )
         if first_step >= plan.total_steps:
             print(f"the run is complete: {first_step} of {plan.total_steps} steps are made")
             return
@@ -129,6 +154,8 @@ class _Run:
                     save=lambda step: self._save(step, monitor.run_id),
                     check_videos=bad_videos.raise_if_too_many,
                 )
+                if first_step == 0 and config.init_from is not None:
+                    self._log_initial(metrics, monitor)
                 batches = self._batches(first_step, bad_videos)
                 train(self._step_function(), batches, first_step, self._cadence(), hooks)
             status = 0
@@ -147,24 +174,6 @@ class _Run:
                 f"{checkpoint.path} was trained on another list of videos than the {len(self.index.paths)} found now: "
                 "restore the list, or give another run_dir"
             )
-
-    def _rows(self) -> list[tuple[str, str]]:
-        size = self.model.count_params() / 1e6
-        dtype = self.model.dtype_policy.compute_dtype
-        rows = [
-            ("list hash", self.index.digest[:16]),
-            ("first video", self.index.paths[0]),
-            ("last video", self.index.paths[-1]),
-            ("model", f"{self.config.model.preset}, {size:.1f} M parameters, computes in {dtype}"),
-            ("target", self.config.target),
-            ("devices", describe_devices(self.strategy)),
-        ]
-        for group in self.optimizer.groups:
-            decay = "weight decay" if group.decays else "no decay"
-            scale = f"learning rate × {group.learning_rate_scale:.4g}"
-            size = f"{group.size} values in {len(group.variables)} tensors"
-            rows.append((f"parameters: {group.layer}", f"{scale}, {decay}: {size}"))
-        return rows
 
     def _cadence(self) -> Cadence:
         c = self.config
@@ -214,6 +223,12 @@ class _Run:
         monitor.log(record["step"], record)
         print(format_progress(record, self.plan.total_steps), flush=True)
 
+    def _log_initial(self, metrics: MetricsLog, monitor: WandbMonitor) -> None:
+        """What the loaded weights make of the probe batch: badly loaded ones show here, before any training."""
+        record = {"step": 0, **self._evaluate(0, monitor)}
+        print(f"probe loss right after loading: {record['probe_loss']:.4f}")
+        self._log(record, metrics, monitor)
+
     def _evaluate(self, step: int, monitor: WandbMonitor) -> Record:
         target = self.config.target
         loss = self.probe.loss(self.model, target)
@@ -222,16 +237,8 @@ class _Run:
         save_png(path, reconstruction.picture(step, loss))
         monitor.log_image(step, "reconstruction", path)
         if step == self.plan.total_steps:
-            print(self._verdict(loss))
+            print(verdict(loss, self.probe.trivial_loss(self.model, target), target))
         return {"probe_loss": loss, "psnr": reconstruction.psnr}
-
-    def _verdict(self, loss: float) -> str:
-        trivial = self.probe.trivial_loss(self.model, self.config.target)
-        relation = f"{100 * (1 - loss / trivial):.0f} % under" if loss < trivial else "NOT under"
-        return (
-            f"probe loss {loss:.4f} (target {self.config.target}): {relation} the {trivial:.4f} of the trivial "
-            "predictor, which always says the average"
-        )
 
     def _save(self, step: int, wandb_run_id: str | None) -> None:
         meta = {
@@ -239,6 +246,7 @@ class _Run:
             "wandb_run_id": wandb_run_id,
             "list_digest": self.index.digest,
             "config": asdict(self.config),
+            "architecture": asdict(self.model.architecture),
             "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "mae-video")},
         }
         self.checkpoints.save(variables_to_arrays(self._state()), meta)
@@ -272,15 +280,3 @@ def _build(
         )
     checkpoints = Checkpoints(directory.checkpoints, config.keep_checkpoints)
     return _Run(config, plan, directory, strategy, index, reader, probe, model, optimizer, checkpoints)
-
-
-def _tell_rendering(done: int, total: int) -> None:
-    if done in (1, total):
-        print(f"rendered {done} of {total} videos of the demo set", flush=True)
-
-
-def _goodbye(directory: RunDirectory, index: VideoIndex) -> str:
-    return (
-        f"run: {directory.path} (pictures in reconstructions/). "
-        f"Next: python -m mae.reconstruct checkpoint={directory.path} video={index.paths[0]}"
-    )

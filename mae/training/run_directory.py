@@ -24,6 +24,8 @@ FROZEN = (
     "seed",
 )
 
+LOCK = ".lock"
+
 
 class RunDirectory:
     """Paths of a run and the lock that keeps a second process out. Use as a context manager."""
@@ -56,7 +58,8 @@ class RunDirectory:
         """Raises `ConfigError` where a run must not start: another's directory, or a run with `resume=never`."""
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"run_dir={self.path} is a file; give a directory")
-        if self.path.is_dir() and any(self.path.iterdir()) and not self.config.exists():
+        others = {path.name for path in self.path.iterdir()} - {LOCK} if self.path.is_dir() else set()
+        if others and not self.config.exists():
             raise ConfigError(f"run_dir={self.path} is neither empty nor a run: give another run_dir")
         if resume == "never" and self.config.exists():
             raise ConfigError(f"run_dir={self.path} already holds a run: give another run_dir or resume=auto")
@@ -73,7 +76,8 @@ class RunDirectory:
         different = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
         lines = [f"{key}: {before.get(key)} → {after.get(key)}" for key in different]
         frozen = [line for key, line in zip(different, lines, strict=True) if key.startswith(FROZEN)]
-        if frozen:
+        # Without a checkpoint there is nothing yet that other settings could spoil.
+        if frozen and any(self.checkpoints.glob("step_*")):
             raise ConfigError(
                 f"run_dir={self.path} holds a run with other settings ({'; '.join(frozen)}): give another run_dir"
             )
@@ -82,7 +86,7 @@ class RunDirectory:
     def __enter__(self) -> "RunDirectory":
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR)
+            self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(f"another process is using run_dir={self.path}") from error

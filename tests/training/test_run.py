@@ -4,13 +4,18 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from configured import SMALL_RUN, configured
 
+from mae.checkpoints.run import load_run
+from mae.checkpoints.save import save_checkpoint
 from mae.errors import ConfigError, Interrupted, TrainingStopped
+from mae.models.classifier import build_classifier
+from mae.models.norms import set_norm_epsilons
 from mae.monitoring.metrics import read_metrics
 from mae.training import run as run_module
 from mae.training.run import pretrain
@@ -269,6 +274,65 @@ def test_a_resumed_run_continues_the_same_wandb_run(run):
     assert first == second
     segments = [path.name for path in (directory / "wandb").iterdir() if path.name.startswith("offline-run")]
     assert all(name.endswith(first) for name in segments)
+
+
+@pytest.fixture(scope="module")
+def released(whole, tmp_path_factory):
+    """The weights of the whole run as somebody else's file."""
+    path = tmp_path_factory.mktemp("released") / "weights.pth"
+    save_checkpoint(load_run(whole).model, path, "pytorch")
+    return path
+
+
+def test_init_from_starts_at_the_loss_the_weights_have(whole, released, run, capsys):
+    directory = run(f"init_from={released}", "steps=2")
+    first = read_metrics(directory / "metrics.jsonl")[0]
+    assert first["step"] == 0
+    # Six steps of the same model on the same clips end where this begins.
+    assert first["probe_loss"] == pytest.approx(read_metrics(whole / "metrics.jsonl")[-1]["probe_loss"], rel=1e-5)
+    said = capsys.readouterr().out
+    assert "PyTorch" in said
+    assert f"probe loss right after loading: {first['probe_loss']:.4f}" in said
+    assert [record["step"] for record in read_metrics(directory / "metrics.jsonl")] == [0, 1, 2]
+
+
+def test_a_run_keeps_the_epsilon_its_weights_were_trained_with(whole, shapes, tmp_path, monkeypatch):
+    model = load_run(whole).model
+    set_norm_epsilons(model, replace(model.architecture, layer_norm_epsilon=1e-3, head_norm_epsilon=1e-2))
+    model.save(tmp_path / "weights.keras")
+    common = (*SMALL_RUN, f"dataset.root={shapes}", f"init_from={tmp_path / 'weights.keras'}", "steps=4")
+    pretrain(configured(*common, f"run_dir={tmp_path / 'whole'}"))
+    assert load_run(tmp_path / "whole").model.decoder.norm.epsilon == 1e-2
+    with monkeypatch.context() as patch:
+        interrupt_at(1, patch)
+        with pytest.raises(Interrupted):
+            pretrain(configured(*common, f"run_dir={tmp_path / 'run'}"))
+    pretrain(configured(*common, f"run_dir={tmp_path / 'run'}"))
+    assert losses_after_start(tmp_path / "run") == losses_after_start(tmp_path / "whole")
+
+
+def losses_after_start(directory):
+    return [(r["step"], r["loss"]) for r in read_metrics(directory / "metrics.jsonl") if r["step"] > 0]
+
+
+def test_a_file_without_a_decoder_needs_to_be_allowed(whole, run, tmp_path, capsys):
+    classifier = build_classifier("vit_tiny", 3, **sizes_of(whole))
+    save_checkpoint(classifier, tmp_path / "classifier.pth", "pytorch")
+    with pytest.raises(ConfigError, match="allow_missing=decoder starts with a fresh one"):
+        run(f"init_from={tmp_path / 'classifier.pth'}")
+    run(f"init_from={tmp_path / 'classifier.pth'}", "allow_missing=decoder", "steps=1")
+    assert "NOTE: the decoder starts at random" in capsys.readouterr().out
+
+
+def sizes_of(directory):
+    return read_checkpoint(directory / "checkpoints" / "step_00000006.npz").meta["architecture"]
+
+
+def test_init_from_and_resume_refuse_each_others_files(released, run, tmp_path):
+    with pytest.raises(ConfigError, match="weights to start from go into init_from="):
+        run(f"resume={released}")
+    with pytest.raises(ConfigError, match="is this run itself; resume=auto continues it"):
+        run(f"init_from={tmp_path / 'run'}")
 
 
 def test_the_config_is_in_every_checkpoint(whole):

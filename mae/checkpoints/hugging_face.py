@@ -1,0 +1,99 @@
+"""`config.json` of a Hugging Face VideoMAE: our sizes from theirs, and theirs from ours."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mae.checkpoints.weights import Weights
+from mae.errors import ConfigError
+from mae.presets import Architecture
+
+# Two norms of transformers' VideoMAE have PyTorch's default epsilon whatever layer_norm_eps says (5.23, measured).
+HEAD_NORM_EPSILON = 1e-5
+DEFAULT_EPSILON = 1e-12
+
+# Our size -> theirs; a config.json leaves out what has the library's default, given here.
+_SIZES: dict[str, tuple[str, Any]] = {
+    "image_size": ("image_size", 224),
+    "patch_size": ("patch_size", 16),
+    "in_channels": ("num_channels", 3),
+    "num_frames": ("num_frames", 16),
+    "tubelet_size": ("tubelet_size", 2),
+    "embed_dim": ("hidden_size", 768),
+    "depth": ("num_hidden_layers", 12),
+    "num_heads": ("num_attention_heads", 12),
+    "layer_norm_epsilon": ("layer_norm_eps", DEFAULT_EPSILON),
+    "decoder_embed_dim": ("decoder_hidden_size", 384),
+    "decoder_depth": ("decoder_num_hidden_layers", 4),
+    "decoder_num_heads": ("decoder_num_attention_heads", 6),
+}
+_CLASSES = {"pretrainer": "VideoMAEForPreTraining", "classifier": "VideoMAEForVideoClassification"}
+
+
+def read_config(folder: Path, weights: Weights) -> None:
+    """Adds to `weights` what `config.json` says.
+
+    Raises:
+        ConfigError: no such file, not a VideoMAE, or options that this project's models do not have.
+    """
+    config = _json(folder / "config.json")
+    if config.get("model_type", "videomae") != "videomae":
+        raise ConfigError(f"{folder} is a {config['model_type']!r}, not a VideoMAE")
+    if (activation := config.get("hidden_act", "gelu")) != "gelu":
+        raise ConfigError(f"{folder}: hidden_act={activation!r}, and this project's models have gelu only")
+    for ours, (theirs, default) in _SIZES.items():
+        if weights.kind == "pretrainer" or not ours.startswith("decoder"):
+            value = config.get(theirs, default)
+            weights.told[ours] = value[0] if isinstance(value, list) else value
+    weights.told["mlp_ratio"] = config.get("intermediate_size", 3072) / weights.told["embed_dim"]
+    if weights.kind == "classifier":
+        labels = {int(number): label for number, label in config.get("id2label", {}).items()}
+        # What transformers writes where nobody gave names says nothing.
+        if any(label != f"LABEL_{number}" for number, label in labels.items()):
+            weights.id2label = labels
+
+
+def use_defaults(weights: Weights) -> None:
+    """The norms' epsilons where there is no `config.json`."""
+    weights.told["layer_norm_epsilon"] = DEFAULT_EPSILON
+    weights.told["head_norm_epsilon"] = HEAD_NORM_EPSILON
+
+
+def make_config(model: Any, kind: str, id2label: dict[int, str] | None) -> dict[str, Any]:
+    """The content of `config.json` for a model of this project."""
+    a: Architecture = model.architecture
+    config = {theirs: getattr(a, ours) for ours, (theirs, _) in _SIZES.items()}
+    config |= {
+        "architectures": [_CLASSES[kind]],
+        "model_type": "videomae",
+        "intermediate_size": round(a.embed_dim * a.mlp_ratio),
+        "decoder_intermediate_size": round(a.decoder_embed_dim * a.mlp_ratio),
+        "layer_norm_eps": a.layer_norm_epsilon,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": a.dropout_rate,
+        "attention_probs_dropout_prob": a.attention_dropout_rate,
+        "initializer_range": 0.02,
+        "norm_pix_loss": True,
+        "qv_bias": True,
+        "qkv_bias": True,  # its name in transformers 4
+        # For pre-training: without it the encoder would end before its last norm.
+        "use_mean_pooling": kind == "classifier" and model.pooling == "mean",
+        "dtype": "float32",
+    }
+    if kind == "classifier":
+        labels = id2label or {number: f"LABEL_{number}" for number in range(model.num_classes)}
+        config["id2label"] = {str(number): label for number, label in labels.items()}
+        config["label2id"] = {label: number for number, label in labels.items()}
+    return dict(sorted(config.items()))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no {path}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is not a JSON object")
+    return content

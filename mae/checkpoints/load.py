@@ -1,0 +1,126 @@
+"""Weights of any released or own checkpoint into a model: all of them, or none and an error."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from keras import ops
+
+from mae.checkpoints.fit import fit
+from mae.checkpoints.read import read_weights
+from mae.checkpoints.weights import Weights, model_kind, model_variables
+from mae.errors import check_choice
+from mae.models.norms import set_norm_epsilons
+from mae.monitoring.console import format_table
+from mae.options import POSITION_MODES
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What was done with each tensor of a checkpoint and each weight of the model."""
+
+    path: Path
+    format: str
+    kind: str  # of the checkpoint: pretrainer | classifier | encoder
+    loaded: tuple[str, ...]  # weights filled
+    reshaped: tuple[str, ...]  # with both shapes
+    missing: tuple[str, ...]  # weights that stay as they were initialised
+    unexpected: tuple[str, ...]  # tensors of the file without use in this model, by design
+    interpolated: tuple[str, ...]  # position tables, with both grids
+    id2label: dict[int, str]  # empty where the file has no names or the head is fresh
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fresh_head(self) -> bool:
+        """Whether the classifier's head was not in the file: its output means nothing yet."""
+        return "head/kernel" in self.missing
+
+    @property
+    def fresh_decoder(self) -> bool:
+        """Whether the decoder was not in the file."""
+        return "decoder/mask_token" in self.missing
+
+    def table(self) -> str:
+        """What commands print."""
+        rows = [
+            ("file", str(self.path)),
+            ("format", f"{self.format}, {self.kind}"),
+            ("loaded", f"{len(self.loaded)} tensors"),
+            ("reshaped", "\n".join(self.reshaped) or "none"),
+            ("interpolated", "\n".join(self.interpolated) or "none"),
+            ("FRESH" if self.missing else "fresh", _by_part(self.missing)),
+            ("dropped", _by_part(self.unexpected)),
+            ("label names", f"{len(self.id2label)}" if self.id2label else "none"),
+            *[("note", note) for note in self.notes],
+        ]
+        return format_table(rows, "checkpoint")
+
+
+def load_checkpoint(
+    path: str | Path, model: Any, allow_missing: str | Sequence[str] = (), positions: str = "recompute"
+) -> LoadReport:
+    """Fills a model from a checkpoint of any format of MODEL_ZOO.md or from a run of this project.
+
+    Every tensor of the file must have a place and every weight of the model a tensor, except for handoffs: a
+    classifier takes the encoder of a pre-trained file and starts with a fresh head. Layers take the epsilon their
+    weights were trained with. Load before the model is compiled into a function.
+
+    Args:
+        model: a built `Pretrainer` or `Classifier`.
+        allow_missing: prefixes of weights that may stay as initialised; "decoder" is the decoder, its mask token and
+            what leads to it. Such a part is loaded whole or not at all.
+        positions: what fixed tables of another token grid become: "recompute"d for the model's grid, or
+            "interpolate"d from the one the file was trained with. Learnable tables are always interpolated.
+
+    Raises:
+        ConfigError: the file cannot be read or does not fit; the model keeps its weights.
+    """
+    check_choice("positions", positions, POSITION_MODES)
+    return load_weights(read_weights(path), model, allow_missing, positions)
+
+
+def load_weights(
+    weights: Weights, model: Any, allow_missing: str | Sequence[str] = (), positions: str = "recompute"
+) -> LoadReport:
+    """`load_checkpoint` for weights that are read already; they are used up unless it raises."""
+    allowed = (allow_missing,) if isinstance(allow_missing, str) else tuple(allow_missing)
+    variables = model_variables(model)
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    made = fit(weights, model_kind(model), model.architecture, shapes, allowed, positions == "interpolate")
+    kind, loaded = weights.kind, tuple(made.arrays)
+    weights.arrays = {}  # so that each array can go as soon as it is assigned
+    for name in loaded:
+        array = made.arrays.pop(name)
+        # The backend transposes several times faster than NumPy copies what lies the other way round.
+        is_transposed = array.ndim == 2 and array.flags.f_contiguous
+        variables[name].assign(ops.transpose(array.T) if is_transposed else array)
+    trained_with = {"layer_norm_epsilon": weights.layer_norm_epsilon, "head_norm_epsilon": weights.head_norm_epsilon}
+    set_norm_epsilons(model, replace(model.architecture, **trained_with))
+    if weights.set_aside:
+        made.notes.append(f"left aside: {len(weights.set_aside)} entries that are no weights of the model")
+    return LoadReport(
+        path=weights.source,
+        format=weights.format,
+        kind=kind,
+        loaded=loaded,
+        reshaped=tuple(made.reshaped),
+        missing=tuple(sorted(made.fresh)),
+        unexpected=tuple(weights.names.get(name, name) for name in made.dropped),
+        interpolated=tuple(made.interpolated),
+        id2label=weights.id2label if "head/kernel" in loaded else {},
+        notes=tuple(made.notes),
+    )
+
+
+def _by_part(names: Sequence[str], shown: int = 6) -> str:
+    """`decoder (41), head (2)` for long lists, the names themselves for short ones."""
+    if not names:
+        return "none"
+    if len(names) <= shown:
+        return "\n".join(names)
+    parts: dict[str, int] = {}
+    for name in names:
+        part = name.replace(".", "/").split("/")[0]
+        parts[part] = parts.get(part, 0) + 1
+    return ", ".join(f"{part} ({count})" for part, count in parts.items())

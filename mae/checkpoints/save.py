@@ -1,0 +1,141 @@
+"""A model into the format somebody else reads."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mae.checkpoints import keras_names
+from mae.checkpoints.containers.keras_h5 import write_keras_h5
+from mae.checkpoints.containers.safetensors_file import write_safetensors
+from mae.checkpoints.containers.torch_zip import write_torch
+from mae.checkpoints.hugging_face import make_config
+from mae.checkpoints.layouts import split_qkv, to_pytorch
+from mae.checkpoints.names import HUGGING_FACE, PYTORCH, TABLES, NameTable
+from mae.checkpoints.saved_model import write_saved_model
+from mae.checkpoints.weights import model_kind, weights_of
+from mae.errors import ConfigError, check_choice
+from mae.models.positions import position_table
+
+Labels = dict[int, str] | None
+
+
+def save_checkpoint(model: Any, path: str | Path, format: str, id2label: Mapping[int, str] | None = None) -> None:
+    """Writes the weights of a model.
+
+    Args:
+        model: a `Pretrainer` or `Classifier`.
+        path: a file, or for `huggingface` and `savedmodel` a folder; must not exist yet.
+        format: one of `FORMATS`.
+        id2label: names of the classes; kept by `huggingface` and `savedmodel`.
+
+    Raises:
+        ConfigError: `path` exists, or the format cannot hold this model; nothing is left on disk.
+    """
+    check_choice("format", format, FORMATS)
+    labels = _checked_labels(model, id2label)
+    with new_output(Path(path)) as temporary:
+        FORMATS[format](model, temporary, labels)
+
+
+@contextmanager
+def new_output(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write a file or folder under; it becomes `path` when the block ends well.
+
+    Raises:
+        ConfigError: `path` exists already, or its folder does not.
+    """
+    if path.exists():
+        raise ConfigError(f"{path} exists already: give another name, or remove it")
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}")
+    # The end of the name stays: Keras insists on its extension.
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        temporary.rename(path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _write_hugging_face(model: Any, folder: Path, id2label: Labels) -> None:
+    arrays, kind = _arrays(model), model_kind(model)
+    if any(path in arrays for path in TABLES):
+        raise ConfigError(
+            "transformers' VideoMAE has positions=sincos only, computed for its grid; this model has other tables "
+            f"(positions={model.architecture.positions}): it would open there and compute something else"
+        )
+    folder.mkdir()
+    tensors = _state_dict(HUGGING_FACE, split_qkv(arrays))
+    write_safetensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(make_config(model, kind, id2label), indent=2) + "\n")
+
+
+def _write_pytorch(model: Any, path: Path, _: Labels) -> None:
+    """The layout of the original release: under `model` what was pre-trained, under `module` what was fine-tuned."""
+    is_pretrainer = model_kind(model) == "pretrainer"
+    tensors = _state_dict(PYTORCH, _arrays(model))
+    if not is_pretrainer:
+        tensors = {name.removeprefix("encoder."): tensor for name, tensor in tensors.items()}
+    write_torch(path, {"model" if is_pretrainer else "module": tensors})
+
+
+def _write_keras_h5(model: Any, path: Path, _: Labels) -> None:
+    arrays = _arrays(model)
+    ordered = {name: arrays[name] for name in keras_names.in_file_order(arrays)}
+    write_keras_h5(path, keras_names.as_groups(ordered, model_kind(model)))
+
+
+def _write_keras(model: Any, path: Path, _: Labels) -> None:
+    if path.suffix != ".keras":
+        raise ConfigError("format keras wants a name that ends in .keras")
+    model.save(path)
+
+
+FORMATS: dict[str, Callable[[Any, Path, Labels], None]] = {
+    "huggingface": _write_hugging_face,
+    "pytorch": _write_pytorch,
+    "keras_h5": _write_keras_h5,
+    "keras": _write_keras,
+    "savedmodel": write_saved_model,
+}
+KEEP_LABELS = ("huggingface", "savedmodel")
+
+
+def _arrays(model: Any) -> dict[str, np.ndarray]:
+    """The weights by our names, in float32, the embedding of patches with its five axes.
+
+    Position tables are among them unless they are the ones that every reader of the format computes: no reader then
+    goes on with another table unnoticed.
+    """
+    arrays = weights_of(model, Path(), "model").arrays
+    for path in [path for path in TABLES if path in arrays]:
+        table = arrays[path]
+        if np.allclose(table, position_table("sincos", model.architecture.grid, table.shape[-1]), atol=1e-6):
+            del arrays[path]
+    return {path: array.astype("float32", copy=False) for path, array in arrays.items()}
+
+
+def _state_dict(table: NameTable, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    named = {path: table.theirs(path) for path in arrays}
+    if homeless := [path for path, name in named.items() if name is None]:
+        raise ConfigError(f"{table.title} has no place for {', '.join(homeless)}")
+    return {name: to_pytorch(path, arrays[path]) for path, name in named.items() if name}
+
+
+def _checked_labels(model: Any, id2label: Mapping[int, str] | None) -> Labels:
+    if not id2label:
+        return None
+    if model_kind(model) != "classifier":
+        raise ConfigError("label names were given, and a pre-training model has no classes")
+    if sorted(id2label) != list(range(model.num_classes)):
+        raise ConfigError(f"{len(id2label)} label names for {model.num_classes} classes: one for each of 0, 1, 2, …")
+    return dict(id2label)

@@ -1,0 +1,130 @@
+"""The weights of a checkpoint in one form, whatever format they came in."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mae.checkpoints.names import PATCH_KERNEL
+from mae.errors import ConfigError
+from mae.presets import PRESETS, Architecture
+
+RELEASED_FRAMES, RELEASED_PIXELS = 16, 224  # what files that do not say it were trained with
+RELEASED_EPSILON = 1e-6
+
+
+@dataclass
+class Weights:
+    """What one checkpoint holds.
+
+    `arrays` is keyed by our variable paths without the model's name. Kernels are (in, out), except that the
+    embedding of patches keeps its axes, (pt, ph, pw, c, width), or (ph, pw, c, width) of an image model.
+    """
+
+    source: Path
+    format: str  # as the report says it
+    arrays: dict[str, np.ndarray]
+    names: dict[str, str] = field(default_factory=dict)  # our name -> the file's, for messages
+    unknown: list[str] = field(default_factory=list)  # tensors for which the format's table has no place
+    set_aside: list[str] = field(default_factory=list)  # entries that are no weights of a model, as an optimizer's
+    told: dict[str, Any] = field(default_factory=dict)  # fields of `Architecture` that the file states
+    id2label: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """`pretrainer`, `classifier` or `encoder`."""
+        if any(path.startswith(("decoder/", "encoder_to_decoder/")) for path in self.arrays):
+            return "pretrainer"
+        return "classifier" if "head/kernel" in self.arrays else "encoder"
+
+    @property
+    def pooling(self) -> str:
+        """What the head of a classifier reads."""
+        return "mean" if "fc_norm/gamma" in self.arrays else "first"
+
+    @property
+    def layer_norm_epsilon(self) -> float:
+        return self.told.get("layer_norm_epsilon", RELEASED_EPSILON)
+
+    @property
+    def head_norm_epsilon(self) -> float | None:
+        """Of decoder/norm and fc_norm, where it differs from the other norms'."""
+        return self.told.get("head_norm_epsilon")
+
+    def sizes(self) -> dict[str, Any]:
+        """Fields of `Architecture`: what the file states, what its shapes show, and what the release's files share.
+
+        Heads cannot be seen in a shape: they are those of the preset of the same width, if there is one.
+
+        Raises:
+            ConfigError: weights that any model has are missing.
+        """
+        sizes: dict[str, Any] = {"num_frames": RELEASED_FRAMES, "image_size": RELEASED_PIXELS, "positions": "sincos"}
+        kernel = self._array(PATCH_KERNEL)
+        if kernel.ndim == 5:
+            sizes["tubelet_size"] = kernel.shape[0]
+        sizes |= {"patch_size": kernel.shape[-3], "in_channels": kernel.shape[-2], "embed_dim": kernel.shape[-1]}
+        sizes["depth"] = self._depth("encoder")
+        sizes["mlp_ratio"] = self._array("encoder/block_0/mlp/fc1/bias").shape[0] / sizes["embed_dim"]
+        heads = {preset.embed_dim: preset.num_heads for preset in PRESETS.values()}
+        sizes |= {"num_heads": heads.get(sizes["embed_dim"])}
+        if self.kind == "pretrainer":
+            sizes["decoder_embed_dim"] = self._array("decoder/norm/gamma").shape[0]
+            sizes["decoder_depth"] = self._depth("decoder")
+            heads = {preset.decoder_embed_dim: preset.decoder_num_heads for preset in PRESETS.values()}
+            sizes["decoder_num_heads"] = heads.get(sizes["decoder_embed_dim"])
+        sizes |= self.told
+        return {name: value for name, value in sizes.items() if value is not None}
+
+    def architecture(self, **overrides: Any) -> Architecture:
+        """The architecture the file was made with.
+
+        Raises:
+            ConfigError: neither the file nor `overrides` tell the number of heads.
+        """
+        sizes = {**self.sizes(), **overrides}
+        needed = ["num_heads", *(["decoder_num_heads"] if self.kind == "pretrainer" else [])]
+        if missing := [name for name in needed if name not in sizes]:
+            raise ConfigError(
+                f"{self.source} ({self.format}) does not tell {' and '.join(missing)}, and no preset is "
+                f"{sizes['embed_dim']} wide: give {' '.join(f'--set {name}=…' for name in missing)}"
+            )
+        return Architecture(**sizes)
+
+    def _array(self, path: str) -> np.ndarray:
+        if path not in self.arrays:
+            raise ConfigError(f"{self.source} ({self.format}) has no {path}: not a complete VideoMAE model")
+        return self.arrays[path]
+
+    def _depth(self, side: str) -> int:
+        numbers = [int(m[1]) for path in self.arrays if (m := re.match(rf"{side}/block_(\d+)/", path))]
+        return max(numbers, default=-1) + 1
+
+
+def model_kind(model: Any) -> str:
+    """`pretrainer` or `classifier`."""
+    return "pretrainer" if hasattr(model, "decoder") else "classifier"
+
+
+def model_variables(model: Any) -> dict[str, Any]:
+    """The variables of a model that a checkpoint holds, under the names of `Weights.arrays`."""
+    paths = {variable.path.split("/", 1)[1]: variable for variable in model.variables}
+    return {path: variable for path, variable in paths.items() if not path.endswith("seed_generator_state")}
+
+
+def weights_of(model: Any, source: Path, format: str) -> Weights:
+    """The weights of a model of this project."""
+    arrays = {path: np.asarray(variable.numpy()) for path, variable in model_variables(model).items()}
+    return own_weights(arrays, model.architecture, source, format)
+
+
+def own_weights(arrays: Mapping[str, np.ndarray], architecture: Architecture, source: Path, format: str) -> Weights:
+    """Weights that carry our names and shapes already."""
+    arrays = dict(arrays)
+    if PATCH_KERNEL in arrays:
+        shape = (*architecture.tubelet, architecture.in_channels, architecture.embed_dim)
+        arrays[PATCH_KERNEL] = arrays[PATCH_KERNEL].reshape(shape)
+    return Weights(source, format, arrays, names={path: path for path in arrays}, told=asdict(architecture))

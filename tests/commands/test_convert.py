@@ -1,0 +1,133 @@
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mae.checkpoints.containers.torch_zip import read_torch, write_torch
+from mae.checkpoints.load import load_checkpoint
+from mae.checkpoints.save import save_checkpoint
+from mae.convert import main, parse, read_labels
+from mae.errors import ConfigError
+from mae.models.classifier import build_classifier
+from mae.models.pretrainer import build_pretrainer
+
+SIZES = {
+    "image_size": 32,
+    "num_frames": 4,
+    "patch_size": 8,
+    "embed_dim": 24,
+    "depth": 2,
+    "num_heads": 3,
+    "positions": "sincos",
+    "decoder_embed_dim": 12,
+    "decoder_depth": 1,
+    "decoder_num_heads": 3,
+}
+# What a .pth does not tell of sizes that no preset has.
+TOLD = ["--set", "num_heads=3", "image_size=32", "num_frames=4"]
+NAMES = {"huggingface": "hf", "pytorch": "x.pth", "keras_h5": "x.h5", "keras": "x.keras", "savedmodel": "saved"}
+
+
+@pytest.fixture
+def classifier():
+    model = build_classifier("vit_tiny", num_classes=3, **SIZES)
+    for i, variable in enumerate(model.trainable_variables):
+        variable.assign(np.random.default_rng(i).normal(0.1, 0.3, variable.shape))
+    return model
+
+
+@pytest.mark.parametrize("to", NAMES)
+def test_any_format_from_pytorch_and_back(to, classifier, tmp_path):
+    save_checkpoint(classifier, tmp_path / "in.pth", "pytorch")
+    printed = main([str(tmp_path / "in.pth"), str(tmp_path / NAMES[to]), "--to", to, *TOLD])
+    assert "32 tensors" in printed
+    back = ["--to", "pytorch", *(TOLD if to in ("pytorch", "keras_h5") else [])]
+    main([str(tmp_path / NAMES[to]), str(tmp_path / "back.pth"), *back])
+    before, after = (read_torch(tmp_path / name)["module"] for name in ("in.pth", "back.pth"))
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name])
+
+
+def test_label_names_are_carried_or_given(classifier, tmp_path):
+    (tmp_path / "names.txt").write_text("jump\nrun\nsit\n")
+    save_checkpoint(classifier, tmp_path / "in.pth", "pytorch")
+    names = ["--label-names", str(tmp_path / "names.txt")]
+    main([str(tmp_path / "in.pth"), str(tmp_path / "hf"), "--to", "huggingface", *names, *TOLD])
+    main([str(tmp_path / "hf"), str(tmp_path / "saved"), "--to", "savedmodel"])
+    model = build_classifier("vit_tiny", num_classes=3, **SIZES)
+    assert load_checkpoint(tmp_path / "saved", model).id2label == {0: "jump", 1: "run", 2: "sit"}
+    assert "keeps no label names" in main([str(tmp_path / "hf"), str(tmp_path / "y.h5"), "--to", "keras_h5"])
+    with pytest.raises(ConfigError, match="keras_h5 keeps no label names"):
+        main([str(tmp_path / "hf"), str(tmp_path / "z.h5"), "--to", "keras_h5", *names])
+
+
+@pytest.mark.parametrize("text", ['["a", "b"]', '{"0": "a", "1": "b"}', "a\nb\n"])
+def test_label_files(text, tmp_path):
+    (tmp_path / "names").write_text(text)
+    assert read_labels(tmp_path / "names") == {0: "a", 1: "b"}
+
+
+def test_anything_left_over_means_nothing_is_written(classifier, tmp_path):
+    save_checkpoint(classifier, tmp_path / "in.pth", "pytorch")
+    state = read_torch(tmp_path / "in.pth")["module"]
+    write_torch(tmp_path / "more.pth", {"module": {**state, "blocks.0.attn.k_bias": np.zeros(24, "f4")}})
+    with pytest.raises(ConfigError, match=r"unexpected: blocks.0.attn.k_bias"):
+        main([str(tmp_path / "more.pth"), str(tmp_path / "hf"), "--to", "huggingface", *TOLD])
+    del state["head.bias"]
+    write_torch(tmp_path / "less.pth", {"module": state})
+    with pytest.raises(ConfigError, match="missing: head/bias"):
+        main([str(tmp_path / "less.pth"), str(tmp_path / "hf"), "--to", "huggingface", *TOLD])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.pth", "less.pth", "more.pth"]
+
+
+def test_sizes_that_nothing_tells_are_asked_for(classifier, tmp_path):
+    save_checkpoint(classifier, tmp_path / "in.pth", "pytorch")
+    with pytest.raises(ConfigError, match=r"does not tell num_heads.*--set num_heads"):
+        main([str(tmp_path / "in.pth"), str(tmp_path / "hf"), "--to", "huggingface"])
+
+
+def test_describe(tmp_path):
+    model = build_pretrainer("vit_tiny", **SIZES)
+    save_checkpoint(model, tmp_path / "x.pth", "pytorch")
+    text = main([str(tmp_path / "x.pth"), "--describe"])
+    assert "PyTorch" in text
+    assert "pretrainer" in text
+    assert hashlib.sha256((tmp_path / "x.pth").read_bytes()).hexdigest() in text
+    assert [line.split() for line in text.splitlines() if "decoder_embed_dim" in line] == [["decoder_embed_dim", "12"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x"], "give OUT and --to FORMAT"),
+        (["x", "y", "--describe"], "--describe writes nothing"),
+        (["x", "y", "--to", "hf", "--whatever"], "unrecognized arguments: --whatever"),
+        (["x", "y", "--to", "hf", "--set", "num_head=3"], "size 'num_head' does not exist; did you mean 'num_heads'"),
+        (["x", "y", "--to", "hf", "--set", "num_heads=three"], "--set num_heads=three"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(arguments)
+
+
+def test_a_mistake_is_one_line_and_status_2(tmp_path):
+    command = [sys.executable, "-m", "mae.convert", "nowhere.pth", "out", "--to", "huggingface"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no checkpoint at nowhere.pth")
+    assert done.stderr.count("\n") == 1
+    assert not (root / "out").exists()
+
+
+def test_labels_of_a_hugging_face_folder(classifier, tmp_path):
+    save_checkpoint(classifier, tmp_path / "hf", "huggingface")
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert config["id2label"] == {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}
+    assert load_checkpoint(tmp_path / "hf", build_classifier("vit_tiny", num_classes=3, **SIZES)).id2label == {}
