@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mae.config import register_resolvers, typed_config
@@ -16,6 +18,9 @@ from mae.entry import check_overrides, exit_statuses, import_tensorflow, quiet_l
 @hydra.main(version_base="1.3", config_path="conf", config_name="pretrain")
 def main(composed: DictConfig) -> None:
     with exit_statuses():
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            # Jobs of a sweep are runs of their own.
+            composed.run_dir = f"{composed.run_dir}-{HydraConfig.get().job.num}"
         config = typed_config(composed)
         import_tensorflow()  # only now: a mistake in the command is told before that
         from mae.training.run import pretrain

@@ -4,6 +4,7 @@ Hydra composes the YAML files and the command line; `typed_config` turns the res
 All values come from `conf/`: the dataclasses have no defaults of their own.
 """
 
+import math
 from dataclasses import asdict, dataclass, fields, make_dataclass
 from typing import Any
 
@@ -114,7 +115,7 @@ class PretrainConfig:
     jit: bool  # compile forward and backward with XLA; one replica only
     strategy: str  # auto: all GPUs of this machine, else its CPU | single | mirrored
     seed: int
-    deterministic: bool  # same results bit for bit; slower kernels, and clips are decoded one at a time
+    deterministic: bool  # same results bit for bit, with slower kernels
 
     run_dir: str
     resume: str  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file
@@ -141,6 +142,8 @@ class PretrainConfig:
         for name in ("warmup_epochs", "learning_rate", "min_learning_rate", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must not be negative")
+        if self.seed >= 2**32:
+            raise ConfigError(f"seed={self.seed} must be below 2**32")
         if self.warmup_steps is not None and self.warmup_steps < 0:
             raise ConfigError(f"warmup_steps={self.warmup_steps} must not be negative")
         _ = self.num_masked  # raises for a ratio that leaves nothing masked or visible
@@ -175,6 +178,10 @@ def typed_config(composed: DictConfig) -> PretrainConfig:
         ConfigError: an unknown key, a value of the wrong type, or one its dataclass refuses.
     """
     register_resolvers()
+    for name in ("dataset", *SECTIONS):
+        if not isinstance(composed[name], DictConfig):
+            raise ConfigError(f"{name}={composed[name]} is not a group of settings; leave it out")
+    check_choice("dataset.kind", composed.dataset.kind, DATASET_KINDS)
     sections = {"dataset": DATASET_KINDS[composed.dataset.kind], **SECTIONS}
     values = checked_values(PretrainConfig, composed, "", elsewhere=tuple(sections))
     for name, cls in sections.items():
@@ -195,4 +202,6 @@ def checked_values(cls: type, node: DictConfig, prefix: str = "", elsewhere: tup
         except OmegaConfBaseException as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(f"{prefix}{name}: {reason}") from error
+        if isinstance(schema[name], float) and not math.isfinite(schema[name]):
+            raise ConfigError(f"{prefix}{name}={schema[name]} is not a number")
     return {name: schema[name] for name in types}

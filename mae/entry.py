@@ -1,16 +1,20 @@
 """What every command shares: from a command line to a config, from an error to an exit status."""
 
+import io
 import os
 import re
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -31,7 +35,11 @@ Arguments = TypeVar("Arguments", bound=Any)
 
 @contextmanager
 def exit_statuses() -> Iterator[None]:
-    """Turns the errors of `mae.errors` into one line on stderr and the exit status of their kind."""
+    """Turns the errors of `mae.errors` into one line on stderr and the exit status of their kind.
+
+    A SIGTERM outside the training loop, which has its own handling, ends the command the same way.
+    """
+    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except ConfigError as error:
@@ -41,7 +49,13 @@ def exit_statuses() -> Iterator[None]:
     except Interrupted as error:
         _leave(_one_line(error), EXIT_SIGNAL + error.signum)
     except KeyboardInterrupt:
-        _leave("interrupted before the first step; nothing was saved", EXIT_SIGNAL + 2)
+        _leave("interrupted; what was saved before is complete", EXIT_SIGNAL + signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _terminate(signum: int, _frame: FrameType | None) -> None:
+    raise Interrupted(signum, "terminated; what was saved before is complete")
 
 
 def quiet_libraries() -> None:
@@ -51,6 +65,8 @@ def quiet_libraries() -> None:
     in the environment stay.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what the console cannot show
     # What is wrong with a file, we say ourselves.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
@@ -85,16 +101,31 @@ def check_overrides(config_dir: Path, config_name: str, arguments: Sequence[str]
     Raises:
         ConfigError: an unknown key or option, with the nearest one; a value that cannot be parsed.
     """
-    if any(argument.startswith("-") for argument in arguments):
+    if {"-m", "--multirun"} & set(arguments):
         return
+    if any(argument.startswith("-") for argument in arguments):
+        arguments = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     for argument in arguments:
         if "=" not in argument:
             raise ConfigError(f"{argument!r} is not of the form key=value")
+        _check_syntax(argument)
     with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
         try:
             compose(config_name, overrides=list(arguments))
         except (HydraException, OmegaConfBaseException) as error:
             raise _explained(error, config_dir, config_name, arguments) from error
+
+
+def _check_syntax(argument: str) -> None:
+    """Raises `ConfigError` for an argument that Hydra's grammar does not take, and says how to write it."""
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException as error:
+        key, _, value = argument.partition("=")
+        raise ConfigError(
+            f"{argument!r} cannot be read as key=value; a value with blanks, brackets, ~ or other signs is quoted "
+            f"twice: {key}='\"{value}\"'"
+        ) from error
 
 
 def command_config(cls: type[Arguments], arguments: Sequence[str]) -> Arguments:
@@ -106,9 +137,10 @@ def command_config(cls: type[Arguments], arguments: Sequence[str]) -> Arguments:
     for argument in arguments:
         if "=" not in argument:
             raise ConfigError(f"{argument!r} is not of the form key=value; {_usage(cls)}")
-    given = OmegaConf.from_dotlist(list(arguments))
+    # By hand: file names must not be taken for YAML.
+    given = {key: None if value == "null" else value for key, _, value in (a.partition("=") for a in arguments)}
     for key in given:
-        check_choice("argument", str(key), [field.name for field in fields(cls)])
+        check_choice("argument", key, [field.name for field in fields(cls)])
     for field in fields(cls):
         if field.default is MISSING and field.name not in given:
             raise ConfigError(f"{field.name}= is missing; {_usage(cls)}")

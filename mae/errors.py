@@ -31,7 +31,7 @@ def unknown_name(what: str, name: str, choices: Iterable[str]) -> ConfigError:
     hint = f"; did you mean {near[0]!r}?" if near else ""
     # A long list would hide the hint.
     rest = f" There are: {', '.join(choices)}" if len(choices) <= 12 or not near else ""
-    return ConfigError(f"{what} {name!r} does not exist{hint}{rest}")
+    return ConfigError(f"{what} {name!r} does not exist{hint or '.'}{rest}")
 
 
 def check_choice(what: str, name: str, choices: Iterable[str]) -> None:

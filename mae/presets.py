@@ -10,6 +10,11 @@ from typing import Any
 from mae.errors import ConfigError, check_choice
 from mae.options import POSITIONS
 
+_AT_LEAST_ONE = (
+    *("image_size", "num_frames", "patch_size", "tubelet_size", "in_channels", "embed_dim", "depth", "num_heads"),
+    *("decoder_embed_dim", "decoder_depth", "decoder_num_heads"),
+)
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -35,6 +40,11 @@ class Architecture:
     decoder_num_heads: int = 6
 
     def __post_init__(self) -> None:
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.mlp_ratio <= 0 or self.layer_norm_epsilon <= 0 or self.final_norm_epsilon <= 0:
+            raise ConfigError("mlp_ratio, layer_norm_epsilon and head_norm_epsilon must be above 0")
         if self.image_size % self.patch_size:
             raise ConfigError(f"image_size={self.image_size} is not divisible by patch_size={self.patch_size}")
         if self.num_frames % self.tubelet_size:

@@ -35,6 +35,10 @@ class ReconstructConfig:
 
     def __post_init__(self) -> None:
         check_choice("format of output=", self.output_path.suffix, FORMATS)
+        if self.seed < 0:
+            raise ConfigError(f"seed={self.seed} must not be negative")
+        if self.output_path.exists() and Path(self.video).exists() and self.output_path.samefile(self.video):
+            raise ConfigError(f"output={self.output} is the video itself; give another name")
         if not self.output_path.parent.is_dir():
             raise ConfigError(f"output={self.output}: there is no directory {self.output_path.parent}")
 
@@ -52,7 +56,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     trained = load_run(config.checkpoint)
     run, a = trained.config, trained.model.architecture
     masking = config.masking or run["masking"]
-    mask_ratio = config.mask_ratio or run["mask_ratio"]
+    mask_ratio = run["mask_ratio"] if config.mask_ratio is None else config.mask_ratio
     num_masked(masking, a.grid, mask_ratio)
     spec = ClipSpec(a.num_frames, run["dataset"]["frame_stride"], a.image_size, "center")
     try:
@@ -62,10 +66,13 @@ def reconstruct(config: ReconstructConfig) -> str:
     batch = ProbeBatch(clip[None], MASKS[masking](a.grid, mask_ratio, seed=config.seed))
     loss = batch.loss(trained.model, run["target"])
     reconstruction = batch.reconstruct(trained.model, run["target"])
-    if config.output_path.suffix == ".png":
-        save_png(config.output_path, reconstruction.picture(trained.step, loss))
-    else:
-        _save_moving(config.output_path, reconstruction.side_by_side()[0])
+    try:
+        if config.output_path.suffix == ".png":
+            save_png(config.output_path, reconstruction.picture(trained.step, loss))
+        else:
+            _save_moving(config.output_path, reconstruction.side_by_side()[0])
+    except OSError as error:
+        raise ConfigError(f"output={config.output_path} cannot be written ({error.strerror})") from error
     return f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
 
 

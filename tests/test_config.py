@@ -98,6 +98,14 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["data.crop=random"], "data.crop 'random' does not exist"),
         (["wandb.mode=on"], "wandb.mode"),
         (["model.in_channels=1"], "model.in_channels=1: video files are decoded to 3 channels"),
+        (["learning_rate=nan"], "learning_rate=nan is not a number"),
+        (["warmup_epochs=inf"], "warmup_epochs=inf is not a number"),
+        (["seed=5000000000"], "seed=5000000000 must be below"),
+        (["model.num_heads=0"], "num_heads=0 must be at least 1"),
+        (["model.patch_size=0"], "patch_size=0 must be at least 1"),
+        (["model.mlp_ratio=0"], "mlp_ratio"),
+        (["wandb=null"], "wandb=None is not a group of settings"),
+        (["dataset.kind=foo"], "dataset.kind 'foo' does not exist"),
         (["+extra=1"], "config key 'extra' does not exist"),
     ],
 )
@@ -113,6 +121,7 @@ def test_impossible_values_are_refused(overrides, message):
     [
         (["batch_size=9"], 100, 2, "batch_size=9 is not divisible by 2 (2 replicas × accumulate=1)"),
         (["batch_size=8", "accumulate=3"], 100, 1, "batch_size=8 is not divisible by 3"),
+        (["batch_size=8", "accumulate=8"], 7, 1, "lower accumulate=8 or more videos"),
         (["batch_size=64"], 7, 2, "batch_size=64 is more than the 7 videos of the list"),
     ],
 )

@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 from configured import CONF, configured
 
+from mae import convert
 from mae.entry import check_overrides, command_config
 from mae.reconstruct import ReconstructConfig
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "datasets").rglob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "MODEL_ZOO.md",
+    *sorted((ROOT / "datasets").rglob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 ARGUMENTS = {"mae.reconstruct": ReconstructConfig}
 
 
@@ -33,6 +39,9 @@ def test_commands_are_accepted(words):
     elif words[1:3] != ["-m", "venv"]:
         assert words[1] == "-m"
         assert find_spec(words[2])
+        if words[2] == "mae.convert":
+            assert convert.parse(words[3:])
+            return
         command_config(ARGUMENTS[words[2]], [word.replace("some.gif", "/tmp/some.gif") for word in words[3:]])
 
 

@@ -54,10 +54,15 @@ def read_run(path: Path) -> Weights:
 
 
 def _checkpoint(path: Path) -> Checkpoint:
-    """The newest checkpoint of a run directory, or the one that `path` is."""
+    """The newest readable checkpoint of a run directory, or the one that `path` is."""
     if path.is_dir():
-        for directory in (path / "checkpoints", path):
-            if paths := Checkpoints(directory, keep=1).paths():
-                return read_checkpoint(paths[-1])
+        damaged: list[str] = []
+        places = (path / "checkpoints", path)
+        checkpoint = next(filter(None, (Checkpoints(place, keep=1).newest(damaged.append) for place in places)), None)
+    else:
+        checkpoint = read_checkpoint(path)
+    if checkpoint is None:
         raise ConfigError(f"{path} holds no checkpoints")
-    return read_checkpoint(path)
+    if missing := {"config", "architecture"} - checkpoint.meta.keys():
+        raise ConfigError(f"{checkpoint.path} is no checkpoint of a run: it does not tell its {', '.join(missing)}")
+    return checkpoint

@@ -53,7 +53,7 @@ class BadVideos:
         where = "" if self._csv_path is None else f" Those found are in {self._csv_path}: once repaired, delete it."
         raise TrainingStopped(
             f"{count} of {self._listed} videos cannot be read, more than data.max_bad_frac={self._max_fraction:g} "
-            f"allows; the first: {path} ({reason}). Raise data.max_bad_frac or take them off the list.{where}"
+            f"allows; the first: {path} ({reason}). Repair them or raise data.max_bad_frac.{where}"
         )
 
 

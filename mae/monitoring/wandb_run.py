@@ -66,7 +66,7 @@ class WandbMonitor:
         """
         mode, reason = _choose_mode(mode)
         if mode == "disabled":
-            return cls(None, None, f"W&B disabled{reason}", warn)
+            return cls(None, run_id, f"W&B disabled{reason}", warn)
         run_id = run_id or secrets.token_hex(4)
         try:
             run = _init(mode, Path(run_dir), run_id, project, name, dict(config), group)

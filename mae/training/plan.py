@@ -25,9 +25,11 @@ class TrainingPlan:
                 f"({self.num_replicas} replicas × accumulate={c.accumulate})"
             )
         if c.batch_size > self.num_videos:
+            fitting = self.num_videos // parts * parts
+            advice = f"give batch_size={fitting}" if fitting else f"lower accumulate={c.accumulate}"
             raise ConfigError(
                 f"batch_size={c.batch_size} is more than the {self.num_videos} videos of the list, and the last "
-                f"partial batch is dropped: give batch_size={max(self.num_videos // parts, 1) * parts} or more videos"
+                f"partial batch is dropped: {advice} or more videos"
             )
 
     @property

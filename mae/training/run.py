@@ -16,7 +16,7 @@ from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.index import VideoIndex, build_index
 from mae.data.pipeline import training_batches
-from mae.errors import ConfigError, Interrupted
+from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch
 from mae.masking import MASKS
 from mae.models.norms import set_norm_epsilons
@@ -31,7 +31,7 @@ from mae.training.messages import goodbye, run_rows, tell_rendering, verdict
 from mae.training.optimizer import Optimizer, build_optimizer
 from mae.training.plan import TrainingPlan
 from mae.training.pretraining import pretraining_step
-from mae.training.run_directory import RunDirectory
+from mae.training.run_directory import RunDirectory, changes
 from mae.training.run_state import Checkpoint, Checkpoints, assign_arrays, read_checkpoint, variables_to_arrays
 from mae.training.strategy import compute_dtype, make_strategy
 
@@ -47,7 +47,8 @@ def pretrain(config: PretrainConfig) -> None:
     """
     directory = RunDirectory(config.run_dir)
     directory.check(config.resume)
-    changes = directory.changes(asdict(config))
+    checkpoint = _checkpoint_to_resume(config, directory)
+    changed = [] if checkpoint is None else changes(checkpoint.meta["config"], asdict(config), checkpoint.path)
     index = build_index(config.dataset, config.data.max_bad_frac, tell_rendering)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -65,7 +66,7 @@ def pretrain(config: PretrainConfig) -> None:
     print(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))
     with directory:
         run = _build(config, plan, directory, strategy, index, reader, probe)
-        first_step, wandb_run_id = run.restore(changes)
+        first_step, wandb_run_id = run.restore(checkpoint, changed)
         run.train(first_step, wandb_run_id)
     print(goodbye(directory.path, index))
 
@@ -85,13 +86,12 @@ class _Run:
     optimizer: Optimizer
     checkpoints: Checkpoints
 
-    def restore(self, changes: list[str]) -> tuple[int, str | None]:
+    def restore(self, checkpoint: Checkpoint | None, changed: list[str]) -> tuple[int, str | None]:
         """Fills the model: from the checkpoint to go on from, else from `init_from`, else at random.
 
         Returns:
             Steps made so far, and the W&B run to go on with.
         """
-        checkpoint = self._checkpoint_to_resume()
         if checkpoint is None:
             print(f"new run in {self.directory.path}")
             if self.config.init_from is not None:
@@ -101,17 +101,9 @@ class _Run:
         assign_arrays(self._state(), checkpoint.arrays, checkpoint.path)
         set_norm_epsilons(self.model, Architecture(**checkpoint.meta["architecture"]))
         print(f"resumed from {checkpoint.path}, {checkpoint.step} steps made")
-        for line in changes:
+        for line in changed:
             print(f"  changed since: {line}")
         return checkpoint.step, checkpoint.meta["wandb_run_id"]
-
-    def _checkpoint_to_resume(self) -> Checkpoint | None:
-        if self.config.resume in ("auto", "never"):
-            return self.checkpoints.newest(warn=print)
-        try:
-            return read_checkpoint(Path(self.config.resume))
-        except ConfigError as error:
-            raise ConfigError(f"{error}. resume= continues a run; weights to start from go into init_from=") from error
 
     def _start_from(self, source: str) -> None:
         if Path(source).resolve() == self.directory.path.resolve():
@@ -125,15 +117,13 @@ class _Run:
     def train(self, first_step: int, wandb_run_id: str | None) -> None:
         """Trains to the end, unless that is reached already."""
         config, plan = self.config, self.plan
-        print(
-            format_table(
-                [*plan.rows(), *run_rows(config, self.index, self.optimizer, self.strategy, self.model)], "run"
-            )
-        )
+        parts = run_rows(config, self.index, self.optimizer, self.strategy, self.model)
+        print(format_table([*plan.rows(), *parts], "run"))
         if first_step >= plan.total_steps:
             print(f"the run is complete: {first_step} of {plan.total_steps} steps are made")
             return
         self.directory.write_config(asdict(config))
+        print(f"starting W&B (wandb.mode={config.wandb.mode}); without an answer, up to a minute", flush=True)
         monitor = WandbMonitor.start(
             config.wandb.mode,
             self.directory.path,
@@ -249,7 +239,37 @@ class _Run:
             "architecture": asdict(self.model.architecture),
             "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "mae-video")},
         }
-        self.checkpoints.save(variables_to_arrays(self._state()), meta)
+        try:
+            self.checkpoints.save(variables_to_arrays(self._state()), meta)
+        except OSError as error:
+            raise TrainingStopped(
+                f"the checkpoint of step {step} cannot be written ({error.strerror}); earlier ones are kept"
+            ) from error
+
+
+def _checkpoint_to_resume(config: PretrainConfig, directory: RunDirectory) -> Checkpoint | None:
+    """The run's own newest checkpoint; for a run that has none yet, the one that `resume=` names.
+
+    Raises:
+        ConfigError: the named one cannot be read, or is one of this run that later ones follow.
+    """
+    own = Checkpoints(directory.checkpoints, config.keep_checkpoints)
+    if config.resume in ("auto", "never"):
+        return own.newest(warn=print)
+    try:
+        named = read_checkpoint(Path(config.resume))
+    except ConfigError as error:
+        raise ConfigError(f"{error}. resume= continues a run; weights to start from go into init_from=") from error
+    newest = own.newest(warn=print)
+    if newest is None or newest.step == named.step:
+        return named
+    if named.path.resolve().parent == directory.checkpoints.resolve():
+        raise ConfigError(
+            f"run_dir={directory.path} goes on to step {newest.step} after {named.path.name}: "
+            "give another run_dir to go another way from there"
+        )
+    print(f"{directory.path} has checkpoints of its own; resume={config.resume} was where it started")
+    return newest
 
 
 def _build(

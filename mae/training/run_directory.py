@@ -16,6 +16,7 @@ FROZEN = (
     "model.",
     "dataset.name",
     "dataset.frame_stride",
+    "dataset.seed",
     "optimizer.beta",
     "target",
     "masking",
@@ -54,34 +55,19 @@ class RunDirectory:
     def bad_videos(self) -> Path:
         return self.path / "bad_videos.csv"
 
+    @property
+    def holds_run(self) -> bool:
+        return self.config.exists() or self.checkpoints.is_dir()
+
     def check(self, resume: str) -> None:
         """Raises `ConfigError` where a run must not start: another's directory, or a run with `resume=never`."""
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"run_dir={self.path} is a file; give a directory")
         others = {path.name for path in self.path.iterdir()} - {LOCK} if self.path.is_dir() else set()
-        if others and not self.config.exists():
+        if others and not self.holds_run:
             raise ConfigError(f"run_dir={self.path} is neither empty nor a run: give another run_dir")
-        if resume == "never" and self.config.exists():
+        if resume == "never" and self.holds_run:
             raise ConfigError(f"run_dir={self.path} already holds a run: give another run_dir or resume=auto")
-
-    def changes(self, config: Mapping[str, Any]) -> list[str]:
-        """One line for each value that differs from the run's `config.yaml`; none for a new run.
-
-        Raises:
-            ConfigError: one of them is frozen.
-        """
-        if not self.config.exists():
-            return []
-        before, after = _flat(OmegaConf.to_container(OmegaConf.load(self.config))), _flat(config)
-        different = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
-        lines = [f"{key}: {before.get(key)} → {after.get(key)}" for key in different]
-        frozen = [line for key, line in zip(different, lines, strict=True) if key.startswith(FROZEN)]
-        # Without a checkpoint there is nothing yet that other settings could spoil.
-        if frozen and any(self.checkpoints.glob("step_*")):
-            raise ConfigError(
-                f"run_dir={self.path} holds a run with other settings ({'; '.join(frozen)}): give another run_dir"
-            )
-        return lines
 
     def __enter__(self) -> "RunDirectory":
         try:
@@ -106,6 +92,21 @@ class RunDirectory:
         temporary = self.config.with_suffix(".tmp")
         temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
         os.replace(temporary, self.config)
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: Path) -> list[str]:
+    """One line for each setting that differs between two configs.
+
+    Raises:
+        ConfigError: one of them is frozen; `where` is the checkpoint with the settings `before`.
+    """
+    old, new = _flat(before), _flat(after)
+    different = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    lines = [f"{key}: {old.get(key)} → {new.get(key)}" for key in different]
+    frozen = [line for key, line in zip(different, lines, strict=True) if key.startswith(FROZEN)]
+    if frozen:
+        raise ConfigError(f"{where} belongs to a run with other settings ({'; '.join(frozen)}): give another run_dir")
+    return lines
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -51,8 +51,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ConfigError(f"no checkpoint at {path}") from error
     except KeyError as error:
         raise ConfigError(f"{path} is not a checkpoint of this project: it has no {_META}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({error})") from error
+    if not isinstance(meta, dict) or "step" not in meta:
+        raise ConfigError(f"{path} is not a checkpoint of this project: its {_META} has no step")
     return Checkpoint(path, arrays, meta)
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
         (ConfigError("two\n lines"), 2, "error: two lines\n"),
         (TrainingStopped("loss is nan"), 3, "stopped: loss is nan\n"),
         (Interrupted(signal.SIGTERM, "saved"), 128 + 15, "saved\n"),
-        (KeyboardInterrupt(), 130, "interrupted before the first step; nothing was saved\n"),
+        (KeyboardInterrupt(), 130, "interrupted; what was saved before is complete\n"),
     ],
 )
 def test_errors_become_one_line_and_a_status(error, status, message, capsys):
@@ -45,7 +45,8 @@ def test_other_errors_keep_their_traceback():
         ("dataset=ssv3", "dataset= 'ssv3' does not exist; did you mean 'ssv2'?"),
         ("model=vit_bas", "did you mean 'vit_base'?"),
         ("mask_ratio", "'mask_ratio' is not of the form key=value"),
-        ("mask_ratio=[0.9", "mask_ratio=[0.9"),
+        ("mask_ratio=[0.9", "'mask_ratio=[0.9' cannot be read as key=value"),
+        ("run_dir=~/x (1)", """is quoted twice: run_dir='"~/x (1)"'"""),
     ],
 )
 def test_a_wrong_argument_is_told_with_the_nearest_right_one(argument, message):
@@ -55,7 +56,9 @@ def test_a_wrong_argument_is_told_with_the_nearest_right_one(argument, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("arguments", [[], ["dataset=ssv2", "mask_ratio=0.9", "dataset.root=/x"], ["--help"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["dataset=ssv2", "mask_ratio=0.9", "dataset.root=/x"], ["--help"], ["--cfg", "job"]]
+)
 def test_right_arguments_pass(arguments):
     check_overrides(ROOT / "conf", "pretrain", arguments)
 
@@ -81,6 +84,9 @@ class Arguments:
 
 def test_arguments_of_small_commands():
     assert command_config(Arguments, ["video=a b.mp4", "seed=3"]) == Arguments("a b.mp4", 3)
+    # Not YAML: a comment, a mapping, a list.
+    for name in ("my #1 clip.mp4", "a: b.mp4", "[x] y=z.mp4"):
+        assert command_config(Arguments, [f"video={name}"]).video == name
 
 
 @pytest.mark.parametrize(

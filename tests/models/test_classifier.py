@@ -39,5 +39,5 @@ def test_head_dropout_acts_in_training_only():
 def test_mistakes_are_named():
     with pytest.raises(ConfigError, match="num_classes=0"):
         build_classifier("vit_tiny", num_classes=0)
-    with pytest.raises(ConfigError, match=r"pooling 'max' does not exist There are: mean, first|pooling"):
+    with pytest.raises(ConfigError, match="pooling 'max' does not exist"):
         build_classifier("vit_tiny", num_classes=5, pooling="max")

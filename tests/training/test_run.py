@@ -198,6 +198,41 @@ def test_resume_from_a_named_checkpoint(whole, shapes, tmp_path):
     assert losses(directory) == losses(whole)[4:]
 
 
+def test_a_named_checkpoint_only_starts_a_run_that_has_none(whole, shapes, tmp_path):
+    """The same command again goes on with the run's own; another way from inside a run is another run."""
+    directory, common = tmp_path / "branch", (*SMALL_RUN, f"dataset.root={shapes}")
+    named = whole / "checkpoints" / "step_00000002.npz"
+    pretrain(configured(*common, f"run_dir={directory}", f"resume={named}", "steps=4"))
+    pretrain(configured(*common, f"run_dir={directory}", f"resume={named}", "steps=6"))
+    assert [step for step, *_ in losses(directory)] == [3, 4, 5, 6]
+    with pytest.raises(ConfigError, match="goes on to step 6 after step_00000002"):
+        pretrain(configured(*common, f"run_dir={whole}", f"resume={named}"))
+    with pytest.raises(ConfigError, match=r"mask_ratio: 0\.75 → 0\.5"):
+        pretrain(configured(*common, f"run_dir={tmp_path / 'new'}", f"resume={named}", "mask_ratio=0.5"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_start_that_failed_before_its_first_checkpoint_poisons_nothing(run, tmp_path):
+    with pytest.raises(ConfigError, match="nowhere"):
+        run(f"init_from={tmp_path / 'nowhere.h5'}")
+    run("steps=1")
+
+
+def test_a_full_disk_stops_the_run_with_the_earlier_checkpoints(run, tmp_path, monkeypatch):
+    save = np.savez
+
+    def full_from_step_4(file, **arrays):
+        if "00000004" in file.name:
+            raise OSError(28, "No space left on device")
+        save(file, **arrays)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full_from_step_4)
+        with pytest.raises(TrainingStopped, match="step 4 cannot be written"):
+            run()
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_00000002.npz"]
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_update(run, tmp_path):
     with pytest.raises(TrainingStopped, match=r"is (nan|inf) at step \d; no update was made with it"):
         run("learning_rate=1e22", "min_learning_rate=1e22", "warmup_steps=2", "checkpoint_every=1")
