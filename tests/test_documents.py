@@ -13,12 +13,8 @@ from mae.entry import check_overrides, command_config
 from mae.reconstruct import ReconstructConfig
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "MODEL_ZOO.md",
-    *sorted((ROOT / "datasets").rglob("*.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
+PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", *PAGES]
 ARGUMENTS = {"mae.reconstruct": ReconstructConfig}
 
 
