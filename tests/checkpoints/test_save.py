@@ -68,7 +68,7 @@ def test_pytorch_names_and_layouts_are_those_of_the_release(models, kind, tmp_pa
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_hugging_face_names_layouts_and_sizes(models, kind, tmp_path):
-    """As save_pretrained of transformers 5.23 writes them; that it opens them: tests/golden/check_export.py."""
+    """As save_pretrained of transformers 5.23 writes them; that it opens them: test_peer.py."""
     save_checkpoint(models[kind], tmp_path / "hf", "huggingface", LABELS if kind == "classifier" else None)
     arrays, theirs = golden(kind)
     expected = {n.replace("query.bias", "q_bias").replace("value.bias", "v_bias"): t for n, t in theirs.items()}
