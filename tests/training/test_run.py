@@ -13,6 +13,8 @@ from configured import SMALL_RUN, configured
 
 from mae.checkpoints.run import load_run
 from mae.checkpoints.save import save_checkpoint
+from mae.data.config import ShapesDataset
+from mae.data.shapes import ensure_shapes
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.models.classifier import build_classifier
 from mae.models.norms import set_norm_epsilons
@@ -31,7 +33,8 @@ CONTRACT = {
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     """The folder of the rendered videos, shared by all runs."""
-    return tmp_path_factory.mktemp("shapes") / "videos"
+    root = tmp_path_factory.mktemp("shapes") / "videos"
+    return ensure_shapes(ShapesDataset("shapes", frame_stride=1, root=str(root), videos_per_class=1, seed=0))
 
 
 @pytest.fixture
@@ -250,7 +253,6 @@ def own_videos(folder, shapes, bad):
     return [*overrides, "dataset=folder", "recipe=demo", "model=vit_tiny", f"dataset.root={folder}"]
 
 
-@pytest.mark.usefixtures("whole")
 def test_unreadable_videos_are_listed_and_skipped_below_the_limit(shapes, tmp_path):
     overrides = own_videos(tmp_path / "videos", shapes, bad=1)
     directory = tmp_path / "run"
@@ -263,7 +265,6 @@ def test_unreadable_videos_are_listed_and_skipped_below_the_limit(shapes, tmp_pa
     assert read_metrics(directory / "metrics.jsonl")[-1]["bad_clips"] >= 2  # three epochs of twelve out of thirteen
 
 
-@pytest.mark.usefixtures("whole")
 def test_too_many_unreadable_videos_stop_the_run(shapes, tmp_path):
     overrides = own_videos(tmp_path / "videos", shapes, bad=1)
     with pytest.raises(TrainingStopped, match=r"1 of 13 videos cannot be read, more than data.max_bad_frac=0.01"):
