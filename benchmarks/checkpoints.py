@@ -1,13 +1,17 @@
-"""How much memory and time loading a checkpoint takes: `python benchmarks/checkpoints.py [preset] [format …]`.
+"""How much memory and time loading a checkpoint takes:
+`python benchmarks/checkpoints.py [--model vit_large] [--formats keras_h5 pytorch …] [--rounds 7]`.
 
-Writes a model of random weights in each format into a temporary folder, then, each in a process of its own: reads the
-file's bytes; builds an empty model and fills it. Memory is the peak over what the process had before it built the
-model, over the size of file and model together. The file is read once before, so that neither time waits for a disk.
+Writes a model of random weights in each format into a temporary folder. Then one process per format builds a model and
+alternates between reading all of the file's bytes into memory and loading it; the best time of each counts. The file
+is read once before, so that no time waits for a disk. Another process loads once and gives the memory: the peak over
+what it had before it built the model, over the size of file and model together.
 """
 
+import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,59 +64,87 @@ class Peak:
             self.largest = max(self.largest, resident())
 
 
-def write(preset: str, folder: Path, formats: list[str]) -> None:
+def write(preset: str, path: Path, format: str) -> None:
     from mae.checkpoints.save import save_checkpoint
 
-    model = build(preset)
-    for format in formats:
-        save_checkpoint(model, folder / FORMATS[format], format)
+    save_checkpoint(build(preset), path, format)
 
 
-def load(preset: str, path: Path) -> None:
-    """Prints what was measured as JSON."""
+def memory(preset: str, path: Path) -> dict[str, float]:
+    """Bytes at the peak of one load, and those of the model."""
     from mae.checkpoints.load import load_checkpoint
 
     before = resident()
     model = build(preset)
     with Peak() as peak:
+        load_checkpoint(path, model)
+    return {"peak": peak.largest - before, "model": 4 * model.count_params()}
+
+
+def times(preset: str, path: Path, rounds: int) -> dict[str, float]:
+    """Size of the file in bytes, and the shortest seconds of reading and of loading it."""
+    from mae.checkpoints.load import load_checkpoint
+
+    model = build(preset)
+    read_bytes(path)
+    reading, loading = [], []
+    for _ in range(rounds):
+        size, seconds = read_bytes(path)
+        reading.append(seconds)
         start = time.perf_counter()
         load_checkpoint(path, model)
-        seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "bytes": peak.largest - before, "model": 4 * model.count_params()}))
+        loading.append(time.perf_counter() - start)
+    return {"size": size, "read": min(reading), "load": min(loading)}
 
 
-def in_process(*arguments: str) -> str:
+def in_process(*arguments: str) -> dict[str, float]:
+    """What this file prints as JSON in a process of its own."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, *arguments]
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    made = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if made.returncode:
+        sys.exit(made.stderr)
+    return json.loads(made.stdout.splitlines()[-1])
 
 
-def main(preset: str, formats: list[str]) -> None:
+def main(preset: str, formats: list[str], rounds: int) -> None:
+    print(f"{preset}, best of {rounds} rounds")
+    print(f"{'format':<12} {'file GB':>8} {'read s':>8} {'load s':>8} {'ratio':>8} {'peak ÷ (file + model)':>22}")
     with tempfile.TemporaryDirectory() as name:
         for format in formats:
             folder = Path(name) / format
             folder.mkdir()
-            in_process("--write", preset, str(folder), format)
             path = folder / FORMATS[format]
-            read_bytes(path)
-            size, reading = read_bytes(path)
-            made = json.loads(in_process("--load", preset, str(path)).splitlines()[-1])
-            memory = made["bytes"] / (size + made["model"])
+            in_process("--write", preset, str(path), format)
+            took = in_process("--times", preset, str(path), str(rounds))
+            used = in_process("--memory", preset, str(path))
+            share = used["peak"] / (took["size"] + used["model"])
             print(
-                f"{preset} {format:<11} {size / 1e9:.2f} GB: read {reading:.2f} s, load {made['seconds']:.2f} s "
-                f"({made['seconds'] / reading:.2f}×), peak {memory:.2f} × (file + model)",
+                f"{format:<12} {took['size'] / 1e9:8.2f} {took['read']:8.2f} {took['load']:8.2f} "
+                f"{took['load'] / took['read']:8.2f} {share:22.2f}",
                 flush=True,
             )
-            for file in files_of(path):
-                file.unlink()
+            shutil.rmtree(folder)
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
+    parser.add_argument("--model", default="vit_large", help="a preset")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument("--rounds", type=int, default=7)
+    return parser.parse_args(words)
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
     match sys.argv[1:]:
-        case ["--write", preset, folder, *formats]:
-            write(preset, Path(folder), formats)
-        case ["--load", preset, path]:
-            load(preset, Path(path))
-        case arguments:
-            main(arguments[0] if arguments else "vit_large", arguments[1:] or list(FORMATS))
+        case ["--write", preset, path, format]:
+            write(preset, Path(path), format)
+            print("{}")
+        case ["--times", preset, path, rounds]:
+            print(json.dumps(times(preset, Path(path), int(rounds))))
+        case ["--memory", preset, path]:
+            print(json.dumps(memory(preset, Path(path))))
+        case words:
+            arguments = parse(words)
+            main(arguments.model, arguments.formats, arguments.rounds)

@@ -4,6 +4,7 @@ import re
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 from configured import CONF, configured
@@ -32,6 +33,8 @@ def test_commands_are_accepted(words):
     if words[1] == "pretrain.py":
         check_overrides(CONF, "pretrain", words[2:])
         configured(*words[2:])
+    elif words[1].startswith("benchmarks/"):
+        assert run_path(str(ROOT / words[1]))["parse"](words[2:])
     elif words[1:3] != ["-m", "venv"]:
         assert words[1] == "-m"
         assert find_spec(words[2])

@@ -1,10 +1,12 @@
 """Weights of any released or own checkpoint into a model: all of them, or none and an error."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from mae.checkpoints.fit import fit
@@ -14,6 +16,8 @@ from mae.errors import check_choice
 from mae.models.norms import set_norm_epsilons
 from mae.monitoring.console import format_table
 from mae.options import POSITION_MODES
+
+_THREADS = 2  # that transpose: more wait for the memory
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,8 @@ def load_weights(
     made = fit(weights, model_kind(model), model.architecture, shapes, allowed, positions == "interpolate")
     kind, loaded = weights.kind, tuple(made.arrays)
     weights.arrays = {}  # so that each array can go as soon as it is assigned
-    for name in loaded:
-        array = made.arrays.pop(name)
-        # The backend transposes several times faster than NumPy copies what lies the other way round.
-        is_transposed = array.ndim == 2 and array.flags.f_contiguous
-        variables[name].assign(ops.transpose(array.T) if is_transposed else array)
+    for name, value in _laid_out(made.arrays):
+        variables[name].assign(value)
     trained_with = {"layer_norm_epsilon": weights.layer_norm_epsilon, "head_norm_epsilon": weights.head_norm_epsilon}
     set_norm_epsilons(model, replace(model.architecture, **trained_with))
     if weights.set_aside:
@@ -111,6 +112,20 @@ def load_weights(
         id2label=weights.id2label if "head/kernel" in loaded else {},
         notes=tuple(made.notes),
     )
+
+
+def _laid_out(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, Any]]:
+    """Names with values as variables take them, a few at a time; empties `arrays`."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        names = list(arrays)
+        for start in range(0, len(names), 2 * _THREADS):
+            some = names[start : start + 2 * _THREADS]
+            yield from zip(some, pool.map(_contiguous, [arrays.pop(name) for name in some]), strict=True)
+
+
+def _contiguous(array: np.ndarray) -> Any:
+    # The backend transposes several times faster than NumPy copies what lies the other way round.
+    return ops.transpose(array.T) if array.ndim == 2 and array.flags.f_contiguous else array
 
 
 def _by_part(names: Sequence[str], shown: int = 6) -> str:

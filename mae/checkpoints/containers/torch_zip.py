@@ -6,6 +6,7 @@ storage plus offset, size and strides; `NAME/data/KEY`, the bytes of one storage
 
 import io
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from mae.checkpoints.containers.zip_guard import open_zip, read_member
 from mae.errors import ConfigError
 
 __all__ = ["Namespace", "read_torch", "write_torch"]
+
+_READERS = 2  # threads: checksums take as long as reading
 
 
 def read_torch(path: str | Path) -> Any:
@@ -51,11 +54,14 @@ def read_torch(path: str | Path) -> Any:
         raise ConfigError(
             f"{path} is no PyTorch file: it starts with {start[:8]!r}; expected a zip or a PyTorch pickle"
         )
-    with open_zip(path) as archive:
-        return _read_zip(path, archive)
+    with open_zip(path) as archive, ThreadPoolExecutor(_READERS) as pool:
+        try:
+            return _read_zip(path, archive, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _read_zip(path: Path, archive: zipfile.ZipFile) -> Any:
+def _read_zip(path: Path, archive: zipfile.ZipFile, pool: ThreadPoolExecutor) -> Any:
     members = {member.filename: member for member in archive.infolist()}
     roots = [name.removesuffix("data.pkl") for name in members if name.rpartition("/")[2] == "data.pkl"]
     if len(roots) != 1:
@@ -69,13 +75,20 @@ def _read_zip(path: Path, archive: zipfile.ZipFile) -> Any:
         if order not in (b"little", b"big"):
             raise ConfigError(f"{path} gives its byte order as {order[:20]!r}; expected little or big")
 
+    # Read and checked ahead of the pickle, which nearly always uses every storage, in threads.
+    stored = [name for name in members if members[name].compress_type == zipfile.ZIP_STORED]
+    ahead = {
+        name: pool.submit(read_member, archive, members[name]) for name in stored if name.startswith(f"{root}data/")
+    }
+
     def read_storage(key: str, dtype: DType, count: int) -> np.ndarray:
         member = members.get(f"{root}data/{key}")
         size = count * np.dtype(dtype.numpy).itemsize
         if member is None or member.file_size != size:
             found = "is missing" if member is None else f"has {member.file_size} bytes"
             raise ConfigError(f"storage {key!r} {found}; expected {size} bytes for {count} of {dtype.name}")
-        raw = read_member(archive, member)
+        started = ahead.pop(member.filename, None)  # popped: the pool must not keep what is used up
+        raw = started.result() if started else read_member(archive, member)
         return swapped(raw, dtype) if order == b"big" else raw
 
     data = read_member(archive, members[f"{root}data.pkl"])
