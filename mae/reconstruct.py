@@ -48,7 +48,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     import_tensorflow()  # only now: a mistake in the arguments is told before that
     from mae.checkpoints.run import load_run
     from mae.data.clips import ClipReader, ClipSpec
-    from mae.data.index import single_video
+    from mae.data.lists.index import single_video
     from mae.evaluation.probe_batch import ProbeBatch
     from mae.masking import MASKS, num_masked
     from mae.monitoring.panels import save_png

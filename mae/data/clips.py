@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mae.data.decode import read_clip
-from mae.data.index import VideoIndex
+from mae.data.lists.index import VideoIndex
 from mae.data.sampling import dense_stride, dense_stride_center
-from mae.data.spatial import center_crop, multi_scale_crop
+from mae.data.transforms.spatial import center_crop, multi_scale_crop
+from mae.data.videos.decode import read_clip
 from mae.errors import ConfigError, check_choice
 from mae.options import CROPS
 from mae.seeds import generator

@@ -12,7 +12,7 @@ import tensorflow as tf
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.config import DataConfig
-from mae.data.decode import pin_threads
+from mae.data.videos.decode import pin_threads
 from mae.errors import BadVideo
 from mae.seeds import generator
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from mae.config import PretrainConfig
-from mae.data.index import VideoIndex
+from mae.data.lists.index import VideoIndex
 from mae.models.pretrainer import Pretrainer
 from mae.training.optimizer import Optimizer
 from mae.training.strategy import describe_devices

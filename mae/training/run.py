@@ -14,7 +14,7 @@ from mae.checkpoints.load import load_checkpoint
 from mae.config import PretrainConfig
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
-from mae.data.index import VideoIndex, build_index
+from mae.data.lists.index import VideoIndex, build_index
 from mae.data.pipeline import training_batches
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch

@@ -3,7 +3,7 @@ import pytest
 from numbered_frames import frame_numbers, numbered_frames
 
 from mae.data.clips import ClipReader, ClipSpec
-from mae.data.index import VideoIndex
+from mae.data.lists.index import VideoIndex
 from mae.errors import BadVideo, ConfigError
 
 

@@ -8,7 +8,7 @@ from numbered_frames import frame_numbers, numbered_frames
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.config import DataConfig
-from mae.data.index import VideoIndex
+from mae.data.lists.index import VideoIndex
 from mae.data.pipeline import Schedule, epoch_order, training_batches
 from mae.seeds import generator
 

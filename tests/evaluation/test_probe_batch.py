@@ -3,7 +3,7 @@ import pytest
 from tiny import GRID, masks, tiny_pretrainer
 
 from mae.data.clips import ClipReader, ClipSpec
-from mae.data.index import VideoIndex
+from mae.data.lists.index import VideoIndex
 from mae.errors import BadVideo, ConfigError
 from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch
 from mae.models.pretrainer import pretraining_loss

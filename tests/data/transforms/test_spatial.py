@@ -3,7 +3,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mae.data.spatial import OFFSETS, SCALE_PAIRS, center_crop, multi_scale_crop, multi_scale_crop_box, resize
+from mae.data.transforms.spatial import (
+    OFFSETS,
+    SCALE_PAIRS,
+    center_crop,
+    multi_scale_crop,
+    multi_scale_crop_box,
+    resize,
+)
 
 
 def gradient(height, width, frames=2):

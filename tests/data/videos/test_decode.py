@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
 
-from mae.data import decode
-from mae.data.decode import pin_threads, read_clip
+from mae.data.videos import decode
+from mae.data.videos.decode import pin_threads, read_clip
 from mae.errors import BadVideo
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mae.data import shapes
 from mae.data.config import CsvDataset, FolderDataset, ShapesDataset
-from mae.data.index import build_index, check_files, index_csv, index_folder, single_video
+from mae.data.lists.index import build_index, check_files, index_csv, index_folder, single_video
 from mae.errors import ConfigError
 
 

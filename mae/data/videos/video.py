@@ -1,0 +1,38 @@
+"""What every kind of video file offers, whoever decodes it."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+
+class EndOfVideo(Exception):
+    """A video ended before the last wanted frame."""
+
+    def __init__(self, decoded: int) -> None:
+        super().__init__(f"{decoded} frames decode")
+        self.decoded = decoded  # frames of the whole video, from its first one
+
+
+class Video(Protocol):
+    """An opened video. `close` releases whatever it holds."""
+
+    @property
+    def claimed_count(self) -> int | None:
+        """Frames the container says it has, which may be more than decode; None where that cannot be."""
+
+    @property
+    def frames_per_second(self) -> float | None:
+        """Average rate; None where the container does not say."""
+
+    def frames(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
+        """The frames of the given numbers, ascending and distinct, as (H, W, 3) uint8 in OpenCV's order BGR, upright.
+
+        May be called once.
+
+        Raises:
+            EndOfVideo: fewer frames decode.
+            BadVideo: a frame is there and cannot be turned into 8-bit colour.
+        """
+
+    def close(self) -> None: ...
