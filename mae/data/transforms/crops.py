@@ -1,0 +1,135 @@
+"""Which part of a picture a clip shows, apart from the pixels.
+
+A `Crop` is computed once per clip from the size of the video; `crop_frame` cuts it out of one frame at a time, so
+frames are cropped while they are decoded, whatever the order of their colours. `crop_clip` does a whole clip.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+SCALES = (1.0, 0.875, 0.75, 0.66)  # of the short side; scale jittering of TSN (arXiv:1608.00859)
+MAX_SCALE_DISTANCE = 1  # between height and width, in places of SCALES: bounds the aspect ratio
+SCALE_PAIRS = tuple(
+    (i, j)
+    for i in range(len(SCALES))
+    for j in range(len(SCALES))
+    if abs(i - j) <= MAX_SCALE_DISTANCE
+)  # fmt: skip
+# (down, right) in quarters of the room a crop leaves: corners, centre, mid-edges, quarter points.
+OFFSETS = (
+    *((0, 0), (0, 4), (4, 0), (4, 4)),
+    (2, 2),
+    *((0, 2), (2, 0), (2, 4), (4, 2)),
+    *((1, 1), (1, 3), (3, 1), (3, 3)),
+)
+
+Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the video
+
+# Of the Inception crop (arXiv:1409.4842), as fine-tuning uses it.
+AREA_SCALE = (0.08, 1.0)  # of the picture's area
+ASPECT_RATIO = (3 / 4, 4 / 3)  # width / height
+TRIES = 10
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A box of the video, resized, of which a square window is the picture; all in pixels.
+
+    Training boxes are resized to the window itself. Evaluation views resize the whole frame and cut afterwards,
+    as published: cutting first would change the pixels at the window's edge.
+    """
+
+    box: Box
+    resized: tuple[int, int]  # height, width the box is resized to
+    window: tuple[int, int]  # top, left of the square within the resized box
+    size: int  # height and width of the square
+    flip: bool = False  # mirrored left to right, at last
+
+
+def crop_of_box(box: Box, size: int) -> Crop:
+    """The whole box as a square of `size` pixels; its aspect is not kept."""
+    return Crop(box, (size, size), (0, 0), size)
+
+
+def crop_frame(frame: np.ndarray, crop: Crop) -> np.ndarray:
+    """Cuts a crop out of one frame: (H, W, 3) uint8 → (size, size, 3) uint8, contiguous memory of its own.
+
+    Resizing is bilinear without smoothing first, as in the published recipes, however small the picture gets.
+    """
+    top, left, height, width = crop.box
+    picture = frame[top : top + height, left : left + width]
+    if (height, width) != crop.resized:
+        picture = cv2.resize(picture, crop.resized[::-1], interpolation=cv2.INTER_LINEAR)
+    top, left = crop.window
+    picture = picture[top : top + crop.size, left : left + crop.size]
+    return picture[:, ::-1].copy() if crop.flip else picture.copy()
+
+
+def crop_clip(frames: np.ndarray, crop: Crop) -> np.ndarray:
+    """`crop_frame` of every frame: (T, H, W, 3) → (T, size, size, 3) uint8."""
+    cropped = np.empty((len(frames), crop.size, crop.size, 3), np.uint8)
+    for frame, target in zip(frames, cropped, strict=True):
+        target[:] = crop_frame(frame, crop)
+    return cropped
+
+
+def multi_scale_crop_box(height: int, width: int, rng: np.random.Generator) -> Box:
+    """A random box of the published pre-training augmentation.
+
+    Height and width are each one of `SCALES` of the short side, at most one scale apart; the place is one of the
+    13 `OFFSETS`. All pairs and all places are equally likely.
+    """
+    i, j = SCALE_PAIRS[rng.integers(len(SCALE_PAIRS))]
+    down, right = OFFSETS[rng.integers(len(OFFSETS))]
+    short = min(height, width)
+    box_height, box_width = (max(int(short * SCALES[k]), 1) for k in (i, j))
+    return (height - box_height) * down // 4, (width - box_width) * right // 4, box_height, box_width
+
+
+def random_resized_crop_box(
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+    scale: tuple[float, float] = AREA_SCALE,
+    ratio: tuple[float, float] = ASPECT_RATIO,
+) -> Box:
+    """A random box of the published fine-tuning augmentation (Inception crop, arXiv:1409.4842).
+
+    Its area is uniform in `scale` of the picture's, its width / height log-uniform in `ratio`, its place uniform.
+    After ten boxes that do not fit: the largest central box whose ratio lies in `ratio`.
+    """
+    for _ in range(TRIES):
+        area = rng.uniform(*scale) * height * width
+        aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        box_height, box_width = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
+        if 0 < box_height <= height and 0 < box_width <= width:
+            top, left = rng.integers(height - box_height + 1), rng.integers(width - box_width + 1)
+            return int(top), int(left), box_height, box_width
+    box_height = max(min(height, round(width / ratio[0])), 1)
+    box_width = max(min(width, round(height * ratio[1])), 1)
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
+
+
+def view_crops(height: int, width: int, size: int, crops: int) -> tuple[Crop, ...]:
+    """The views of evaluation: short side resized to `size`, then squares spread over the long side.
+
+    One crop lies in the middle; `crops` of them at 0, 1/(crops − 1), … 1 of the room on the long side, so three at
+    0, ½, 1. A square video gives the same picture `crops` times.
+    """
+    if crops < 1:
+        raise ValueError(f"{crops} crops of a video; at least 1 is needed")
+    short = min(height, width)
+    resized = round(height * size / short), round(width * size / short)
+    room = max(resized) - size
+    starts = [room // 2] if crops == 1 else [room * k // (crops - 1) for k in range(crops)]
+    box = (0, 0, height, width)
+    windows = [(0, start) if width > height else (start, 0) for start in starts]
+    return tuple(Crop(box, resized, window, size) for window in windows)
+
+
+def flipped_at_random(crop: Crop, rng: np.random.Generator, probability: float = 0.5) -> Crop:
+    """The crop, mirrored left to right with the given probability. Not for classes that tell left from right."""
+    return replace(crop, flip=bool(rng.random() < probability))
