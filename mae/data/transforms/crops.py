@@ -61,11 +61,14 @@ def crop_frame(frame: np.ndarray, crop: Crop) -> np.ndarray:
     """
     top, left, height, width = crop.box
     picture = frame[top : top + height, left : left + width]
-    if (height, width) != crop.resized:
+    is_resized = (height, width) != crop.resized
+    if is_resized:
         picture = cv2.resize(picture, crop.resized[::-1], interpolation=cv2.INTER_LINEAR)
     top, left = crop.window
     picture = picture[top : top + crop.size, left : left + crop.size]
-    return picture[:, ::-1].copy() if crop.flip else picture.copy()
+    if crop.flip:
+        return cv2.flip(picture, 1)
+    return np.ascontiguousarray(picture) if is_resized else picture.copy()
 
 
 def crop_clip(frames: np.ndarray, crop: Crop) -> np.ndarray:
