@@ -135,6 +135,12 @@ def _moved(image: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
     return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=FILL)
 
 
+def _posterize(image: Image.Image, value: float) -> Image.Image:
+    # As ImageOps.posterize, which refuses the 0 bits of magnitude 10.
+    step = 2 ** (8 - int(value))
+    return image.point([level // step * step for level in range(256)] * 3)
+
+
 def _solarize_add(image: Image.Image, value: float) -> Image.Image:
     table = [min(level + int(value), 255) if level < SOLARIZE_ADD_BELOW else level for level in range(256)]
     return image.point(table * 3)
@@ -145,7 +151,7 @@ _APPLY: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     "Equalize": lambda image, value: ImageOps.equalize(image),
     "Invert": lambda image, value: ImageOps.invert(image),
     "Rotate": lambda image, value: image.rotate(value, Image.Resampling.BILINEAR, fillcolor=FILL),
-    "Posterize": lambda image, value: ImageOps.posterize(image, int(value)),
+    "Posterize": _posterize,
     "Solarize": lambda image, value: ImageOps.solarize(image, int(value)),
     "SolarizeAdd": _solarize_add,
     "Color": lambda image, value: ImageEnhance.Color(image).enhance(value),
