@@ -5,8 +5,9 @@ names them. A test sampler takes (count, num_frames, stride, clips, short_clip) 
 (clips, num_frames); `TEST_SAMPLERS` names them. None holds state: several clips of one video are several calls, each
 with its own generator.
 
-Numbers are ascending, with repeats where the video is short, except under `short_clip="loop"` (0 4 8 2 6): a reader
-that wants ascending numbers reads `np.unique(numbers, return_inverse=True)` and gathers.
+Numbers of a clip are ascending, with repeats where the video is short, except under `short_clip="loop"` (0 4 8 2 6).
+For a reader that wants ascending numbers the caller reads those of `np.unique(numbers, return_inverse=True)` and
+gathers; so it does for the clips of a test, which may overlap.
 
 `short_clip` says what a dense sampler does with a video too short for its clip: "repeat_last" repeats the last frame
 it reaches (as published), "loop" walks on from the beginning, "skip" raises `BadVideo`. Segments fit every video.

@@ -4,6 +4,7 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
+from drawn_numbers import Drawn
 
 from mae.data.transforms.crops import (
     OFFSETS,
@@ -21,23 +22,6 @@ from mae.data.transforms.crops import (
 
 def noise(height, width, frames=2):
     return np.random.default_rng(0).integers(0, 256, (frames, height, width, 3), np.uint8)
-
-
-class Drawn:
-    """Stands in for a generator: gives the listed numbers one after the other."""
-
-    def __init__(self, *values):
-        self.values = list(values)
-
-    def uniform(self, low, high):
-        value = self.values.pop(0)
-        assert low <= value <= high
-        return value
-
-    def integers(self, bound):
-        value = self.values.pop(0)
-        assert 0 <= value < bound
-        return value
 
 
 def test_the_tables():

@@ -2,27 +2,11 @@ import math
 
 import numpy as np
 import pytest
+from drawn_numbers import Drawn
 
 from mae.data.transforms.random_erasing import draw_block, random_erasing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class Drawn:
-    """Stands in for a generator: gives the listed numbers one after the other."""
-
-    def __init__(self, *values):
-        self.values = list(values)
-
-    def uniform(self, low, high):
-        value = self.values.pop(0)
-        assert low <= value <= high
-        return value
-
-    def integers(self, bound):
-        value = self.values.pop(0)
-        assert 0 <= value < bound
-        return value
 
 
 def erase(clip, rng, probability=1.0):
