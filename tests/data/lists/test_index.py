@@ -192,7 +192,7 @@ def test_build_index_of_a_list(tmp_path, monkeypatch):
     touch(tmp_path / "root", "a.mp4", "b.mp4")
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
-    dataset = CsvDataset(name="csv", frame_stride=4, root=str(tmp_path / "root"), train="list.csv")
+    dataset = CsvDataset(name="csv", frame_stride=4, root=str(tmp_path / "root"), train="list.csv", classes=None)
     message = message_of(build_index, dataset, 0.0)
     assert f"there is no file {tmp_path}/root/list.csv nor {tmp_path}/cwd/list.csv" in message
     write_list(tmp_path / "cwd", "b.mp4\n")
