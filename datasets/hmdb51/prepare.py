@@ -47,7 +47,7 @@ def read(directory: Path, split: int) -> Annotations:
 
 def _video(place: str, text: str, name: str, label: int) -> tuple[str, AnnotatedVideo]:
     """How a video is used, and the video."""
-    file, _, use = text.rpartition(" ")
+    file, use = text.rsplit(maxsplit=1) if len(text.split()) > 1 else ("", text)
     if not file or use not in (UNUSED, TRAIN, TEST):
         raise ConfigError(f"{place}: {text!r} is not of the form `video.avi 1`, with 1 training, 2 test or 0 neither")
     path = f"{name}/{file.strip()}"
