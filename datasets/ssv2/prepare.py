@@ -22,7 +22,7 @@ from mae.data.lists.official.annotations import (
     read_json,
 )
 from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
-from mae.data.lists.official.videos import file_name
+from mae.data.lists.official.video_files import file_name
 from mae.entry import exit_statuses
 from mae.errors import ConfigError
 

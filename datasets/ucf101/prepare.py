@@ -21,7 +21,7 @@ from mae.data.lists.official.annotations import (
     read_lines,
 )
 from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
-from mae.data.lists.official.videos import class_and_name
+from mae.data.lists.official.video_files import class_and_name
 from mae.entry import exit_statuses
 from mae.errors import ConfigError
 

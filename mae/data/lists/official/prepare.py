@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from mae.data.lists.class_names import CLASSES_FILE
 from mae.data.lists.official.annotations import Annotations, Split
-from mae.data.lists.official.videos import VideoFiles
-from mae.data.lists.official.write import list_text, write_files
+from mae.data.lists.official.video_files import VideoFiles
+from mae.data.lists.official.write_lists import list_text, write_files
 from mae.data.lists.places import absolute
 from mae.errors import ConfigError
 
@@ -25,7 +25,7 @@ class OfficialDataset:
     num_splits: int  # ways in which it is officially divided
     max_missing: float  # share of a list that may be missing without --allow-missing
     read: Callable[[Path, int], Annotations]  # from the folder of annotations and the number of the split
-    key_of: Callable[[str], Hashable]  # of a file, see `mae.data.lists.official.videos`
+    key_of: Callable[[str], Hashable]  # of a file, see `mae.data.lists.official.video_files`
 
 
 class _Parser(argparse.ArgumentParser):

@@ -6,7 +6,7 @@ from list_files import message_of, names_of, touch
 from mae.data.lists.index import index_csv
 from mae.data.lists.official.annotations import AnnotatedVideo, Annotations, Split
 from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
-from mae.data.lists.official.videos import file_name
+from mae.data.lists.official.video_files import file_name
 
 
 def videos(names, label=0):

@@ -1,7 +1,7 @@
 from list_files import message_of, touch
 
 from mae.data.lists.official.annotations import AnnotatedVideo
-from mae.data.lists.official.videos import VideoFiles, class_and_name, file_name
+from mae.data.lists.official.video_files import VideoFiles, class_and_name, file_name
 
 
 def test_keys():
