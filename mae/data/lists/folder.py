@@ -20,7 +20,7 @@ VIDEO_EXTENSIONS = (
 )
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
-_NOBODY_S_FILES = ("thumbs.db", "desktop.ini")  # what file managers leave beside pictures
+_LITTER = ("thumbs.db", "desktop.ini")  # what file managers leave beside pictures
 _VIDEOS, _IMAGES = frozenset(VIDEO_EXTENSIONS), frozenset(IMAGE_EXTENSIONS)
 
 
@@ -123,7 +123,7 @@ def _content(directory: str | Path) -> _Content:
                     content.videos.append(name)
                 elif extension in _IMAGES:
                     content.images += 1
-                elif name.lower() not in _NOBODY_S_FILES:
+                elif name.lower() not in _LITTER:
                     content.others += 1
     except OSError as error:
         raise ConfigError(f"{directory} cannot be listed ({error.strerror})") from error

@@ -1,6 +1,7 @@
 """The list of videos of a data set: from `dataset=` to absolute paths, labels and segments."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def check_files(index: VideoIndex, max_bad_frac: float) -> int:
     if len(missing) == total:
         raise ConfigError(
             f"none of the {total} listed videos exists, the first would be {missing[0]}; "
-            "dataset.root= says what the paths in the list are relative to"
+            f"dataset.root= says what the paths in the list are relative to{_number_too_many(missing[0])}"
         )
     if len(missing) > max_bad_frac * total:
         raise ConfigError(
@@ -91,6 +92,13 @@ def _checked_list(dataset: CsvDataset, option: str, value: str, max_bad_frac: fl
     classes = None if dataset.classes is None else find_file("dataset.classes", dataset.classes, dataset.root)
     index = index_csv(find_file(option, value, dataset.root), dataset.root, classes)
     return replace(index, missing=check_files(index, max_bad_frac))
+
+
+def _number_too_many(path: str) -> str:
+    """A hint where a number was taken for a part of the path: lists of other tools hold frame counts, too."""
+    shorter = re.sub(r"[,\s]\s*[0-9]+$", "", path)
+    is_there = shorter != path and os.path.exists(shorter)
+    return f"; {shorter} does exist: expected no number but the label after it" if is_there else ""
 
 
 def _exists(path: str, listings: Listings) -> bool:

@@ -18,7 +18,7 @@ Under it, an empty field between commas means none.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mae.data.lists.folder import VIDEO_EXTENSIONS
 from mae.data.lists.video_index import Segment
@@ -39,8 +39,7 @@ _CUT = re.compile(
 _FILE_AND_NUMBERS = re.compile(rf"{_FILE}(?:{_BETWEEN}{_NUMBER}){{2,}}", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One video of a list."""
 
     number: int  # in the file, from 1

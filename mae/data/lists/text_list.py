@@ -10,6 +10,8 @@ from mae.data.lists.places import absolute, existing_directory
 from mae.data.lists.video_index import Segment, VideoIndex, list_digest
 from mae.errors import ConfigError
 
+LARGEST_CREDIBLE_LABEL = 10**6  # larger ones are sizes, times or identifiers
+
 
 def index_csv(list_path: str | Path, root: str | Path | None, classes: str | Path | None = None) -> VideoIndex:
     """The videos of a text list, in its order: one `path`, `path label` or `path label start end` a line.
@@ -88,6 +90,11 @@ def _all_or_no_labels(list_path: Path, lines: list[Line]) -> tuple[int, ...] | N
             raise ConfigError(
                 f"{list_path} line {line.number}: label {line.label} of {line.path!r} is negative; "
                 "expected `path label` with classes from 0, or only `path`"
+            )
+        if line.label is not None and line.label > LARGEST_CREDIBLE_LABEL:
+            raise ConfigError(
+                f"{list_path} line {line.number}: label {line.label} of {line.path!r} is no class; "
+                "expected `path label` with classes numbered from 0 on, or only `path`"
             )
     labels = tuple(line.label for line in lines if line.label is not None)
     return labels or None

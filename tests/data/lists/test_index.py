@@ -29,6 +29,13 @@ def test_a_single_video(tmp_path, monkeypatch):
     assert index.labels is None
 
 
+def test_frame_counts_of_other_tools_are_explained(tmp_path):
+    touch(tmp_path, "frames/182040/1.jpg")
+    index = index_csv(write_list(tmp_path, "frames/182040 58 12\n"), None)
+    message = message_of(check_files, index, 1.0)
+    assert f"; {tmp_path}/frames/182040 does exist: expected no number but the label after it" in message
+
+
 def test_segments_of_directories_are_refused(tmp_path):
     touch(tmp_path, "a.mp4", "frames/1.jpg", "x.mp4/1.jpg")
     frames = index_csv(write_list(tmp_path, "path,start,end\na.mp4,0,1\nframes,,\n"), None)

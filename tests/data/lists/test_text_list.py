@@ -51,6 +51,8 @@ def test_list_mistakes(tmp_path):
     assert "line 1: 'a.mp4' has no label but line 2 has one" in some
     negative = message_of(index_csv, write_list(tmp_path, "a.mp4 0 -1\n"), None)
     assert "line 1: label -1 of 'a.mp4 0' is negative" in negative
+    large = message_of(index_csv, write_list(tmp_path, "a.mp4 1000000\nb.mp4 20231231\n"), None)
+    assert "line 2: label 20231231 of 'b.mp4' is no class" in large
     assert "lists no video" in message_of(index_csv, write_list(tmp_path, "\n# nothing\n"), None)
     assert "not a UTF-8 text" in message_of(index_csv, write_list(tmp_path, b"caf\xe9.mp4\n"), None)
     assert "cannot be read (No such file" in message_of(index_csv, tmp_path / "absent.csv", None)

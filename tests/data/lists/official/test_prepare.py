@@ -117,3 +117,13 @@ def test_arguments():
     assert "unrecognized arguments: --split" in message_of(
         parse_arguments, dataset(), ["--annotations", "a", "--videos", "/b", "--split", "1"]
     )
+
+
+def test_help(capsys):
+    for data, text in (
+        (dataset(0.1), "if more than 10 % of a list is missing"),
+        (dataset(), "if any video is missing"),
+    ):
+        with pytest.raises(SystemExit, match="0"):
+            parse_arguments(data, ["--help"])
+        assert text in " ".join(capsys.readouterr().out.split())
