@@ -33,7 +33,7 @@ def test_commands_are_accepted(words):
     if words[1] == "pretrain.py":
         check_overrides(CONF, "pretrain", words[2:])
         configured(*words[2:])
-    elif words[1].startswith("benchmarks/"):
+    elif words[1].startswith(("benchmarks/", "datasets/")):
         assert run_path(str(ROOT / words[1]))["parse"](words[2:])
     elif words[1:3] != ["-m", "venv"]:
         assert words[1] == "-m"
@@ -64,3 +64,10 @@ def test_every_dataset_has_its_page():
     for name in ("shapes", "ssv2", "kinetics400", "ucf101", "hmdb51"):
         assert (ROOT / "datasets" / name / "README.md").exists()
         assert (CONF / "dataset" / f"{name}.yaml").exists()
+
+
+def test_every_prepare_script_is_documented_beside_it():
+    scripts = sorted((ROOT / "datasets").glob("*/prepare.py"))
+    assert [script.parent.name for script in scripts] == ["hmdb51", "kinetics400", "ssv2", "ucf101"]
+    for script in scripts:
+        assert f"python datasets/{script.parent.name}/prepare.py " in (script.parent / "README.md").read_text()

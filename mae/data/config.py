@@ -19,7 +19,10 @@ class ShapesDataset:
 
 @dataclass(frozen=True)
 class FolderDataset:
-    """Every video below `root`; a directory is a class where all videos lie in directories."""
+    """Every video below `root`; a directory is a class where all videos lie in directories.
+
+    A directory of images only is one video.
+    """
 
     name: str
     frame_stride: int  # source frames between two frames of a clip
@@ -28,12 +31,13 @@ class FolderDataset:
 
 @dataclass(frozen=True)
 class CsvDataset:
-    """A text list, one video a line: `path` or `path label`, separated by a comma or a space."""
+    """A text list, one video a line: `path`, `path label` or `path label start end`; see `mae.data.lists.lines`."""
 
     name: str
     frame_stride: int  # source frames between two frames of a clip
     root: str | None  # what relative paths in the list are relative to; null: the list's own directory
     train: str | None  # the list; a relative one is looked for in `root`, then in the working directory
+    classes: str | None  # class names, one a line, looked for likewise; null: classes.txt beside the list, if any
 
 
 DatasetConfig = ShapesDataset | FolderDataset | CsvDataset

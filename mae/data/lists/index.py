@@ -1,33 +1,29 @@
-"""The list of videos: from a directory or a text list to absolute paths and labels."""
+"""The list of videos of a data set: from `dataset=` to absolute paths, labels and segments."""
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from mae.data.config import CsvDataset, DatasetConfig, ShapesDataset
+from mae.data.lists.folder import VIDEO_EXTENSIONS, index_folder
+from mae.data.lists.places import absolute, find_file
+from mae.data.lists.text_list import index_csv
+from mae.data.lists.video_index import VideoIndex, list_digest
 from mae.errors import ConfigError
 
-VIDEO_EXTENSIONS = (
-    *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg"),
-    *(".m4v", ".ts", ".mts", ".3gp", ".wmv", ".flv", ".ogv"),
-)
+Listings = dict[str, dict[str, bool | None]]  # of directories: see `_listing`
 
-# Everything before the last comma or blank is the path, so paths may hold both.
-_LABELLED_LINE = re.compile(r"(?P<path>.*?\S)\s*[,\s]\s*(?P<label>[+-]?[0-9]+)")
-
-
-@dataclass(frozen=True)
-class VideoIndex:
-    """The videos of a data set; an example is a place in `paths`."""
-
-    paths: tuple[str, ...]  # absolute
-    labels: tuple[int, ...] | None  # class of each, from 0
-    class_names: tuple[str, ...] | None  # None for lists, which hold numbers only
-    digest: str  # sha256 of relative paths and labels: the same list elsewhere has the same
+__all__ = [
+    "VIDEO_EXTENSIONS",
+    "VideoIndex",
+    "build_index",
+    "check_files",
+    "index_csv",
+    "index_folder",
+    "single_video",
+]
 
 
 def build_index(
@@ -46,201 +42,83 @@ def build_index(
         return index_folder(ensure_shapes(dataset, progress))
     if not isinstance(dataset, CsvDataset):
         return index_folder(dataset.root)
-    index = index_csv(_find_list(dataset), dataset.root)
-    check_files(index, max_bad_frac)
-    return index
-
-
-def index_folder(root: str | Path | None) -> VideoIndex:
-    """All videos below `root`, sorted; hidden files and directories are left out, links are followed.
-
-    The first directory below `root` is the class, where every video lies in one; otherwise there are no labels.
-
-    Raises:
-        ConfigError: `root` is not given, not a directory, or holds no video.
-    """
-    if root is None:
-        raise ConfigError(
-            "dataset.root is not set; give the folder that holds the videos: dataset.root=/path/to/videos"
-        )
-    root = _existing_directory(root)
-    relative = sorted(_videos_below(root))
-    if not relative:
-        kinds = " ".join(VIDEO_EXTENSIONS)
-        raise ConfigError(f"dataset.root={root} holds no video; looked for {kinds} in it and below")
-    labels, class_names = None, None
-    if all("/" in path for path in relative):
-        names = [path.split("/", 1)[0] for path in relative]
-        class_names = tuple(sorted(set(names)))
-        numbers = {name: number for number, name in enumerate(class_names)}
-        labels = tuple(numbers[name] for name in names)
-    paths = tuple(os.path.join(root, path) for path in relative)
-    return VideoIndex(paths, labels, class_names, _digest(relative, labels))
-
-
-def index_csv(list_path: str | Path, root: str | Path | None) -> VideoIndex:
-    """The videos of a text list, in its order: one `path` or `path label` a line.
-
-    A comma or a blank separates them; a line whose last word is not an integer has no label. Blank lines, lines
-    that begin with `#` and a header are skipped; a path may stand in double quotes. Relative paths are relative
-    to `root`, or to the list's own directory. Whether the files exist is for `check_files` to say.
-
-    Raises:
-        ConfigError: no such list or root, no line in it, or labels on some lines only.
-    """
-    list_path = _absolute(list_path)
-    base = list_path.parent if root is None else _existing_directory(root)
-    lines = [_parse(number, text) for number, text in _content_lines(list_path)]
-    if lines and _is_header(lines, base):
-        lines = lines[1:]
-    if not lines:
-        raise ConfigError(f"{list_path} lists no video; expected one `path` or `path label` a line")
-    labels = _all_or_no_labels(list_path, lines)
-    paths = tuple(str(base / os.path.expanduser(line.path)) for line in lines)
-    prefix = os.path.join(base, "")
-    relative = [path.removeprefix(prefix).replace(os.sep, "/") for path in paths]
-    return VideoIndex(paths, labels, None, _digest(relative, labels))
+    if dataset.train is None:
+        raise ConfigError("dataset.train is not set; give the list of videos: dataset.train=list.csv")
+    return _checked_list(dataset, "dataset.train", dataset.train, max_bad_frac)
 
 
 def single_video(path: str | Path) -> VideoIndex:
     """One file as a data set without labels; whether it can be read is found out when it is."""
-    path = _absolute(path)
-    return VideoIndex((str(path),), None, None, _digest([path.name], None))
+    path = absolute(path)
+    return VideoIndex((str(path),), None, None, list_digest([path.name], None))
 
 
-def check_files(index: VideoIndex, max_bad_frac: float) -> None:
-    """Raises `ConfigError` when all files, or more than `max_bad_frac` of them, are missing.
+def check_files(index: VideoIndex, max_bad_frac: float) -> int:
+    """How many of the listed files and directories of frames are missing.
 
     Directories are listed once each: asking for a quarter of a million files one by one takes minutes on network
     storage.
+
+    Raises:
+        ConfigError: all are missing, or more than `max_bad_frac` of them; a directory has a start and an end.
     """
-    listings: dict[str, frozenset[str]] = {}
-    missing = [path for path in index.paths if not _exists(path, listings)]
+    listings: Listings = {}
+    missing = []
+    for place, path in enumerate(index.paths):
+        segment = None if index.segments is None else index.segments[place]
+        if not _exists(path, listings):
+            missing.append(path)
+        elif segment is not None and _is_directory(path, listings):
+            raise ConfigError(
+                f"{path} has start {segment[0]:g} and end {segment[1]:g} but is a directory: frames have no clock; "
+                "list a directory with the frames wanted"
+            )
     total = len(index.paths)
     if len(missing) == total:
         raise ConfigError(
             f"none of the {total} listed videos exists, the first would be {missing[0]}; "
-            "dataset.root= says what the paths in the list are relative to"
+            f"dataset.root= says what the paths in the list are relative to{_number_too_many(missing[0])}"
         )
     if len(missing) > max_bad_frac * total:
         raise ConfigError(
             f"{len(missing)} of {total} listed videos are missing, more than data.max_bad_frac={max_bad_frac:g} "
             f"allows, the first: {missing[0]}; get them, take them off the list or raise data.max_bad_frac"
         )
+    return len(missing)
 
 
-def _find_list(dataset: CsvDataset) -> Path:
-    """The list in the root or the working directory."""
-    if dataset.train is None:
-        raise ConfigError("dataset.train is not set; give the list of videos: dataset.train=list.csv")
-    tried = [_absolute(dataset.train)]
-    if dataset.root is not None:
-        tried.insert(0, _existing_directory(dataset.root) / os.path.expanduser(dataset.train))
-    for path in dict.fromkeys(tried):
-        if path.is_file():
-            return path
-    hint = "; dataset.root is not set, which is looked in as well" if dataset.root is None else ""
-    places = " nor ".join(str(path) for path in dict.fromkeys(tried))
-    raise ConfigError(f"dataset.train={dataset.train}: there is no file {places}{hint}")
+def _checked_list(dataset: CsvDataset, option: str, value: str, max_bad_frac: float) -> VideoIndex:
+    """The list that an option of the data set names, its files looked for."""
+    classes = None if dataset.classes is None else find_file("dataset.classes", dataset.classes, dataset.root)
+    index = index_csv(find_file(option, value, dataset.root), dataset.root, classes)
+    return replace(index, missing=check_files(index, max_bad_frac))
 
 
-def _existing_directory(root: str | Path) -> Path:
-    path = _absolute(root)
-    if not path.is_dir():
-        raise ConfigError(f"dataset.root={root} is not a directory; give the folder that holds the videos")
-    return path
+def _number_too_many(path: str) -> str:
+    """A hint where a number was taken for a part of the path: lists of other tools hold frame counts, too."""
+    shorter = re.sub(r"[,\s]\s*[0-9]+$", "", path)
+    is_there = shorter != path and os.path.exists(shorter)
+    return f"; {shorter} does exist: expected no number but the label after it" if is_there else ""
 
 
-def _absolute(path: str | Path) -> Path:
-    # Path.expanduser raises for the home of nobody, which is a file name like any other.
-    return Path(os.path.expanduser(path)).absolute()
-
-
-def _videos_below(root: Path) -> list[str]:
-    """Paths relative to `root`, with forward slashes."""
-
-    def refuse(error: OSError) -> None:
-        raise ConfigError(f"{error.filename} cannot be listed ({error.strerror})") from error
-
-    found = []
-    entered = {os.path.realpath(root)}
-    for directory, subdirectories, files in os.walk(root, onerror=refuse, followlinks=True):
-        below = []
-        for name in sorted(subdirectories):
-            real = os.path.realpath(os.path.join(directory, name))
-            # A link to a directory above would never end; lost+found belongs to the file system.
-            if not name.startswith(".") and name != "lost+found" and real not in entered:
-                entered.add(real)
-                below.append(name)
-        subdirectories[:] = below
-        for name in files:
-            if os.path.splitext(name)[1].lower() in VIDEO_EXTENSIONS and not name.startswith("."):
-                found.append(os.path.relpath(os.path.join(directory, name), root).replace(os.sep, "/"))
-    return found
-
-
-class _Line(NamedTuple):
-    number: int
-    path: str
-    label: int | None
-
-
-def _content_lines(list_path: Path) -> list[tuple[int, str]]:
-    try:
-        text = list_path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{list_path} is not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise ConfigError(f"the list {list_path} cannot be read ({error.strerror})") from error
-    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
-
-
-def _parse(number: int, text: str) -> _Line:
-    match = _LABELLED_LINE.fullmatch(text)
-    path, label = (text, None) if match is None else (match["path"], int(match["label"]))
-    if len(path) > 1 and path[0] == path[-1] == '"':
-        path = path[1:-1].replace('""', '"')
-    return _Line(number, path, label)
-
-
-def _is_header(lines: list[_Line], base: Path) -> bool:
-    """Whether the first line holds column names: words without a dot or slash, no label, and no such file."""
-    first = lines[0]
-    looks_like_names = first.label is None and not re.search(r"[./\\]", first.path)
-    return looks_like_names and len(lines) > 1 and not os.path.exists(base / first.path)
-
-
-def _all_or_no_labels(list_path: Path, lines: list[_Line]) -> tuple[int, ...] | None:
-    first = lines[0]
-    for line in lines:
-        if (line.label is None) != (first.label is None):
-            one, other = (line, first) if line.label is None else (first, line)
-            raise ConfigError(
-                f"{list_path} line {one.number}: {one.path!r} has no label but line {other.number} has one; "
-                "give every line `path label`, or none a label"
-            )
-        if line.label is not None and line.label < 0:
-            raise ConfigError(
-                f"{list_path} line {line.number}: label {line.label} of {line.path!r} is negative; "
-                "expected `path label` with classes from 0, or only `path`"
-            )
-    labels = tuple(line.label for line in lines if line.label is not None)
-    return labels or None
-
-
-def _exists(path: str, listings: dict[str, frozenset[str]]) -> bool:
+def _exists(path: str, listings: Listings) -> bool:
     directory, name = os.path.split(path)
     if directory not in listings:
-        try:
-            listings[directory] = frozenset(os.listdir(directory))
-        except (OSError, ValueError):  # the latter for a NUL in the name
-            listings[directory] = frozenset()
+        listings[directory] = _listing(directory)
     # File systems that ignore case or normalise Unicode list another spelling.
     return name in listings[directory] or os.path.exists(path)
 
 
-def _digest(relative: list[str], labels: tuple[int, ...] | None) -> str:
-    numbers = [""] * len(relative) if labels is None else [str(label) for label in labels]
-    lines = [f"{path}\t{number}\n" for path, number in zip(relative, numbers, strict=True)]
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+def _is_directory(path: str, listings: Listings) -> bool:
+    directory, name = os.path.split(path)
+    known = listings[directory].get(name)
+    return os.path.isdir(path) if known is None else known
+
+
+def _listing(directory: str) -> dict[str, bool | None]:
+    """Names in a directory, and whether each is a directory; None for links, which would have to be followed."""
+    try:
+        with os.scandir(directory) as entries:
+            return {e.name: None if e.is_symlink() else e.is_dir(follow_symlinks=False) for e in entries}
+    except (OSError, ValueError):  # the latter for a NUL in the name
+        return {}

@@ -1,0 +1,29 @@
+"""Names of classes: a text file, one a line, the first is class 0."""
+
+from pathlib import Path
+
+from mae.errors import ConfigError
+
+CLASSES_FILE = "classes.txt"  # taken up by itself where it lies beside a list
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """The names by class number.
+
+    Raises:
+        ConfigError: not a text file, no name in it, an empty line before a name, or a name twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"the class names {path} cannot be read ({error.strerror})") from error
+    names = [name.strip() for name in text.rstrip().split("\n")]
+    first_line: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        if not name:
+            raise ConfigError(f"{path} line {number} is empty; expected one class name a line, the first is class 0")
+        if first_line.setdefault(name, number) != number:
+            raise ConfigError(f"{path} line {number}: {name!r} is in line {first_line[name]} already")
+    return tuple(names)

@@ -1,0 +1,77 @@
+"""Writing lists: paths that read back as they are, and files that are replaced only on demand."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mae.checkpoints.containers.atomic import replacing
+from mae.errors import ConfigError
+
+_NEEDS_QUOTES = re.compile(r"[\s,\"#]")
+
+
+def list_text(paths: Sequence[str], labels: Sequence[int] | None) -> str:
+    """A list that `mae.data.lists.text_list.index_csv` reads back as these paths and labels.
+
+    With labels there is a header. Without them there is none, as a file of its name might exist.
+
+    Raises:
+        ConfigError: a path that no list can hold.
+    """
+    written = [_written(path) for path in paths]
+    if labels is None:
+        return "".join(f"{path}\n" for path in written)
+    lines = [f"{path},{label}\n" for path, label in zip(written, labels, strict=True)]
+    return "path,label\n" + "".join(lines)
+
+
+def write_files(contents: Mapping[Path, str], overwrite: bool, keep: Iterable[Path] = ()) -> None:
+    """Writes text files, each at once or not at all; one that has its content already is left alone.
+
+    Args:
+        contents: what is to be in each file.
+        overwrite: whether a file with other content is replaced.
+        keep: files that are not replaced in any case.
+
+    Raises:
+        ConfigError: a file is there with other content, before anything is written; or writing fails.
+    """
+    kept = {os.path.realpath(path) for path in keep}
+    differing = [path for path, text in contents.items() if path.exists() and _differs(path, text)]
+    for path in differing:
+        if os.path.realpath(path) in kept:
+            raise ConfigError(f"{path} is an annotation that was read; give another folder for the lists: --out DIR")
+    if differing and not overwrite:
+        names = ", ".join(str(path) for path in differing)
+        raise ConfigError(f"there is something else in {names}; --overwrite replaces it, --out DIR writes elsewhere")
+    for path, text in contents.items():
+        if path.exists() and path not in differing:
+            continue
+        try:
+            with replacing(path) as temporary:
+                temporary.write_bytes(text.encode())
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be written ({error.strerror}); --out DIR writes the lists elsewhere"
+            ) from error
+
+
+def _written(path: str) -> str:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"the name {path!r} is not valid UTF-8; rename the file") from error
+    if re.search(r"[\r\n]", path):
+        raise ConfigError(f"the name {path!r} holds a line break; rename the file")
+    # A home directory, and column names, look like these.
+    if path.startswith("~") or not re.search(r"[./\\]", path):
+        path = f"./{path}"
+    return '"' + path.replace('"', '""') + '"' if _NEEDS_QUOTES.search(path) else path
+
+
+def _differs(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() != text.encode()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from error

@@ -1,0 +1,68 @@
+"""What a list of videos is, wherever it came from."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Segment = tuple[float, float]  # start and end in seconds, 0 <= start < end
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """The videos of a data set; an example is a place in `paths`."""
+
+    paths: tuple[str, ...]  # absolute: of video files, packed videos (.zip) or directories of frames
+    labels: tuple[int, ...] | None  # class of each, from 0
+    class_names: tuple[str, ...] | None  # by number; None where only numbers are known
+    digest: str  # sha256 of relative paths, labels and segments: the same list elsewhere has the same
+    segments: tuple[Segment | None, ...] | None = None  # the part of each that counts; None: the whole video
+    missing: int = 0  # listed files that were not there at the start
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of class names, or the largest label + 1 where there are none; None without labels and names."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        return None if self.labels is None else max(self.labels) + 1
+
+    @property
+    def empty_classes(self) -> tuple[str, ...]:
+        """Classes below `num_classes` that no video has, by name, or by number where names are unknown."""
+        if self.labels is None or self.num_classes is None:
+            return ()
+        seen = set(self.labels)
+        names = self.class_names or tuple(str(number) for number in range(self.num_classes))
+        return tuple(name for number, name in enumerate(names) if number not in seen)
+
+    @property
+    def duplicates(self) -> int:
+        """Entries that repeat the path and the segment of an earlier one."""
+        segments = self.segments or (None,) * len(self.paths)
+        return len(self.paths) - len(set(zip(self.paths, segments, strict=True)))
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value of what a person should see before training on the list."""
+        videos = [f"{len(self.paths)} listed"]
+        videos += [f"{self.missing} missing"] if self.missing else []
+        videos += [f"{self.duplicates} listed more than once"] if self.duplicates else []
+        cut = 0 if self.segments is None else sum(segment is not None for segment in self.segments)
+        videos += [f"{cut} with start and end"] if cut else []
+        rows = [("videos", ", ".join(videos))]
+        if self.num_classes is not None:
+            rows.append(("classes", str(self.num_classes) if self.labels else f"{self.num_classes}, no labels"))
+        if self.empty_classes:
+            shown = ", ".join(self.empty_classes[:5]) + (", …" if len(self.empty_classes) > 5 else "")
+            rows.append(("classes without video", f"{len(self.empty_classes)}: {shown}"))
+        rows += [("list hash", self.digest[:16]), ("first video", self.paths[0]), ("last video", self.paths[-1])]
+        return rows
+
+
+def list_digest(
+    relative: Sequence[str], labels: Sequence[int] | None, segments: Sequence[Segment | None] | None = None
+) -> str:
+    """sha256 of one line per video: relative path, label and, where it has one, start and end, between tabs."""
+    lines = [f"{path}\t{'' if labels is None else labels[place]}" for place, path in enumerate(relative)]
+    if segments is not None:
+        ends = ["" if segment is None else f"\t{segment[0]!r}\t{segment[1]!r}" for segment in segments]
+        lines = [line + end for line, end in zip(lines, ends, strict=True)]
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")).hexdigest()
