@@ -49,7 +49,8 @@ def test_layouts(official, videos, layout):
 
 
 def test_other_times_are_another_clip(official):
-    message = message_of(official([FLAT[0], FLAT[1], "12345678901_000000_000010.mp4", VAL_FILE]))
+    others = ("12345678901_000000_000010.mp4", "12345678901x_001234_001244.mp4")
+    message = message_of(official([FLAT[0], FLAT[1], *others, VAL_FILE]))
     assert "1 of 3 of train, as 12345678901_001234_001244.mp4" in message
 
 

@@ -17,7 +17,7 @@ Under it, an empty field between commas means none.
 
 import math
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from mae.data.lists.folder import VIDEO_EXTENSIONS
@@ -68,7 +68,7 @@ def header_columns(text: str) -> tuple[str, ...] | None:
     return tuple("label" if name in others else name for name in columns)
 
 
-def parse_line(number: int, text: str, columns: Sequence[str] | None) -> Line:
+def parse_line(number: int, text: str, columns: tuple[str, ...] | None) -> Line:
     """One line, stripped; `columns` are those of `header_columns`.
 
     Raises:
@@ -101,7 +101,8 @@ def parse_line(number: int, text: str, columns: Sequence[str] | None) -> Line:
     return Line(number, path, None if label is None else int(label), segment, has_columns)
 
 
-def _columns_pattern(columns: Sequence[str]) -> re.Pattern[str]:
+@lru_cache
+def _columns_pattern(columns: tuple[str, ...]) -> re.Pattern[str]:
     kinds = {name: _INTEGER if name == "label" else _NUMBER for name in columns}
     tail = [rf"(?:{_BETWEEN}(?P<{name}>{kind})|\s*,)" for name, kind in kinds.items()]
     return re.compile(r"(?P<path>.*?\S)" + "".join(tail))
