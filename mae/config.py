@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mae.data.config import DATASET_KINDS, DataConfig, DatasetConfig
+from mae.data.config import DATASET_KINDS, Augmentation, DataConfig, DatasetConfig
 from mae.errors import ConfigError, check_choice
 from mae.masking import num_masked
 from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES, TARGETS, WANDB_MODES
@@ -96,6 +96,7 @@ class PretrainConfig:
     model: ModelConfig
     optimizer: OptimizerConfig
     data: DataConfig
+    augment: Augmentation
     wandb: WandbConfig
 
     mask_ratio: float  # share of tokens hidden from the encoder, rounded down to whole tokens
@@ -158,6 +159,7 @@ SECTIONS: dict[str, type] = {
     "model": ModelConfig,
     "optimizer": OptimizerConfig,
     "data": DataConfig,
+    "augment": Augmentation,
     "wandb": WandbConfig,
 }
 

@@ -39,7 +39,7 @@ def test_published_recipes(command, epochs, batch, mask, stride, rate, preset):
     assert (a.num_frames, a.image_size, a.patch_size, a.tubelet_size, a.drop_path_rate) == (16, 224, 16, 2, 0)
     o = c.optimizer
     assert (o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.clip_grad_norm) == (0.9, 0.95, 1e-8, 0.05, None)
-    assert c.data.crop == "multi_scale"
+    assert (c.augment.crop, c.augment.flip, c.data.sampler) == ("multi_scale", False, "dense_stride")
 
 
 def test_ssv2_on_64_gpus_by_hand():
@@ -95,7 +95,7 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["steps=null"], "give epochs or steps"),
         (["optimizer.beta_1=1"], "optimizer.beta_1=1.0 must lie in"),
         (["data.max_bad_frac=2"], "data.max_bad_frac=2.0 must lie in"),
-        (["data.crop=random"], "data.crop 'random' does not exist"),
+        (["augment.crop=random"], "augment.crop 'random' does not exist"),
         (["wandb.mode=on"], "wandb.mode"),
         (["model.in_channels=1"], "model.in_channels=1: video files are decoded to 3 channels"),
         (["learning_rate=nan"], "learning_rate=nan is not a number"),

@@ -1,16 +1,20 @@
-"""Clips of the listed videos: decode, choose frames, crop."""
+"""Clips of the listed videos: choose frames, decode them once, crop each, put them together."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mae.data.augment import Augmentation, augment_pixels, draw_crop
+from mae.data.extras import clip_counters
 from mae.data.lists.index import VideoIndex
-from mae.data.sampling import dense_stride, dense_stride_center
-from mae.data.transforms.spatial import center_crop, multi_scale_crop
-from mae.data.videos.decode import read_clip
+from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS, dense_stride_center
+from mae.data.transforms.crops import Crop, crop_frame, view_crops
+from mae.data.videos.read import read_frames
 from mae.errors import ConfigError, check_choice
-from mae.options import CROPS
 from mae.seeds import generator
+
+CropsOf = Callable[[int, int], Sequence[Crop]]  # of height and width
 
 
 @dataclass(frozen=True)
@@ -20,42 +24,138 @@ class ClipSpec:
     num_frames: int
     frame_stride: int  # source frames between two frames of a clip
     image_size: int  # pixels, height and width
-    crop: str  # of training clips: "multi_scale" | "center"
+    augmentation: Augmentation  # of training clips
+    sampler: str = "dense_stride"  # of training clips: a name of `mae.data.sampling.SAMPLERS`
+    short_clip: str = "repeat_last"  # what a video too short for its clip gives
+    clips_per_video: int = 1  # training clips cut from one decoding pass
 
     def __post_init__(self) -> None:
         if self.frame_stride < 1:
             raise ConfigError(f"dataset.frame_stride={self.frame_stride} must be at least 1")
-        check_choice("data.crop", self.crop, CROPS)
+        check_choice("data.sampler", self.sampler, SAMPLERS)
+        check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
+        if self.clips_per_video < 1:
+            raise ConfigError(f"data.clips_per_video={self.clips_per_video} must be at least 1")
+
+    @property
+    def clip_bytes(self) -> int:
+        """Of the pixels of one clip."""
+        return self.num_frames * self.image_size**2 * 3
+
+
+@dataclass(frozen=True)
+class TestViews:
+    """Which clips and crops of a video a test looks at; every clip is seen in every crop."""
+
+    __test__ = False  # not a test of pytest's
+
+    sampler: str  # a name of `mae.data.sampling.TEST_SAMPLERS`
+    clips: int
+    crops: int
+
+    def __post_init__(self) -> None:
+        check_choice("test sampler", self.sampler, TEST_SAMPLERS)
+        for name in ("clips", "crops"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} of a test must be at least 1")
 
 
 class ClipReader:
     """Reads clips as (num_frames, image_size, image_size, 3) uint8 RGB; an example is a place in the index.
 
-    Holds no state: a clip depends on its file, the seed, the epoch and the example only. Both methods raise
+    Holds no state: a clip depends on its file, the seed, the epoch and the example only. All methods raise
     `BadVideo` where the file gives no clip.
+
+    Args:
+        timeout_s: seconds that decoding one video may take; None: any.
     """
 
-    def __init__(self, index: VideoIndex, spec: ClipSpec, seed: int) -> None:
+    def __init__(self, index: VideoIndex, spec: ClipSpec, seed: int, timeout_s: float | None = None) -> None:
         self.index = index
         self.spec = spec
         self.seed = seed
+        self.timeout_s = timeout_s
 
-    def training_clip(self, epoch: int, example: int) -> np.ndarray:
-        """A clip from a random time, cropped as the spec says."""
+    def training_clips(self, epoch: int, example: int) -> np.ndarray:
+        """The clips of one visit, each from a random time, cropped and augmented: (clips_per_video, T, S, S, 3)."""
+        spec, visit = self.spec, [clip_counters(epoch, example, clip) for clip in range(self.spec.clips_per_video)]
 
         def choose(count: int) -> np.ndarray:
-            rng = generator(self.seed, "clip start", epoch, example)
-            return dense_stride(count, self.spec.num_frames, self.spec.frame_stride, rng)
+            sample = SAMPLERS[spec.sampler]
+            return np.stack([
+                sample(count, spec.num_frames, spec.frame_stride, self._generator("clip start", clip), spec.short_clip)
+                for clip in visit
+            ])  # fmt: skip
 
-        frames = read_clip(self.index.paths[example], choose)
-        if self.spec.crop == "center":
-            return center_crop(frames, self.spec.image_size)
-        return multi_scale_crop(frames, self.spec.image_size, generator(self.seed, "crop", epoch, example))
+        def crops(height: int, width: int) -> list[Crop]:
+            return [
+                draw_crop(spec.augmentation, height, width, spec.image_size, self._generator("crop", clip))
+                for clip in visit
+            ]
+
+        clips = self._read(example, choose, crops)
+        return np.stack([
+            augment_pixels(pixels, spec.augmentation, self._generator("augment", clip))
+            for pixels, clip in zip(clips, visit, strict=True)
+        ])  # fmt: skip
 
     def center_clip(self, example: int) -> np.ndarray:
         """The clip in the middle of the video and of the picture: always the same."""
+        spec = self.spec
 
         def choose(count: int) -> np.ndarray:
-            return dense_stride_center(count, self.spec.num_frames, self.spec.frame_stride)
+            return dense_stride_center(count, spec.num_frames, spec.frame_stride)[None]
 
-        return center_crop(read_clip(self.index.paths[example], choose), self.spec.image_size)
+        return self._read(example, choose, lambda h, w: view_crops(h, w, spec.image_size, 1))[0]
+
+    def test_clips(self, example: int, views: TestViews) -> np.ndarray:
+        """Every crop of every test clip, crops of a clip beside each other: (clips · crops, T, S, S, 3)."""
+        spec = self.spec
+
+        def choose(count: int) -> np.ndarray:
+            sample = TEST_SAMPLERS[views.sampler]
+            clips = sample(count, spec.num_frames, spec.frame_stride, views.clips, spec.short_clip)
+            return clips.repeat(views.crops, axis=0)
+
+        return self._read(example, choose, lambda h, w: views.clips * view_crops(h, w, spec.image_size, views.crops))
+
+    def _generator(self, purpose: str, counters: tuple[int, ...]) -> np.random.Generator:
+        return generator(self.seed, purpose, *counters)
+
+    def _read(self, example: int, choose: Callable[[int], np.ndarray], crops_of: CropsOf) -> np.ndarray:
+        """Clips from one decoding pass: frame numbers (k, T), one crop each → (k, T, S, S, 3)."""
+        index, size = self.index, self.spec.image_size
+        segment = None if index.segments is None else index.segments[example]
+        cutter = _Cutter(choose, crops_of)
+        frames = read_frames(index.paths[example], cutter.choose, cutter.cut, segment, self.timeout_s)
+        clips = np.empty((*cutter.places.shape, size, size, 3), np.uint8)
+        for place, views in enumerate(frames.views):
+            for clip, view in zip(cutter.users(place), views, strict=True):
+                clips[clip, cutter.places[clip] == place] = view
+        return clips
+
+
+class _Cutter:
+    """Cuts clips out of the frames of a video, which come one by one."""
+
+    def __init__(self, choose: Callable[[int], np.ndarray], crops_of: CropsOf) -> None:
+        self._choose = choose
+        self._crops_of = crops_of
+
+    def choose(self, count: int) -> np.ndarray:
+        """The distinct frames of all clips, ascending. Asked again where a file has fewer frames than it claims."""
+        chosen = self._choose(count)
+        distinct, places = np.unique(chosen, return_inverse=True)
+        self.places = places.reshape(chosen.shape)  # (k, T): which of the distinct ones stands where
+        self._crops: Sequence[Crop] | None = None
+        return distinct
+
+    def users(self, place: int) -> list[int]:
+        """The clips that show the frame at a place among the distinct ones."""
+        return [clip for clip, places in enumerate(self.places) if place in places]
+
+    def cut(self, place: int, frame: np.ndarray) -> list[np.ndarray]:
+        """What every clip that shows this frame shows of it."""
+        if self._crops is None:
+            self._crops = self._crops_of(*frame.shape[:2])
+        return [crop_frame(frame, self._crops[clip]) for clip in self.users(place)]

@@ -1,7 +1,10 @@
-"""What may be configured about videos: where they are (`dataset=`) and how they are read (`data.`)."""
+"""What may be configured about videos: where they are (`dataset=`), how they are read (`data.`, `augment.`)."""
 
 from dataclasses import dataclass
 
+from mae.data.sampling import SAMPLERS, SHORT_CLIPS
+from mae.data.transforms.color_jitter import ColorJitter
+from mae.data.transforms.rand_augment import parse_rand_augment
 from mae.errors import ConfigError, check_choice
 from mae.options import CROPS
 
@@ -48,16 +51,52 @@ DATASET_KINDS = {"shapes": ShapesDataset, "folder": FolderDataset, "csv": CsvDat
 class DataConfig:
     """How clips are read, whatever the dataset."""
 
-    workers: int  # clips decoded at the same time; 0: one per CPU core
-    prefetch: int  # batches kept ready
+    workers: int  # videos decoded at the same time; 0: one per CPU core
+    prefetch: int  # batches kept ready, at most
+    ram_budget_gb: float | None  # 10⁹ bytes that decoded clips may take; null: a quarter of the machine's memory
+    timeout_s: float  # seconds; a video that is not decoded by then is bad
     max_bad_frac: float  # of the listed videos; training stops (exit 3) when more than this are unreadable
-    crop: str  # "multi_scale" (the published augmentation) | "center"
+    sampler: str  # which frames make a clip: a name of `mae.data.sampling.SAMPLERS`
+    short_clip: str  # of a video too short for a clip: repeat_last | loop | skip
+    clips_per_video: int  # cut from one decoding pass (repeated sampling)
 
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise ConfigError(f"data.workers={self.workers} must be 0 (one per core) or more")
-        if self.prefetch < 1:
-            raise ConfigError(f"data.prefetch={self.prefetch} must be at least 1")
+        for name in ("prefetch", "clips_per_video"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"data.{name}={getattr(self, name)} must be at least 1")
+        for name in ("ram_budget_gb", "timeout_s"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"data.{name}={value} must be above 0")
         if not 0 <= self.max_bad_frac <= 1:
             raise ConfigError(f"data.max_bad_frac={self.max_bad_frac} must lie in [0, 1]")
-        check_choice("data.crop", self.crop, CROPS)
+        check_choice("data.sampler", self.sampler, SAMPLERS)
+        check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Settings `augment.`; every draw is the same for all frames of a clip."""
+
+    crop: str  # multi_scale (pre-training, published) | random_resized (fine-tuning, published) | center
+    flip: bool  # mirror every other clip; not where a class tells left from right
+    brightness: float  # a factor in [1 − x, 1 + x]; 0: off, as the next two
+    contrast: float
+    saturation: float
+    hue: float  # turns of the colour circle in [−x, x], at most 0.5
+    rand_augment: str | None  # as "rand-m7-n4-mstd0.5-inc1"; null: off
+    erase_probability: float  # of one block of noise
+
+    def __post_init__(self) -> None:
+        check_choice("augment.crop", self.crop, CROPS)
+        if self.rand_augment is not None:
+            parse_rand_augment(self.rand_augment)
+        if not 0 <= self.erase_probability <= 1:
+            raise ConfigError(f"augment.erase_probability={self.erase_probability} must lie in [0, 1]")
+        _ = self.colors
+
+    @property
+    def colors(self) -> ColorJitter:
+        return ColorJitter(self.brightness, self.contrast, self.saturation, self.hue)

@@ -23,9 +23,7 @@ def run_rows(
     millions = sum(group.size for group in optimizer.groups) / 1e6
     dtype = model.dtype_policy.compute_dtype
     rows = [
-        ("list hash", index.digest[:16]),
-        ("first video", index.paths[0]),
-        ("last video", index.paths[-1]),
+        *index.rows(),
         ("model", f"{config.model.preset}, {millions:.1f} M parameters, computes in {dtype}"),
         ("target", config.target),
         ("devices", describe_devices(strategy)),

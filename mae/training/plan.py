@@ -1,9 +1,11 @@
 """What follows from the config once the videos and the replicas are counted."""
 
 import math
+import os
 from dataclasses import dataclass
 
 from mae.config import PretrainConfig
+from mae.data.footprint import Footprint, fitting_footprint
 from mae.errors import ConfigError
 from mae.training.schedules import WarmupCosine, warmup_cosine
 
@@ -18,14 +20,20 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         c = self.config
-        parts = self.num_replicas * c.accumulate
+        parts, clips = self.num_replicas * c.accumulate, c.data.clips_per_video
         if c.batch_size % parts:
             raise ConfigError(
                 f"batch_size={c.batch_size} is not divisible by {parts} "
                 f"({self.num_replicas} replicas × accumulate={c.accumulate})"
             )
-        if c.batch_size > self.num_videos:
-            fitting = self.num_videos // parts * parts
+        if c.batch_size % (self.num_replicas * clips):
+            raise ConfigError(
+                f"batch_size={c.batch_size} is not divisible by {self.num_replicas * clips} "
+                f"({self.num_replicas} replicas × data.clips_per_video={clips})"
+            )
+        if c.batch_size > self.num_videos * clips:
+            parts = math.lcm(parts, self.num_replicas * clips)
+            fitting = self.num_videos * clips // parts * parts
             advice = f"give batch_size={fitting}" if fitting else f"lower accumulate={c.accumulate}"
             raise ConfigError(
                 f"batch_size={c.batch_size} is more than the {self.num_videos} videos of the list, and the last "
@@ -38,8 +46,26 @@ class TrainingPlan:
         return self.config.batch_size // (self.num_replicas * self.config.accumulate)
 
     @property
+    def visits(self) -> int:
+        """Videos read for an update."""
+        return self.config.batch_size // self.config.data.clips_per_video
+
+    @property
     def steps_per_epoch(self) -> int:
-        return self.num_videos // self.config.batch_size
+        """An epoch visits every video once, but for those left over when it is cut into batches."""
+        return self.num_videos // self.visits
+
+    @property
+    def footprint(self) -> Footprint:
+        """Of the clips that wait in memory."""
+        c, a = self.config, self.config.model.architecture
+        return fitting_footprint(
+            clip_bytes=a.num_frames * a.image_size**2 * a.in_channels,
+            batch_size=c.batch_size,
+            clips_in_flight=(c.data.workers or os.cpu_count() or 1) * c.data.clips_per_video,
+            prefetch=c.data.prefetch,
+            budget_gb=c.data.ram_budget_gb,
+        )
 
     @property
     def total_steps(self) -> int:
@@ -79,7 +105,6 @@ class TrainingPlan:
         if self.warmup_steps >= self.total_steps:
             schedule += " (the run ends before its warm-up does)"
         return [
-            ("videos", f"{self.num_videos}"),
             ("clip", f"{a.num_frames} frames, stride {c.dataset.frame_stride}, {a.image_size}×{a.image_size} pixels"),
             ("token grid", f"{t} × {h} × {w} = {a.num_tokens} tokens of {a.patch_dim} values"),
             (
@@ -90,8 +115,10 @@ class TrainingPlan:
             (
                 "global batch",
                 f"{c.batch_size} = {self.clips_per_part} clips × {self.num_replicas} replicas × "
-                f"{c.accumulate} accumulated",
+                f"{c.accumulate} accumulated"
+                + (f", {c.data.clips_per_video} of each video" if c.data.clips_per_video > 1 else ""),
             ),
+            ("clips in memory", str(self.footprint)),
             (
                 "learning rate",
                 f"{rate.base:.4g} = {c.learning_rate:g} × {c.batch_size} / 256, then to {rate.final:.3g}",

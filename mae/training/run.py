@@ -14,6 +14,7 @@ from mae.checkpoints.load import load_checkpoint
 from mae.config import PretrainConfig
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
+from mae.data.extras import masks, path_noise
 from mae.data.lists.index import VideoIndex, build_index
 from mae.data.pipeline import training_batches
 from mae.errors import ConfigError, Interrupted, TrainingStopped
@@ -57,8 +58,7 @@ def pretrain(config: PretrainConfig) -> None:
         raise ConfigError(f"jit=true needs one replica, found {strategy.num_replicas_in_sync}: give strategy=single")
     plan = TrainingPlan(config, len(index.paths), strategy.num_replicas_in_sync)
     architecture = config.model.architecture
-    spec = ClipSpec(architecture.num_frames, config.dataset.frame_stride, architecture.image_size, config.data.crop)
-    reader = ClipReader(index, spec, config.seed)
+    reader = ClipReader(index, _clip_spec(config), config.seed, config.data.timeout_s)
     probe = make_probe_batch(
         reader, len(index.paths), config.masking, config.mask_ratio, architecture.grid, config.seed, PROBE_CLIPS
     )
@@ -191,18 +191,21 @@ class _Run:
 
     def _batches(self, first_step: int, bad_videos: BadVideos) -> Iterator[Any]:
         c, a = self.config, self.config.model.architecture
+        extras = {"is_masked": masks(lambda rng: MASKS[c.masking](a.grid, c.mask_ratio, seed=rng)[0], c.seed)}
+        if a.drop_path_rate > 0:
+            extras["path_noise"] = path_noise(2 * a.depth, c.seed)
 
         def pipeline(_: tf.distribute.InputContext) -> tf.data.Dataset:
             return training_batches(
                 self.reader,
-                lambda rng: MASKS[c.masking](a.grid, c.mask_ratio, seed=rng)[0],
+                extras,
                 bad_videos,
                 seed=c.seed,
                 batch_size=c.batch_size,
                 first_step=first_step,
                 num_steps=self.plan.total_steps - first_step,
-                data=c.data,
-                noise_width=2 * a.depth if a.drop_path_rate > 0 else 0,
+                workers=c.data.workers,
+                prefetch=self.plan.footprint.prefetch * self.strategy.num_replicas_in_sync,
                 replica_batch=c.batch_size // self.strategy.num_replicas_in_sync,
             )
 
@@ -245,6 +248,19 @@ class _Run:
             raise TrainingStopped(
                 f"the checkpoint of step {step} cannot be written ({error.strerror}); earlier ones are kept"
             ) from error
+
+
+def _clip_spec(config: PretrainConfig) -> ClipSpec:
+    a, data = config.model.architecture, config.data
+    return ClipSpec(
+        a.num_frames,
+        config.dataset.frame_stride,
+        a.image_size,
+        config.augment,
+        data.sampler,
+        data.short_clip,
+        data.clips_per_video,
+    )
 
 
 def _checkpoint_to_resume(config: PretrainConfig, directory: RunDirectory) -> Checkpoint | None:

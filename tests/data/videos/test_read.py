@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
 
-from mae.data.videos import decode
-from mae.data.videos.decode import pin_threads, read_clip
+from mae.data.videos import read
+from mae.data.videos.read import pin_threads, read_clip
 from mae.errors import BadVideo
 
 
@@ -128,8 +128,8 @@ def test_a_file_with_fewer_frames_than_it_claims(truncated):
 def test_what_is_chosen_does_not_depend_on_what_was_met_before(truncated, monkeypatch):
     """A resumed run has forgotten the real counts; it must read the same frames."""
     real_passes = []
-    whole_decode = decode._decode
-    monkeypatch.setattr(decode, "_decode", lambda *a: real_passes.append(1) or whole_decode(*a))
+    whole_decode = read._cut
+    monkeypatch.setattr(read, "_cut", lambda *a: real_passes.append(1) or whole_decode(*a))
 
     def late(count):
         return np.array([0, count // 4, count - 3])
@@ -141,7 +141,7 @@ def test_what_is_chosen_does_not_depend_on_what_was_met_before(truncated, monkey
     assert len(real_passes) == 3
     again = read_clip(truncated, late), read_clip(truncated, early)
     assert len(real_passes) == 5, "a known real count saves the futile pass"
-    monkeypatch.setattr(decode, "_real_counts", decode._RealCounts())
+    monkeypatch.setattr(read, "_real_counts", read._RealCounts())
     forgotten = read_clip(truncated, early), read_clip(truncated, late)
     for a, b, c in zip(first, again, forgotten[::-1], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -166,14 +166,23 @@ def test_a_stream_without_a_count_and_with_two_sizes(motion_jpeg):
 
 @pytest.mark.parametrize("claimed", [0, -2.8e17, 1e12, float("nan")])
 def test_incredible_counts(make_video, claimed, monkeypatch):
-    class Capture:
-        def get(self, _):
-            return claimed
-
-    assert decode._claimed_count(Capture()) is None
-    monkeypatch.setattr(decode, "_claimed_count", lambda capture: None)
-    chooser = Chooser()
     path = make_video("a.avi", numbered_frames(9))
+
+    class Capture:
+        """A capture that claims something else; one cannot inherit from OpenCV's."""
+
+        def __init__(self, *arguments):
+            self._capture = real(*arguments)
+
+        def __getattr__(self, name):
+            return getattr(self._capture, name)
+
+        def get(self, prop):
+            return claimed if prop == cv2.CAP_PROP_FRAME_COUNT else self._capture.get(prop)
+
+    real = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    chooser = Chooser()
     assert frame_numbers(read_clip(path, chooser)) == [0, 4, 8]
     assert frame_numbers(read_clip(path, chooser)) == [0, 4, 8]
     assert chooser.counts == [9, 9]
@@ -188,8 +197,8 @@ def test_files_that_are_no_videos(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     reasons = {
         "empty.mp4": "empty file",
-        "text.mp4": "not a video that OpenCV can open",
-        "folder.mp4": "a directory, not a file",
+        "text.mp4": "not a video that OpenCV can open; PyAV",
+        "folder.mp4": "a directory without images",
         "dangling.mp4": "missing",
         "absent.mp4": "missing",
         "loop.mp4": "cannot be read: Too many levels",
@@ -226,13 +235,13 @@ def test_failures_inside_opencv_are_bad_videos(make_video, monkeypatch):
     def fail(*_):
         return cv2.resize(np.zeros((0, 0, 3), np.uint8), (4, 4))
 
-    monkeypatch.setattr(decode, "_decode", fail)
+    monkeypatch.setattr(read, "_cut", fail)
     with pytest.raises(BadVideo, match="OpenCV failed: "):
         read_clip(make_video("a.avi", numbered_frames(2)), take(0))
 
 
 def test_real_counts_are_bounded():
-    counts = decode._RealCounts(capacity=2)
+    counts = read._RealCounts(capacity=2)
     for i in range(3):
         counts.put(("a", i, 0), i)
     assert [counts.get(("a", i, 0)) for i in range(3)] == [None, 1, 2]

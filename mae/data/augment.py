@@ -1,0 +1,42 @@
+"""What is done to the clips a model trains on: a crop, and what else the settings ask for."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from mae.data.config import Augmentation
+from mae.data.transforms.color_jitter import color_jitter
+from mae.data.transforms.crops import (
+    Crop,
+    crop_of_box,
+    flipped_at_random,
+    multi_scale_crop_box,
+    random_resized_crop_box,
+    view_crops,
+)
+from mae.data.transforms.rand_augment import parse_rand_augment, rand_augment
+from mae.data.transforms.random_erasing import random_erasing
+from mae.patches import IMAGENET_MEAN, IMAGENET_STD
+
+CENTER = Augmentation("center", False, 0.0, 0.0, 0.0, 0.0, None, 0.0)  # none at all
+
+
+def draw_crop(augmentation: Augmentation, height: int, width: int, size: int, rng: np.random.Generator) -> Crop:
+    """The part of a video of `height` × `width` pixels that a clip shows."""
+    if augmentation.crop == "center":
+        (crop,) = view_crops(height, width, size, 1)
+    elif augmentation.crop == "multi_scale":
+        crop = crop_of_box(multi_scale_crop_box(height, width, rng), size)
+    else:
+        crop = crop_of_box(random_resized_crop_box(height, width, rng), size)
+    return flipped_at_random(crop, rng) if augmentation.flip else replace(crop, flip=False)
+
+
+def augment_pixels(clip: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Colours, RandAugment and erasing, in this order: (T, S, S, 3) uint8 RGB → the same shape and type."""
+    clip = color_jitter(clip, augmentation.colors, rng)
+    if augmentation.rand_augment is not None:
+        clip = rand_augment(clip, parse_rand_augment(augmentation.rand_augment), rng)
+    if augmentation.erase_probability > 0:
+        clip = random_erasing(clip, rng, IMAGENET_MEAN, IMAGENET_STD, augmentation.erase_probability)
+    return clip

@@ -1,0 +1,26 @@
+"""What a training clip brings besides its pixels, as a function of where it stands: masks, noise, labels."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from mae.seeds import generator
+
+ClipCounters = tuple[int, ...]
+Extra = Callable[[int, int, int], np.ndarray]  # of epoch, example and clip of the visit; same shape for all
+Extras = Mapping[str, Extra]
+
+
+def clip_counters(epoch: int, example: int, clip: int) -> ClipCounters:
+    """What identifies a clip to `mae.seeds.generator`; the first clip of a visit is the one a single clip would be."""
+    return (epoch, example, clip) if clip else (epoch, example)
+
+
+def masks(make_mask: Callable[[np.random.Generator], np.ndarray], seed: int) -> Extra:
+    """Masks of the token grid: (n,) bool, True where hidden."""
+    return lambda *visit: make_mask(generator(seed, "mask", *clip_counters(*visit)))
+
+
+def path_noise(width: int, seed: int) -> Extra:
+    """Uniform numbers in [0, 1) that decide about drop path: (width,) float32."""
+    return lambda *visit: generator(seed, "drop path", *clip_counters(*visit)).random(width, np.float32)

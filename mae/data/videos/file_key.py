@@ -1,0 +1,33 @@
+"""What can be said about a path before anything in it is decoded."""
+
+import os
+import stat
+
+from mae.errors import BadVideo
+
+FileKey = tuple[str, int, int]  # path, bytes, modification time in ns: identifies the content
+
+
+def file_key(path: str) -> FileKey:
+    """The key of a readable file or directory; raises `BadVideo` with the reason where there is none."""
+    try:
+        path.encode()
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            os.listdir(path)
+            return path, status.st_size, status.st_mtime_ns
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise BadVideo("not a regular file")
+        with open(path, "rb"):
+            pass
+    except FileNotFoundError as error:
+        raise BadVideo("missing") from error
+    except PermissionError as error:
+        raise BadVideo("permission denied") from error
+    except OSError as error:
+        raise BadVideo(f"cannot be read: {error.strerror}") from error
+    except ValueError as error:  # an undecodable name, or a NUL in it
+        raise BadVideo("its name is not valid UTF-8, which OpenCV needs") from error
+    if status.st_size == 0:
+        raise BadVideo("empty file")
+    return path, status.st_size, status.st_mtime_ns

@@ -1,0 +1,188 @@
+"""Packed videos: all frames of a video as JPEG in one zip, of which only those of a clip are read.
+
+`mae.data.pack` writes them; any tool for zip files opens them. Members are stored, not compressed: `000000.jpg`,
+`000001.jpg` … and `video.json` at the end.
+"""
+
+import json
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from mae.data.videos.video import EndOfVideo
+from mae.errors import BadVideo
+
+MANIFEST = "video.json"
+FORMAT = "mae-video frames"
+VERSION = 1
+
+_ZIP_START = b"PK\x03\x04"
+_LOCAL = struct.Struct("<4s5H3L2H")  # signature … sizes of name and extra field
+_END = struct.Struct("<4s4H2LH")  # signature, disks, members here and in all, size and place of the directory, comment
+_NAME_LENGTH = 10
+# One entry of the central directory as `mae.data.pack` writes them: all of the same length, so that NumPy reads the
+# whole directory at once.
+_ENTRY = np.dtype([
+    ("signature", "S4"), ("versions", "<u4"), ("flags", "<u2"), ("compression", "<u2"), ("time", "<u4"),
+    ("crc", "<u4"), ("compressed", "<u4"), ("size", "<u4"), ("name_length", "<u2"), ("extra_length", "<u2"),
+    ("comment_length", "<u2"), ("disk", "<u2"), ("attributes", "S6"), ("offset", "<u4"), ("name", f"S{_NAME_LENGTH}"),
+])  # fmt: skip
+
+
+class _Member(NamedTuple):
+    name: str
+    offset: int  # of its local header
+    size: int
+    crc: int
+
+
+def member_name(number: int) -> str:
+    """Of the frame of that number: `000012.jpg`."""
+    return f"{number:06d}.jpg"
+
+
+def is_packed(path: str) -> bool:
+    """Whether a file is a zip."""
+    with open(path, "rb") as file:
+        return file.read(4) == _ZIP_START
+
+
+class PackedVideo:
+    """See `mae.data.videos.video.Video`.
+
+    Raises:
+        BadVideo: a damaged zip, or one that `mae.data.pack` has not written.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_RDONLY)
+        try:
+            self._members = _same_length_members(self._file) or _any_members(path)
+            self._count = len(self._members) - 1
+            about = self._manifest()
+        except BadVideo:
+            self.close()
+            raise
+        except (OSError, ValueError, KeyError, TypeError, struct.error, zipfile.BadZipFile) as error:
+            self.close()
+            raise BadVideo(f"a damaged or foreign zip: {error}") from error
+        self._frames_per_second = about["frames_per_second"]
+
+    @property
+    def claimed_count(self) -> int | None:
+        return self._count
+
+    @property
+    def frames_per_second(self) -> float | None:
+        return self._frames_per_second
+
+    def frames(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
+        for number in wanted.tolist():
+            if number >= self._count:
+                raise EndOfVideo(self._count)
+            member = self._members[number]
+            frame = cv2.imdecode(np.frombuffer(self._read(member), np.uint8), cv2.IMREAD_COLOR)
+            if frame is None:
+                raise BadVideo(f"{member.name} in the zip is no JPEG")
+            yield frame
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _manifest(self) -> dict[str, Any]:
+        """`video.json`, checked against the members."""
+        last = self._members[self._count]
+        if last.name != MANIFEST:
+            raise BadVideo(f"a zip that mae.data.pack has not written: it has no {MANIFEST} behind its frames")
+        about = json.loads(self._read(last))
+        rate = about["frames_per_second"]
+        if about["format"] != FORMAT or about["version"] > VERSION or not isinstance(rate, int | float | None):
+            raise BadVideo(f"a zip of another program or a later version: {about['format']} {about['version']}")
+        if about["count"] != self._count or self._count < 1:
+            raise BadVideo(f"the zip holds {self._count} frames, {MANIFEST} says {about['count']}")
+        return about
+
+    def _read(self, member: _Member) -> bytes:
+        """The content of a member, its checksum compared."""
+        expected = _LOCAL.size + len(member.name)
+        raw = os.pread(self._file, expected + member.size, member.offset)
+        signature, *_, name_length, extra_length = _LOCAL.unpack_from(raw)
+        start = _LOCAL.size + name_length + extra_length
+        content = raw[start : start + member.size] if start == expected else os.pread(
+            self._file, member.size, member.offset + start
+        )  # fmt: skip
+        if signature != _ZIP_START or zlib.crc32(content) != member.crc:
+            raise BadVideo(f"{member.name} in the zip is damaged")
+        return content
+
+
+class _Members:
+    """Members of a directory whose entries all have the same length, made when they are asked for."""
+
+    def __init__(self, entries: np.ndarray) -> None:
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, place: int) -> _Member:
+        entry = self._entries[place]
+        return _Member(entry["name"].decode(), int(entry["offset"]), int(entry["size"]), int(entry["crc"]))
+
+
+def _same_length_members(file: int) -> _Members | None:
+    """The members of a zip as `mae.data.pack` writes it; None where another tool has written it, or it is larger."""
+    length = os.fstat(file).st_size
+    tail = os.pread(file, _END.size, max(length - _END.size, 0))
+    if len(tail) < _END.size:
+        return None
+    signature, *_, count, size, place, comment = _END.unpack(tail)
+    if signature != b"PK\x05\x06" or comment or size != count * _ENTRY.itemsize:
+        return None
+    raw = os.pread(file, size, place)
+    if len(raw) != size or not count:
+        return None
+    entries = np.frombuffer(raw, _ENTRY)
+    is_plain = (
+        (entries["signature"] == b"PK\x01\x02").all()
+        and (entries["name_length"] == _NAME_LENGTH).all()
+        and not entries["compression"].any()
+        and not (entries["extra_length"] + entries["comment_length"]).any()
+        and (entries["compressed"] == entries["size"]).all()
+        and (entries["name"][:-1] == _names(count - 1)).all()
+    )
+    return _Members(entries) if is_plain else None
+
+
+def _any_members(path: str) -> list[_Member]:
+    """The members of any zip: the frames in order, then the manifest."""
+    with zipfile.ZipFile(path) as archive:
+        infos = {info.filename: info for info in archive.infolist()}
+    manifest = infos.pop(MANIFEST, None)
+    if manifest is None:
+        raise BadVideo(f"a zip that mae.data.pack has not written: it has no {MANIFEST}")
+    unexpected = sorted(infos.keys() - {member_name(number) for number in range(len(infos))})
+    if unexpected:
+        raise BadVideo(f"the zip holds {unexpected[0]}; expected {member_name(0)} … and {MANIFEST}")
+    ordered = [*(infos[name] for name in sorted(infos)), manifest]
+    compressed = [info.filename for info in ordered if info.compress_type != zipfile.ZIP_STORED]
+    if compressed:
+        raise BadVideo(f"{compressed[0]} in the zip is compressed; make it without (zip -0)")
+    return [_Member(info.filename, info.header_offset, info.file_size, info.CRC) for info in ordered]
+
+
+def _names(count: int) -> np.ndarray:
+    """The names of the first frames, (count,) bytes."""
+    global _some_names
+    if len(_some_names) < count:
+        _some_names = np.array([member_name(number) for number in range(2 * count)], f"S{_NAME_LENGTH}")
+    return _some_names[:count]
+
+
+_some_names = np.array([member_name(number) for number in range(512)], f"S{_NAME_LENGTH}")

@@ -1,0 +1,232 @@
+"""From a path to pieces of the wanted frames, as RGB, whatever kind of video it is."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+
+from mae.data.videos.file_key import FileKey, file_key
+from mae.data.videos.frame_directory import FrameDirectory
+from mae.data.videos.opencv_video import LARGEST_CREDIBLE_COUNT, OpenCVVideo
+from mae.data.videos.packed_video import PackedVideo, is_packed
+from mae.data.videos.pyav_video import PyAVVideo
+from mae.data.videos.time_limit import within
+from mae.data.videos.video import EndOfVideo, Video
+from mae.errors import BadVideo
+
+Choose = Callable[[int], np.ndarray]
+Views = Callable[[int, np.ndarray], list[np.ndarray]]
+Segment = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What was read: `numbers` (k,), ascending and distinct, and the views of each of these frames, RGB."""
+
+    numbers: np.ndarray
+    views: list[list[np.ndarray]]
+
+
+def pin_threads() -> None:
+    """One OpenCV thread per caller, in the whole process: clips are decoded side by side already."""
+    cv2.setNumThreads(0)
+
+
+def read_frames(
+    path: str,
+    choose: Choose,
+    views: Views,
+    segment: Segment | None = None,
+    timeout_s: float | None = None,
+) -> Frames:
+    """Decodes the frames that `choose` picks, and keeps what `views` cuts out of each.
+
+    What is picked depends on the file alone: `choose` is asked with the claimed frame count, and once more with the
+    real one where decoding ends before the last frame it wanted. What a scan or an earlier reading found out makes
+    reading faster, but changes no clip.
+
+    Args:
+        path: of a video file, a packed video, or a directory of images. Variable frame rate, rotation, odd sizes,
+            10 bit and grayscale are fine.
+        choose: gives ascending frame numbers, repeats allowed, for a frame count of at least 1.
+        views: gives pieces of a frame, from its place among the distinct chosen ones and its pixels, (H, W, 3) uint8
+            BGR, upright, valid during the call. A frame whose size differs from the first one's is resized to it.
+        segment: seconds; the frames round(start · rate) up to round(end · rate) are all there is.
+        timeout_s: seconds that all of it may take; None: any.
+
+    Raises:
+        BadVideo: no such file, nothing in it decodes, or not in time.
+    """
+    read = partial(_read, path, choose, views, segment)
+    if timeout_s is None:
+        return read()
+    try:
+        return within(timeout_s, read)
+    except TimeoutError as error:
+        raise BadVideo(f"not decoded within {timeout_s:g} s") from error
+
+
+def read_clip(path: str, choose: Choose) -> np.ndarray:
+    """Whole frames as (T, H, W, 3) uint8 RGB; see `read_frames`."""
+    frames = read_frames(path, choose := _Remembering(choose), lambda place, frame: [frame])
+    places = np.searchsorted(frames.numbers, choose.chosen)
+    return np.stack([frames.views[place][0] for place in places])
+
+
+@contextmanager
+def open_video(path: str) -> Iterator[Video]:
+    """The video at a path, opened by the first decoder that can.
+
+    Raises:
+        BadVideo: no decoder can.
+    """
+    reasons = []
+    for opener in _openers(path, file_key(path)):
+        try:
+            video = opener()
+        except BadVideo as error:
+            reasons.append(str(error))
+            continue
+        with closing(video):
+            yield video
+        return
+    raise BadVideo("; ".join(reasons))
+
+
+def _openers(path: str, key: FileKey) -> list[Callable[[], Video]]:
+    """What may open the file, told by its content, in the order in which to try."""
+    if os.path.isdir(path):
+        return [partial(FrameDirectory, path)]
+    if is_packed(path):
+        return [partial(PackedVideo, path)]
+    return [partial(OpenCVVideo, path), partial(PyAVVideo, path)]
+
+
+class _NothingDecodes(BadVideo):
+    """Another decoder may do better."""
+
+
+def _read(path: str, choose: Choose, views: Views, segment: Segment | None) -> Frames:
+    key = file_key(path)
+    reasons = []
+    try:
+        for opener in _openers(path, key):
+            try:
+                return _read_with(opener, key, choose, views, segment)
+            except _NothingDecodes as error:
+                reasons.append(str(error))
+    except cv2.error as error:
+        raise BadVideo(f"OpenCV failed: {error.err or 'no reason given'}") from error
+    except MemoryError as error:
+        raise BadVideo("its frames do not fit into memory") from error
+    raise BadVideo("; ".join(reasons))
+
+
+def _read_with(
+    opener: Callable[[], Video], key: FileKey, choose: Choose, views: Views, segment: Segment | None
+) -> Frames:
+    with _opened(opener) as video:
+        choose_here = _within_segment(choose, segment, video.frames_per_second)
+        wanted = _wanted(video.claimed_count, _real_counts.get(key), choose_here)
+        try:
+            return _cut(video, wanted, views)
+        except EndOfVideo as end:
+            decoded = end.decoded
+    if decoded == 0:
+        raise _NothingDecodes("no frame decodes")
+    _real_counts.put(key, decoded)
+    with _opened(opener) as video:
+        try:
+            return _cut(video, choose_here(decoded), views)
+        except EndOfVideo as end:
+            raise BadVideo(f"{decoded} frames decoded at first, then only {end.decoded}") from end
+
+
+@contextmanager
+def _opened(opener: Callable[[], Video]) -> Iterator[Video]:
+    try:
+        video = opener()
+    except BadVideo as error:
+        raise _NothingDecodes(str(error)) from error
+    with closing(video):
+        yield video
+
+
+def _wanted(claimed: int | None, real: int | None, choose: Choose) -> np.ndarray:
+    """The frames to read; one that no video has where only decoding can tell how many there are.
+
+    A known real count saves a futile pass but must not change the choice: a resumed run has not met the file yet.
+    """
+    if claimed is not None:
+        wanted = choose(claimed)
+        if real is None or wanted[-1] < real:
+            return wanted
+    return np.array([LARGEST_CREDIBLE_COUNT]) if real is None else choose(real)
+
+
+def _within_segment(choose: Choose, segment: Segment | None, rate: float | None) -> Choose:
+    """`choose` for the frames of a segment."""
+    if segment is None:
+        return choose
+    if rate is None:
+        raise BadVideo("it has start and end but no frame rate")
+    first, end = (round(seconds * rate) for seconds in segment)
+
+    def choose_inside(count: int) -> np.ndarray:
+        if first >= count:
+            raise BadVideo(f"its {count} frames end before {segment[0]:g} s, the start of the segment")
+        return first + choose(max(min(end, count) - first, 1))
+
+    return choose_inside
+
+
+def _cut(video: Video, wanted: np.ndarray, views: Views) -> Frames:
+    numbers = np.unique(wanted)
+    kept: list[list[np.ndarray]] = []
+    size: tuple[int, int] | None = None
+    for place, frame in enumerate(video.frames(numbers)):
+        size = size or frame.shape[:2]
+        if frame.shape[:2] != size:  # the stream changed its resolution
+            frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
+        # The one place where OpenCV's BGR becomes RGB, and where views of the frame's memory become copies.
+        kept.append([cv2.cvtColor(view, cv2.COLOR_BGR2RGB) for view in views(place, frame)])
+    return Frames(numbers, kept)
+
+
+class _Remembering:
+    """A `choose` that knows what it chose last."""
+
+    def __init__(self, choose: Choose) -> None:
+        self._choose = choose
+        self.chosen = np.zeros(0, np.int64)
+
+    def __call__(self, count: int) -> np.ndarray:
+        self.chosen = self._choose(count)
+        return self.chosen
+
+
+class _RealCounts:
+    """Frame counts of the files whose claim was found wrong; the oldest are forgotten. Safe between threads."""
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        self._counts: dict[FileKey, int] = {}
+        self._capacity = capacity
+        self._lock = threading.Lock()
+
+    def get(self, key: FileKey) -> int | None:
+        with self._lock:
+            return self._counts.get(key)
+
+    def put(self, key: FileKey, count: int) -> None:
+        with self._lock:
+            self._counts[key] = count
+            if len(self._counts) > self._capacity:
+                del self._counts[next(iter(self._counts))]
+
+
+_real_counts = _RealCounts()
