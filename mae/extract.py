@@ -23,6 +23,7 @@ Exit status: 0 if at least one video was read, 2 for a mistake in the command or
 
 import csv
 import json
+import os
 import sys
 import zipfile
 from collections.abc import Callable
@@ -111,7 +112,8 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     try:
         _check_settings(folder, settings)
         say(trained.description)
-        there = {name: entry for name in given.names if (entry := _existing(folder, name)) is not None}
+        named = zip(given.names, given.paths, strict=True)
+        there = {name: entry for name, path in named if (entry := _existing(folder, name, path)) is not None}
         if there:
             say(f"{len(there)} of {len(given.names)} videos are there already")
         left = [i for i, name in enumerate(given.names) if name not in there]
@@ -159,21 +161,20 @@ def _extract(
         gathered.append({"features": np.concatenate(computed), "frames": frames, "seconds": seconds})
         if not part.more:
             arrays = {key: np.concatenate([piece[key] for piece in gathered]) for key in gathered[0]}
-            entries[name] = _write_video(Path(config.output), name, arrays, trained, part.frames_per_second)
+            told = {"file": _state(paths[number]), "frames_per_second": part.frames_per_second}
+            entries[name] = _write_video(Path(config.output), name, arrays, trained, told)
             gathered = []
             say(f"{entries[name].file}: {' × '.join(map(str, arrays['features'].shape))}")
     return entries
 
 
-def _write_video(
-    folder: Path, name: str, arrays: dict[str, np.ndarray], trained: Any, frames_per_second: float | None
-) -> Entry:
+def _write_video(folder: Path, name: str, arrays: dict[str, np.ndarray], trained: Any, told: dict[str, Any]) -> Entry:
     from mae.checkpoints.containers.atomic import replacing
 
     file = _file_name(name)
     metadata = {
         "video": name,
-        "frames_per_second": frames_per_second,
+        **told,
         "axes": "clip t h w d" if arrays["features"].ndim == 5 else "clip d",
         "checkpoint": str(trained.source),
         "checkpoint_hash": trained.checksum,
@@ -190,13 +191,23 @@ def _file_name(name: str) -> str:
     return "/".join(parts) + ".npz"
 
 
-def _existing(folder: Path, name: str) -> Entry | None:
-    """The entry of a file that an earlier run wrote."""
+def _state(path: str) -> list[int] | None:
+    """Size and time of a video: another one under its name is another video."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _existing(folder: Path, name: str, path: str) -> Entry | None:
+    """The entry of a file that an earlier run wrote for the same video."""
     file = _file_name(name)
     try:
         with open(folder / file, "rb") as opened, np.load(opened, allow_pickle=False) as archive:
             told = json.loads(str(archive["metadata"]))
-            return Entry(name, file, len(archive["frames"])) if told["video"] == name else None
+            same = told["video"] == name and told["file"] == _state(path)
+            return Entry(name, file, len(archive["frames"])) if same else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None  # written afresh
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mae.checkpoints.containers.atomic import replacing
 from mae.errors import BadVideo, ConfigError, check_choice
+from mae.evaluation.read_ahead import read_ahead
 
 DTYPES = ("float32", "float16")
 _MISSING, _DONE, _FAILED = 0, 1, 2
@@ -130,19 +131,21 @@ def fill(
     batch_size: int,
     save_every: int = 64,
 ) -> None:
-    """Computes what is missing in a cache.
+    """Computes what is missing in a cache, and saves what was computed also where something raises.
 
     Args:
-        read: gives the clip of a video, (T, S, S, c) uint8, or raises `BadVideo`.
+        read: gives the clip of a video, (T, S, S, c) uint8, or raises `BadVideo`; called in threads.
         compute: features of (b, T, S, S, c) uint8; as `compiled(model, …)`.
         save_every: batches between saves.
     """
-    for number, (videos, clips) in enumerate(_batches(cache, read, batch_size), start=1):
-        for video, features in zip(videos, np.asarray(compute(np.stack(clips))), strict=True):
-            cache.put(video, features)
-        if number % save_every == 0:
-            cache.save()
-    cache.save()
+    try:
+        for number, (videos, clips) in enumerate(_batches(cache, read, batch_size), start=1):
+            for video, features in zip(videos, np.asarray(compute(np.stack(clips))), strict=True):
+                cache.put(video, features)
+            if number % save_every == 0:
+                cache.save()
+    finally:
+        cache.save()
 
 
 def _batches(
@@ -150,12 +153,12 @@ def _batches(
 ) -> Iterator[tuple[list[int], list[np.ndarray]]]:
     videos: list[int] = []
     clips: list[np.ndarray] = []
-    for video in map(int, cache.missing()):
-        try:
-            clips.append(read(video))
-            videos.append(video)
-        except BadVideo as error:
-            cache.fail(video, str(error))
+    for video, clip in read_ahead(cache.missing().tolist(), read):
+        if isinstance(clip, BadVideo):
+            cache.fail(video, str(clip))
+            continue
+        videos.append(video)
+        clips.append(clip)
         if len(clips) == batch_size:
             yield videos, clips
             videos, clips = [], []

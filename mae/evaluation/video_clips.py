@@ -1,9 +1,7 @@
 """Videos that a command is given, read clip by clip: a file, a folder or a list."""
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +10,9 @@ import numpy as np
 
 from mae.data.lists.index import VideoIndex, index_csv, index_folder, single_video
 from mae.data.transforms.spatial import center_crop
-from mae.data.videos.decode import pin_threads, read_clip
+from mae.data.videos.decode import read_clip
 from mae.errors import BadVideo
+from mae.evaluation.read_ahead import read_ahead
 from mae.evaluation.windows import ClipPlan
 
 LISTS = (".csv", ".txt", ".tsv", ".list")
@@ -70,30 +69,24 @@ def read_videos(paths: Sequence[str], plan: ClipPlan, size: int) -> Iterator[tup
     Yields:
         The video's place and a part of it, or why it (or the rest of it) cannot be read.
     """
-    pin_threads()
-    workers = os.cpu_count() or 1
-    places = iter(enumerate(paths))
-    pending: deque[tuple[int, Future[Part]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            while True:
-                while len(pending) < workers + 1 and (place := next(places, None)) is not None:
-                    pending.append((place[0], pool.submit(read_part, place[1], plan, size)))
-                if not pending:
-                    return
-                number, future = pending.popleft()
-                try:
-                    part, windows = future.result(), 0
-                    yield number, part
-                    while part.more:
-                        windows += len(part.windows)
-                        part = read_part(paths[number], plan, size, windows)
-                        yield number, part
-                except BadVideo as error:
-                    yield number, error
-        finally:
-            for _, future in pending:
-                future.cancel()
+
+    def first_part(number: int) -> Part:
+        return read_part(paths[number], plan, size)
+
+    for number, part in read_ahead(range(len(paths)), first_part):
+        yield number, part
+        windows = 0
+        while isinstance(part, Part) and part.more:
+            windows += len(part.windows)
+            part = _or_error(paths[number], plan, size, windows)
+            yield number, part
+
+
+def _or_error(path: str, plan: ClipPlan, size: int, first_window: int) -> Part | BadVideo:
+    try:
+        return read_part(path, plan, size, first_window)
+    except BadVideo as error:
+        return error
 
 
 def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0) -> Part:
