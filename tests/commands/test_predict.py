@@ -1,6 +1,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -183,3 +185,16 @@ def test_the_command_counts_what_failed(place, capsys, monkeypatch):
     printed = capsys.readouterr()
     assert printed.err == "1 videos could not be read\n"
     assert "0.avi\n  class " in printed.out
+
+
+@pytest.mark.parametrize("command", ["mae.predict", "mae.extract"])
+def test_a_mistake_is_one_line_and_status_2_before_tensorflow_is_imported(command):
+    code = (
+        f"import sys; sys.argv = ['x', 'chekpoint=a']; from runpy import run_module\n"
+        f"try: run_module({command!r}, run_name='__main__')\n"
+        "finally: assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: argument 'chekpoint' does not exist; did you mean 'checkpoint'?")
+    assert done.stderr.count("\n") == 1
