@@ -30,7 +30,7 @@ def linear_probe(
     seed: int = 0,
     epochs: int = 100,
     batch_size: int = 256,
-    least_steps: int = 1000,
+    least_steps: int = 3000,
 ) -> np.ndarray:
     """BatchNorm without affine, then a dense layer; SGD with momentum 0.9, cosine to 0, no weight decay.
 

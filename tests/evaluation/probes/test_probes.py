@@ -2,11 +2,12 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 
 from mae.evaluation.metrics import accuracy
-from mae.evaluation.probes.attentive import attentive_probe
+from mae.evaluation.probes.attentive import QueryAttention, attentive_probe
 from mae.evaluation.probes.knn import knn_probe, leave_one_out_knn
 from mae.evaluation.probes.linear import linear_probe
 from mae.evaluation.probes.spread import feature_spread
@@ -59,6 +60,26 @@ def test_only_attention_solves_what_the_mean_does_not_show():
     assert accuracy(linear, expected)[0] < 0.7
     attentive = attentive_probe(train, labels, test, 2, least_steps=250, epochs=1, learning_rate=3e-3)
     assert accuracy(attentive, expected)[0] > 0.95
+
+
+def test_attention_of_one_query_is_keras_multi_head_attention():
+    rng = np.random.default_rng(0)
+    tokens = rng.normal(size=(3, 7, 12)).astype("f4")
+    ours, theirs = QueryAttention(3, seed=0), keras.layers.MultiHeadAttention(3, 4)
+    query = rng.normal(size=(1, 1, 12)).astype("f4")
+    theirs(query, tokens[:1])
+    for variable in theirs.variables:
+        variable.assign(rng.normal(0, 0.5, variable.shape))
+    named = {"/".join(variable.path.split("/")[-2:]): np.asarray(variable) for variable in theirs.variables}
+    ours.build(tokens.shape)
+    # Their key bias shifts all scores of a query alike and drops out of the softmax.
+    projected = np.einsum("d,dhk->hk", query[0, 0], named["query/kernel"]) + named["query/bias"]
+    ours.set_weights(
+        [projected, named["key/kernel"], named["value/kernel"], named["value/bias"],
+         named["attention_output/kernel"].reshape(12, 12), named["attention_output/bias"]]
+    )  # fmt: skip
+    expected = theirs(np.tile(query, (3, 1, 1)), tokens)[:, 0]
+    np.testing.assert_allclose(ours(tokens), expected, atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same():
