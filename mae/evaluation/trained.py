@@ -28,7 +28,7 @@ class Trained:
 
     model: Any  # Classifier | Pretrainer
     source: Path
-    checksum: str  # SHA-256 of the file; of a folder, of its files' checksums
+    checksum: str  # as of `checkpoint_hash`
     class_names: tuple[str, ...]  # of a classifier; the numbers of those that nobody named
     frame_stride: int
 
@@ -59,7 +59,7 @@ def load_classifier(
             f"{path} ({weights.format}, {weights.kind}) holds no trained classification head, only one that was "
             f"trained knows classes; fine-tune first: python finetune.py init_from={path}"
         )
-    meta, checksum = _run_meta(weights), _checksum(weights.source)
+    meta, checksum = _run_meta(weights), checkpoint_hash(weights.source)
     count = weights.arrays["head/kernel"].shape[-1]
     model = Classifier(
         _architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=compute_dtype(precision)
@@ -82,7 +82,7 @@ def load_encoder(
     weights = read_weights(path)
     if weights.kind == "classifier":
         return load_classifier(path, None, frame_stride, precision, sizes)
-    meta, checksum = _run_meta(weights), _checksum(weights.source)
+    meta, checksum = _run_meta(weights), checkpoint_hash(weights.source)
     dtype = compute_dtype(precision)
     weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(("decoder/", "encoder_to"))}
     architecture = _architecture(weights, {**sizes, **_NO_DECODER})
@@ -93,6 +93,12 @@ def load_encoder(
     model.build()
     load_weights(weights, model, allow_missing="decoder")
     return Trained(model, weights.source, checksum, (), frame_stride or _frame_stride(meta))
+
+
+def checkpoint_hash(source: Path) -> str:
+    """SHA-256 of a checkpoint: of its file, or of the list of its files' checksums."""
+    lines = checksums(source)
+    return lines[0] if len(lines) == 1 else hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Any:
@@ -119,8 +125,3 @@ def _run_meta(weights: Weights) -> dict[str, Any]:
 
 def _frame_stride(meta: Mapping[str, Any]) -> int:
     return int(meta.get("config", {}).get("dataset", {}).get("frame_stride", FRAME_STRIDE))
-
-
-def _checksum(source: Path) -> str:
-    lines = checksums(source)
-    return lines[0] if len(lines) == 1 else hashlib.sha256("\n".join(lines).encode()).hexdigest()
