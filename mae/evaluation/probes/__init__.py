@@ -1,0 +1,1 @@
+"""What frozen features know: arrays in, class probabilities out."""

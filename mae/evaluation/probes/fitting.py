@@ -1,0 +1,59 @@
+"""Training of a small model on arrays, the same every time."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mae.seeds import generator
+
+
+def fit(
+    model: Any,
+    optimizer: keras.optimizers.Optimizer,
+    features: np.ndarray,
+    labels: np.ndarray,
+    steps: int,
+    batch_size: int,
+    seed: int,
+) -> None:
+    """Minimises the cross-entropy of `model(features)` over seeded batches; epochs are permutations.
+
+    Rows are read as they are needed: `features` may be memory-mapped.
+    """
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    shape = (None, *features.shape[1:])
+
+    @tf.function(input_signature=[tf.TensorSpec(shape), tf.TensorSpec((None,), tf.int64)])
+    def step(rows: tf.Tensor, classes: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            logits = tf.cast(model(rows, training=True), tf.float32)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits))
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        optimizer.apply(gradients, variables)
+
+    count = len(features)
+    batch_size = min(batch_size, count)
+    per_epoch = count // batch_size
+    for number in range(steps):
+        epoch, place = divmod(number, per_epoch)
+        if place == 0:
+            order = generator(seed, "probe order", epoch).permutation(count)
+        rows = np.sort(order[place * batch_size : (place + 1) * batch_size])
+        step(np.asarray(features[rows], np.float32), np.asarray(labels)[rows].astype(np.int64))
+
+
+def predict(model: Any, features: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    """(m, …) → class probabilities (m, classes) float32."""
+    batches = [
+        keras.ops.softmax(model(np.asarray(features[start : start + batch_size], np.float32), training=False))
+        for start in range(0, len(features), batch_size)
+    ]
+    return np.concatenate([keras.ops.convert_to_numpy(batch) for batch in batches])
+
+
+def num_steps(count: int, batch_size: int, epochs: int, least: int) -> int:
+    """Updates of so many epochs, or `least` where a small set would get fewer."""
+    return max(epochs * max(count // batch_size, 1), least)

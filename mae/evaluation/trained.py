@@ -1,0 +1,127 @@
+"""Trained models of any checkpoint, for the commands that use them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mae.checkpoints.load import load_weights
+from mae.checkpoints.read import read_weights
+from mae.checkpoints.weights import Weights
+from mae.convert import checksums, read_labels
+from mae.errors import ConfigError
+from mae.models.classifier import Classifier
+from mae.models.pretrainer import Pretrainer
+from mae.training.strategy import compute_dtype
+
+FRAME_STRIDE = 4  # where neither the file nor the user says it: Kinetics' in the published recipes
+_NO_DECODER = {"decoder_embed_dim": 2, "decoder_depth": 1, "decoder_num_heads": 1}  # of an encoder used alone
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with the weights of a checkpoint."""
+
+    model: Any  # Classifier | Pretrainer
+    source: Path
+    checksum: str  # as of `checkpoint_hash`
+    class_names: tuple[str, ...]  # of a classifier; the numbers of those that nobody named
+    frame_stride: int
+
+    @property
+    def description(self) -> str:
+        """For the console."""
+        a = self.model.architecture
+        return f"{self.source}: {a.num_frames} frames at stride {self.frame_stride}, {a.image_size}×{a.image_size}"
+
+
+def load_classifier(
+    path: str | Path, classes: str | None, frame_stride: int | None, precision: str, sizes: Mapping[str, int | None]
+) -> Trained:
+    """A classifier with its trained head.
+
+    Args:
+        classes: file of label names, see `mae.convert.read_labels`; None: those in the checkpoint.
+        frame_stride: None: that of the checkpoint's run, else `FRAME_STRIDE`.
+        precision: see `compute_dtype`.
+        sizes: of `Architecture`, for files that do not tell them; None: as the file says, or as released.
+
+    Raises:
+        ConfigError: no trained head in it, or anything that `load_checkpoint` refuses.
+    """
+    weights = read_weights(path)
+    if weights.kind != "classifier":
+        raise ConfigError(
+            f"{path} ({weights.format}, {weights.kind}) holds no trained classification head, only one that was "
+            f"trained knows classes; fine-tune first: python finetune.py init_from={path}"
+        )
+    meta, checksum = _run_meta(weights), checkpoint_hash(weights.source)
+    count = weights.arrays["head/kernel"].shape[-1]
+    model = Classifier(
+        _architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=compute_dtype(precision)
+    )
+    model.build()
+    report = load_weights(weights, model)
+    assert not report.fresh_head
+    told = {int(number): name for number, name in meta.get("id2label", {}).items()}
+    names = read_labels(Path(classes)) if classes else report.id2label or told
+    if names and sorted(names) != list(range(count)):
+        raise ConfigError(f"{classes or path} has {len(names)} label names, and the model has {count} classes")
+    class_names = tuple(names.get(number, str(number)) for number in range(count))
+    return Trained(model, weights.source, checksum, class_names, frame_stride or _frame_stride(meta))
+
+
+def load_encoder(
+    path: str | Path, frame_stride: int | None, precision: str, sizes: Mapping[str, int | None]
+) -> Trained:
+    """A model whose encoder is that of any checkpoint; what else it has may be fresh. Arguments and errors as above."""
+    weights = read_weights(path)
+    if weights.kind == "classifier":
+        return load_classifier(path, None, frame_stride, precision, sizes)
+    meta, checksum = _run_meta(weights), checkpoint_hash(weights.source)
+    dtype = compute_dtype(precision)
+    weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(("decoder/", "encoder_to"))}
+    architecture = _architecture(weights, {**sizes, **_NO_DECODER})
+    if "encoder/norm/gamma" in weights.arrays:
+        model: Any = Pretrainer(architecture, name="pretrainer", dtype=dtype)
+    else:
+        model = Classifier(architecture, 1, name="classifier", dtype=dtype)
+    model.build()
+    load_weights(weights, model, allow_missing="decoder")
+    return Trained(model, weights.source, checksum, (), frame_stride or _frame_stride(meta))
+
+
+def checkpoint_hash(source: Path) -> str:
+    """SHA-256 of a checkpoint: of its file, or of the list of its files' checksums."""
+    lines = checksums(source)
+    return lines[0] if len(lines) == 1 else hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Any:
+    given = {name: value for name, value in sizes.items() if value is not None}
+    if "num_heads" not in {**weights.sizes(), **given}:
+        width = weights.sizes()["embed_dim"]
+        raise ConfigError(
+            f"{weights.source} ({weights.format}) does not tell its number of heads, and no preset is {width} wide: "
+            "give num_heads=…"
+        )
+    architecture = weights.architecture(**given)
+    if architecture.in_channels != 3:
+        raise ConfigError(f"{weights.source} takes {architecture.in_channels} channels: video files have 3")
+    return architecture
+
+
+def _run_meta(weights: Weights) -> dict[str, Any]:
+    """What a run of this project noted beside its weights; nothing for other files."""
+    if weights.format != "run of this project":
+        return {}
+    with np.load(weights.source, allow_pickle=False) as archive:
+        return json.loads(bytes(archive["__meta__"]))
+
+
+def _frame_stride(meta: Mapping[str, Any]) -> int:
+    return int(meta.get("config", {}).get("dataset", {}).get("frame_stride", FRAME_STRIDE))

@@ -1,0 +1,259 @@
+"""`python -m mae.extract checkpoint=… video=… output=DIR`: what the encoder makes of videos, as NumPy files.
+
+checkpoint    a run directory, or a checkpoint of any format: pre-trained, fine-tuned, or an encoder alone
+video         a video, a folder of videos, or a list of them (.csv, .txt: one `path` or `path label` a line)
+output        folder: <video>.npz for each video, and index.csv; what is there already is not computed again
+tokens        true: (clips, t, h, w, d) features of every token; false (default): (clips, d), their mean
+clips         evenly spaced clips of a video, or of each window (default 1: the middle)
+window        seconds: cut videos into windows of this length
+stride        seconds between the starts of two windows (default: one follows the other)
+frame_stride  source frames between two frames of a clip (default: as in the run, else 4)
+dtype         float32 (default) or float16, of the files
+batch_size    clips computed at a time (default 8)
+precision     float32 (default), bfloat16 or auto, of the computation
+num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
+
+A file holds `features`; `frames` (clips, T), the frame numbers a clip is made of; `seconds` (clips, 2), when its
+first and last frame are shown; and `metadata`, a JSON text. Along t, one step is one tubelet, two frames of the clip:
+16 frames give 8 steps, and step i belongs to frames[2i] and frames[2i + 1]. h and w go down and right in the square
+in the middle of the picture; d is the encoder's width. Videos that cannot be read are listed in index.csv and tried
+again the next time.
+Exit status: 0 if at least one video was read, 2 for a mistake in the command or if no video can be read.
+"""
+
+import csv
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from einops import rearrange
+
+from mae.entry import command_config, exit_statuses, import_tensorflow, quiet_libraries
+from mae.errors import BadVideo, ConfigError, check_choice
+from mae.options import PRECISIONS
+
+DTYPES = ("float32", "float16")
+COLUMNS = ("video", "file", "clips", "status", "reason")
+SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """The arguments of the command; see the module's own text."""
+
+    checkpoint: str
+    video: str
+    output: str
+    tokens: bool = False
+    clips: int = 1
+    window: float | None = None
+    stride: float | None = None
+    frame_stride: int | None = None
+    dtype: str = "float32"
+    batch_size: int = 8
+    precision: str = "float32"
+    num_heads: int | None = None
+    image_size: int | None = None
+    num_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("dtype", self.dtype, DTYPES)
+        check_choice("precision", self.precision, PRECISIONS)
+        for name in ("clips", "frame_stride", "batch_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        if Path(self.output).exists() and not Path(self.output).is_dir():
+            raise ConfigError(f"output={self.output} is a file; give a folder")
+
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """Of the model, as `load_encoder` takes them."""
+        return {name: getattr(self, name) for name in ("num_heads", "image_size", "num_frames")}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of `index.csv`."""
+
+    video: str
+    file: str = ""  # relative to the folder
+    clips: int = 0
+    reason: str | None = None  # why there is no file
+
+    def row(self) -> tuple[str, str, str, str, str]:
+        failed = self.reason is not None
+        clips = "" if failed else str(self.clips)
+        return self.video, self.file, clips, "failed" if failed else "ok", self.reason or ""
+
+
+def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[Entry]:
+    """Writes the files; `say` gets a line about each video.
+
+    Raises:
+        ConfigError: a checkpoint that does not fit, a folder with features of something else, no video that can be
+            read, or a disk that is full.
+    """
+    import_tensorflow()  # only now: a mistake in the arguments is told before that
+    from mae.evaluation.trained import load_encoder
+    from mae.evaluation.video_clips import given_videos
+    from mae.evaluation.windows import ClipPlan
+
+    given = given_videos(config.video)
+    trained = load_encoder(config.checkpoint, config.frame_stride, config.precision, config.sizes)
+    num_frames = trained.model.architecture.num_frames
+    plan = ClipPlan(num_frames, trained.frame_stride, config.clips, config.window, config.stride)
+    folder, settings = Path(config.output), _settings(config, trained)
+    try:
+        _check_settings(folder, settings)
+        say(trained.description)
+        named = zip(given.names, given.paths, strict=True)
+        there = {name: entry for name, path in named if (entry := _existing(folder, name, path)) is not None}
+        if there:
+            say(f"{len(there)} of {len(given.names)} videos are there already")
+        left = [i for i, name in enumerate(given.names) if name not in there]
+        paths, names = [given.paths[i] for i in left], [given.names[i] for i in left]
+        made = there | _extract(paths, names, trained, plan, config, say)
+        entries = [made[name] for name in given.names]
+        _write_index(folder / "index.csv", entries)
+    except OSError as error:
+        raise ConfigError(f"output={config.output} cannot be written ({error.strerror})") from error
+    failed = [entry for entry in entries if entry.reason is not None]
+    if len(failed) == len(entries):
+        raise ConfigError(f"video={config.video}: none can be read; the first: {failed[0].video}: {failed[0].reason}")
+    say(f"{folder}: {len(entries) - len(failed)} videos, {len(failed)} failed; see index.csv")
+    return entries
+
+
+def _extract(
+    paths: list[str], names: list[str], trained: Any, plan: Any, config: ExtractConfig, say: Callable[[str], None]
+) -> dict[str, Entry]:
+    """Reads, computes and writes one video after the other."""
+    from mae.evaluation.features import compiled, encode, pool
+    from mae.evaluation.video_clips import read_videos
+
+    model, (t, h, w) = trained.model, trained.model.architecture.grid
+
+    def features_of(videos: Any) -> Any:
+        tokens = encode(model, videos)
+        return rearrange(tokens, "b (t h w) d -> b t h w d", t=t, h=h, w=w) if config.tokens else pool(model, tokens)
+
+    function = compiled(model, features_of)
+    entries: dict[str, Entry] = {}
+    gathered: list[dict[str, np.ndarray]] = []
+    for number, part in read_videos(paths, plan, model.architecture.image_size):
+        name = names[number]
+        if isinstance(part, BadVideo):
+            gathered = []
+            entries[name] = Entry(name, reason=str(part))
+            say(f"FAILED {name}: {part}")
+            continue
+        clips = part.clips.reshape(-1, *part.clips.shape[2:])
+        frames = part.frames.reshape(len(clips), -1)
+        batches = np.split(clips, range(config.batch_size, len(clips), config.batch_size))
+        computed = [np.asarray(function(batch)).astype(config.dtype) for batch in batches]
+        seconds = part.seconds(frames[:, [0, -1]])
+        gathered.append({"features": np.concatenate(computed), "frames": frames, "seconds": seconds})
+        if not part.more:
+            arrays = {key: np.concatenate([piece[key] for piece in gathered]) for key in gathered[0]}
+            told = {"file": _state(paths[number]), "frames_per_second": part.frames_per_second}
+            entries[name] = _write_video(Path(config.output), name, arrays, trained, told)
+            gathered = []
+            say(f"{entries[name].file}: {' × '.join(map(str, arrays['features'].shape))}")
+    return entries
+
+
+def _write_video(folder: Path, name: str, arrays: dict[str, np.ndarray], trained: Any, told: dict[str, Any]) -> Entry:
+    from mae.checkpoints.containers.atomic import replacing
+
+    file = _file_name(name)
+    metadata = {
+        "video": name,
+        **told,
+        "axes": "clip t h w d" if arrays["features"].ndim == 5 else "clip d",
+        "checkpoint": str(trained.source),
+        "checkpoint_hash": trained.checksum,
+        "frame_stride": trained.frame_stride,
+    }
+    with replacing(folder / file) as temporary, open(temporary, "wb") as opened:
+        np.savez(opened, allow_pickle=False, **arrays, metadata=np.array(json.dumps(metadata)))
+    return Entry(name, file, len(arrays["frames"]))
+
+
+def _file_name(name: str) -> str:
+    """Below the folder whatever the list says; extensions stay, so that a.mp4 and a.avi do not meet."""
+    parts = [part for part in Path(name).parts if part not in ("/", "..")]
+    return "/".join(parts) + ".npz"
+
+
+def _state(path: str) -> list[int] | None:
+    """Size and time of a video: another one under its name is another video."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _existing(folder: Path, name: str, path: str) -> Entry | None:
+    """The entry of a file that an earlier run wrote for the same video."""
+    file = _file_name(name)
+    try:
+        with open(folder / file, "rb") as opened, np.load(opened, allow_pickle=False) as archive:
+            told = json.loads(str(archive["metadata"]))
+            same = told["video"] == name and told["file"] == _state(path)
+            return Entry(name, file, len(archive["frames"])) if same else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None  # written afresh
+
+
+def _settings(config: ExtractConfig, trained: Any) -> dict[str, Any]:
+    """What the features depend on besides the videos."""
+    a = trained.model.architecture
+    names = ("tokens", "clips", "window", "stride", "dtype", "precision")
+    sizes = {"frame_stride": trained.frame_stride, "num_frames": a.num_frames, "image_size": a.image_size}
+    return {"checkpoint_hash": trained.checksum, **{name: getattr(config, name) for name in names}, **sizes}
+
+
+def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
+    from mae.checkpoints.containers.atomic import replacing
+
+    path = folder / SETTINGS
+    if not path.exists():
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(settings, indent=2) + "\n")
+        return
+    try:
+        held = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: remove {folder}, or give another output=") from error
+    if other := [f"{key} {held.get(key)} → {value}" for key, value in settings.items() if held.get(key) != value]:
+        raise ConfigError(f"output={folder} holds other features ({'; '.join(other)}): give another folder")
+
+
+def _write_index(path: Path, entries: list[Entry]) -> None:
+    from mae.checkpoints.containers.atomic import replacing
+
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(entry.row() for entry in entries)
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the command."""
+    if {"--help", "-h"} & set(arguments):
+        print(__doc__)
+        return
+    extract(command_config(ExtractConfig, arguments))
+
+
+if __name__ == "__main__":
+    quiet_libraries()
+    with exit_statuses():
+        main(sys.argv[1:])

@@ -1,0 +1,217 @@
+"""`python -m mae.predict checkpoint=… video=…`: what a fine-tuned model takes videos for.
+
+checkpoint    a run directory, or a fine-tuned checkpoint of any format; it must hold a trained head
+video         a video, a folder of videos, or a list of them (.csv, .txt: one `path` or `path label` a line)
+clips         evenly spaced clips whose probabilities are averaged (default 5; in each window 1)
+window        seconds: cut videos into windows of this length and say what happens in each
+stride        seconds between the starts of two windows (default: one follows the other)
+frame_stride  source frames between two frames of a clip (default: as in the run, else 4)
+classes       file of class names, one a line or {number: name} (default: the checkpoint's own, else numbers)
+top           classes shown (default 5)
+output        file to write as well, .csv or .json
+batch_size    clips computed at a time (default 8)
+precision     float32 (default), bfloat16 or auto
+num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
+
+A clip is the square in the middle of the picture. Videos that cannot be read are reported and the others go on.
+Exit status: 0 if at least one video was read, 2 for a mistake in the command or if no video can be read.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mae.entry import command_config, exit_statuses, import_tensorflow, quiet_libraries
+from mae.errors import BadVideo, ConfigError, check_choice
+from mae.monitoring.console import format_table
+from mae.options import PRECISIONS
+
+FORMATS = (".csv", ".json")
+COLUMNS = ("video", "start_s", "end_s", "rank", "class", "name", "probability", "status", "reason")
+CLIPS = 5  # of a whole video, as the published tests of Kinetics-400
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """The arguments of the command; see the module's own text."""
+
+    checkpoint: str
+    video: str
+    clips: int | None = None
+    window: float | None = None
+    stride: float | None = None
+    frame_stride: int | None = None
+    classes: str | None = None
+    top: int = 5
+    output: str | None = None
+    batch_size: int = 8
+    precision: str = "float32"
+    num_heads: int | None = None
+    image_size: int | None = None
+    num_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("precision", self.precision, PRECISIONS)
+        for name in ("clips", "frame_stride", "top", "batch_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.output is None:
+            return
+        output, video = Path(self.output), Path(self.video)
+        check_choice("format of output=", output.suffix, FORMATS)
+        if not output.parent.is_dir():
+            raise ConfigError(f"output={self.output}: there is no directory {output.parent}")
+        if output.exists() and video.exists() and output.samefile(video):
+            raise ConfigError(f"output={self.output} is the list of videos itself; give another name")
+
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """Of the model, as `load_classifier` takes them."""
+        return {name: getattr(self, name) for name in ("num_heads", "image_size", "num_frames")}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a video, or a window of it, was taken for; or why it could not be read."""
+
+    video: str
+    start: float | None  # seconds; None: the whole video
+    end: float | None
+    top: tuple[tuple[int, str, float], ...] = ()  # class, name, probability; likeliest first
+    reason: str | None = None
+
+
+def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[Prediction]:
+    """Classifies the videos; `say` gets the text about each as soon as it is known.
+
+    Raises:
+        ConfigError: a checkpoint without a trained head, no video that can be read, or an output that cannot be
+            written.
+    """
+    import_tensorflow()  # only now: a mistake in the arguments is told before that
+    from mae.evaluation.trained import load_classifier
+    from mae.evaluation.video_clips import given_videos
+    from mae.evaluation.windows import ClipPlan
+
+    given = given_videos(config.video)
+    trained = load_classifier(
+        config.checkpoint, config.classes, config.frame_stride, config.precision, config.sizes
+    )  # fmt: skip
+    slides = config.window is not None or config.stride is not None
+    clips = config.clips or (1 if slides else CLIPS)
+    num_frames = trained.model.architecture.num_frames
+    plan = ClipPlan(num_frames, trained.frame_stride, clips, config.window, config.stride)
+    say(trained.description)
+    made: list[Prediction] = []
+    for predictions in _by_video(given.paths, given.names, trained, plan, config):
+        made += predictions
+        say(_text(predictions))
+    failed = [prediction for prediction in made if prediction.reason is not None]
+    if all(prediction.reason is not None for prediction in made):
+        raise ConfigError(f"video={config.video}: none can be read; the first: {failed[0].video}: {failed[0].reason}")
+    if config.output is not None:
+        _write(Path(config.output), made)
+        say(f"written: {config.output}")
+    return made
+
+
+def _by_video(
+    paths: tuple[str, ...], names: tuple[str, ...], trained: Any, plan: Any, config: PredictConfig
+) -> Iterator[list[Prediction]]:
+    """Predictions of one video after the other."""
+    from mae.evaluation.features import compiled
+    from mae.evaluation.metrics import softmax, top_classes
+    from mae.evaluation.video_clips import read_videos
+
+    logits = compiled(trained.model, lambda videos: trained.model(videos, training=False))
+    gathered: list[Prediction] = []
+    current = 0
+    for number, part in read_videos(paths, plan, trained.model.architecture.image_size):
+        if number != current:
+            yield gathered
+            gathered, current = [], number
+        if isinstance(part, BadVideo):
+            gathered.append(Prediction(names[number], None, None, reason=str(part)))
+            continue
+        clips = part.clips.reshape(-1, *part.clips.shape[2:])
+        batches = np.split(clips, range(config.batch_size, len(clips), config.batch_size))
+        scores = softmax(np.concatenate([np.asarray(logits(batch), np.float32) for batch in batches]))
+        means = scores.reshape(*part.clips.shape[:2], -1).mean(axis=1)
+        times = part.seconds(part.windows) if plan.slides else np.full((len(means), 2), np.nan)
+        for mean, best, (start, end) in zip(means, top_classes(means, config.top), times, strict=True):
+            top = tuple((int(c), trained.class_names[c], float(mean[c])) for c in best)
+            whole = np.isnan(start)
+            gathered.append(Prediction(names[number], None if whole else start, None if whole else end, top))
+    yield gathered
+
+
+def _text(predictions: list[Prediction]) -> str:
+    """A video as a table: its classes, or of each window the likeliest one."""
+    first = predictions[0]
+    rows: list[tuple[str, str]] = []
+    for prediction in predictions:
+        if prediction.reason is not None:
+            rows.append(("FAILED", prediction.reason))
+        elif prediction.start is None or prediction.end is None:
+            rows += [(name, f"{probability:.4f}") for _, name, probability in prediction.top]
+        else:
+            window = f"{prediction.start:.1f} – {prediction.end:.1f} s"
+            shown = [f"{name} {probability:.4f}" for _, name, probability in prediction.top]
+            rows.append((window, ", ".join(shown)))
+    return format_table(rows, first.video)
+
+
+def _write(path: Path, predictions: list[Prediction]) -> None:
+    """The file, whole or not at all."""
+    from mae.checkpoints.containers.atomic import replacing
+
+    try:
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
+            if path.suffix == ".json":
+                content = [_as_json(prediction) for prediction in predictions]
+                file.write(json.dumps(content, indent=2) + "\n")
+                return
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(row for prediction in predictions for row in _as_rows(prediction))
+    except OSError as error:
+        raise ConfigError(f"output={path} cannot be written ({error.strerror})") from error
+
+
+def _as_json(prediction: Prediction) -> dict[str, Any]:
+    if prediction.reason is not None:
+        return {"video": prediction.video, "status": "failed", "reason": prediction.reason}
+    top = [{"class": c, "name": name, "probability": round(p, 6)} for c, name, p in prediction.top]
+    times = {} if prediction.start is None else {"start_s": prediction.start, "end_s": prediction.end}
+    return {"video": prediction.video, "status": "ok", **times, "top": top}
+
+
+def _as_rows(prediction: Prediction) -> Iterator[tuple[Any, ...]]:
+    if prediction.reason is not None:
+        yield (prediction.video, "", "", "", "", "", "", "failed", prediction.reason)
+    times = ["" if time is None else f"{time:.3f}" for time in (prediction.start, prediction.end)]
+    for rank, (number, name, probability) in enumerate(prediction.top, start=1):
+        yield (prediction.video, *times, rank, number, name, f"{probability:.6f}", "ok", "")
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the command."""
+    if {"--help", "-h"} & set(arguments):
+        print(__doc__)
+        return
+    made = predict(command_config(PredictConfig, arguments))
+    failed = {prediction.video for prediction in made if prediction.reason is not None}
+    if failed:
+        print(f"{len(failed)} videos could not be read", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    quiet_libraries()
+    with exit_statuses():
+        main(sys.argv[1:])
