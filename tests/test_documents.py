@@ -11,12 +11,14 @@ from configured import CONF, configured
 
 from mae import convert
 from mae.entry import check_overrides, command_config
+from mae.extract import ExtractConfig
+from mae.predict import PredictConfig
 from mae.reconstruct import ReconstructConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", *PAGES]
-ARGUMENTS = {"mae.reconstruct": ReconstructConfig}
+ARGUMENTS = {"mae.reconstruct": ReconstructConfig, "mae.predict": PredictConfig, "mae.extract": ExtractConfig}
 
 
 def commands():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from mae.data.videos.decode import pin_threads
+from mae.data.videos.read import pin_threads
 from mae.errors import BadVideo
 
 Item = TypeVar("Item")

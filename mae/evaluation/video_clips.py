@@ -5,18 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mae.data.lists.index import VideoIndex, index_csv, index_folder, single_video
-from mae.data.transforms.spatial import center_crop
-from mae.data.videos.decode import read_clip
+from mae.data.transforms.crops import crop_frame, view_crops
+from mae.data.videos.read import open_video, read_frames
 from mae.errors import BadVideo
 from mae.evaluation.read_ahead import read_ahead
 from mae.evaluation.windows import ClipPlan
 
 LISTS = (".csv", ".txt", ".tsv", ".list")
-PART_BYTES = 1 << 28  # of decoded frames held for one part of a long video
+PART_BYTES = 1 << 28  # of cropped frames held for one part of a long video
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,14 @@ def _or_error(path: str, plan: ClipPlan, size: int, first_window: int) -> Part |
 
 
 def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0) -> Part:
-    """The windows from `first_window` on, as many as `PART_BYTES` of decoded frames allow, at least one.
+    """The windows from `first_window` on, as many as `PART_BYTES` of cropped frames allow, at least one.
 
     Raises:
         BadVideo: the file gives no clip.
     """
-    frames_per_second, frame_bytes = _stated(path)
-    at_once = max(PART_BYTES // (frame_bytes * plan.frames_per_window), 1)
+    with open_video(path) as video:
+        frames_per_second = video.frames_per_second
+    at_once = max(PART_BYTES // (3 * size**2 * plan.frames_per_window), 1)
     windows, frames, more = np.empty((0, 2), np.int64), np.empty((0, plan.clips, plan.num_frames), np.int64), False
 
     def choose(count: int) -> np.ndarray:
@@ -108,23 +108,10 @@ def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0) -> Pa
         frames = np.array([plan.clips_of(first, end) for first, end in windows]).reshape(-1, *frames.shape[1:])
         return np.unique(frames) if len(windows) else np.zeros(1, np.int64)
 
-    read = center_crop(read_clip(path, choose), size)
-    clips = read[np.searchsorted(np.unique(frames), frames)]
-    return Part(clips, frames, windows, frames_per_second, more)
+    def middle(_: int, frame: np.ndarray) -> list[np.ndarray]:
+        (crop,) = view_crops(frame.shape[0], frame.shape[1], size, 1)
+        return [crop_frame(frame, crop)]
 
-
-def _stated(path: str) -> tuple[float | None, int]:
-    """Frame rate, None where there is none, and bytes of a decoded frame, as the file states them."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:  # `read_clip` says so
-        return None, 1
-    if not os.path.isfile(path):
-        return None, 1
-    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    try:
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) * 3
-    finally:
-        capture.release()
-    return (rate if 0 < rate < 1e4 else None), max(size, 1)
+    read = read_frames(path, choose, middle)
+    pixels = np.stack([view for (view,) in read.views])
+    return Part(pixels[np.searchsorted(read.numbers, frames)], frames, windows, frames_per_second, more)

@@ -10,7 +10,7 @@ from written_videos import noise_frames, write_video
 
 from mae.checkpoints.containers.torch_zip import read_torch, write_torch
 from mae.checkpoints.save import save_checkpoint
-from mae.data.transforms.spatial import center_crop
+from mae.data.transforms.crops import crop_clip, view_crops
 from mae.entry import command_config
 from mae.errors import ConfigError
 from mae.extract import ExtractConfig, extract, main
@@ -36,7 +36,7 @@ def place(model, tmp_path_factory):
 
 
 def tokens_by_hand(model, frames):
-    clip = normalise(center_crop(frames, 16)[None].astype("f4") / 255, 3)
+    clip = normalise(crop_clip(frames, view_crops(*frames.shape[1:3], 16, 1)[0])[None].astype("f4") / 255, 3)
     return np.asarray(model.encoder(patchify(clip, (2, 4, 4))))[0]
 
 
@@ -78,11 +78,9 @@ def test_pooled_features_and_the_index(model, place, tmp_path):
     assert load(tmp_path / "1.avi.npz")["frames"].tolist() == [[0, 2, 2, 2]]
     with (tmp_path / "index.csv").open(newline="") as file:
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
-    assert rows == [
-        ("0.avi", "0.avi.npz", "1", "ok", ""),
-        ("1.avi", "1.avi.npz", "1", "ok", ""),
-        ("broken.avi", "", "", "failed", "not a video that OpenCV can open"),
-    ]
+    assert rows[:2] == [("0.avi", "0.avi.npz", "1", "ok", ""), ("1.avi", "1.avi.npz", "1", "ok", "")]
+    assert rows[2][:4] == ("broken.avi", "", "", "failed")
+    assert rows[2][4].startswith("not a video that OpenCV can open")
 
 
 def test_windows(place, tmp_path):

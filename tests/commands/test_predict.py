@@ -13,7 +13,7 @@ from written_videos import noise_frames, write_video
 from mae import predict as module
 from mae.checkpoints.save import save_checkpoint
 from mae.data.sampling import dense_stride_center
-from mae.data.transforms.spatial import center_crop
+from mae.data.transforms.crops import crop_clip, view_crops
 from mae.entry import command_config
 from mae.errors import ConfigError
 from mae.models.classifier import build_classifier
@@ -46,7 +46,7 @@ def place(model, tmp_path_factory):
 
 def by_hand(model, frames):
     """Softmax of the model called on one clip."""
-    clip = center_crop(frames, 16)[None].astype("f4") / 255
+    clip = crop_clip(frames, view_crops(*frames.shape[1:3], 16, 1)[0])[None].astype("f4") / 255
     logits = np.asarray(model(normalise(clip, 3)), "f8")[0]
     return np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
 
@@ -90,7 +90,7 @@ def test_a_folder_with_an_unreadable_video(place, tmp_path):
     said = []
     made = run(place, said, video=place / "videos", output=tmp_path / "o.csv")
     assert [p.video for p in made] == ["0.avi", "1.avi", "broken.avi"]
-    assert made[2].reason == "not a video that OpenCV can open"
+    assert made[2].reason.startswith("not a video that OpenCV can open")
     assert any("FAILED  not a video" in text for text in said)
     with (tmp_path / "o.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -110,7 +110,8 @@ def test_json(place, tmp_path):
     assert written[0]["start_s"] == 0
     assert written[0]["top"] == [{"class": made[0].top[0][0], "name": made[0].top[0][1],
                                   "probability": round(made[0].top[0][2], 6)}]  # fmt: skip
-    assert written[-1] == {"video": "broken.avi", "status": "failed", "reason": "not a video that OpenCV can open"}
+    assert written[-1].pop("reason").startswith("not a video that OpenCV can open")
+    assert written[-1] == {"video": "broken.avi", "status": "failed"}
 
 
 def test_names_of_classes(place, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from numbered_frames import frame_numbers, numbered_frames
 from written_videos import write_video
 
-from mae.data.transforms.spatial import center_crop
+from mae.data.transforms.crops import crop_clip, view_crops
 from mae.errors import BadVideo, ConfigError
 from mae.evaluation import video_clips
 from mae.evaluation.video_clips import given_videos, read_part, read_videos
@@ -24,14 +24,14 @@ def test_clips_are_the_planned_frames(tmp_path):
 def test_a_clip_is_the_centre_of_the_picture(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (4, 16, 20, 3), "uint8")
     part = read_part(write_video(tmp_path / "a.avi", frames), ClipPlan(4, 1, 1), 16)
-    np.testing.assert_array_equal(part.clips[0, 0], center_crop(frames, 16))
+    np.testing.assert_array_equal(part.clips[0, 0], crop_clip(frames, view_crops(*frames.shape[1:3], 16, 1)[0]))
 
 
 def test_a_long_video_comes_in_parts(tmp_path, monkeypatch):
     paths = [write_video(tmp_path / f"{i}.avi", numbered_frames(count)) for i, count in enumerate((55, 12))]
     plan = ClipPlan(4, 1, 1, window=1.0)
     whole = [part for _, part in read_videos(paths, plan, 16)]
-    monkeypatch.setattr(video_clips, "PART_BYTES", 2 * 4 * 32 * 48 * 3)  # two windows
+    monkeypatch.setattr(video_clips, "PART_BYTES", 2 * 4 * 16 * 16 * 3)  # two windows
     made = list(read_videos(paths, plan, 16))
     assert [number for number, _ in made] == [0, 0, 0, 1]
     assert [part.more for _, part in made] == [True, True, False, False]
@@ -51,7 +51,7 @@ def test_unreadable_videos_have_their_place(tmp_path):
     reasons = [str(part) if isinstance(part, BadVideo) else None for _, part in made]
     assert reasons[0] is None
     assert reasons[5] is None
-    assert reasons[1] == "not a video that OpenCV can open"
+    assert reasons[1].startswith("not a video that OpenCV can open")
     assert reasons[2] == "missing"
     assert all(reasons[1:5])
 
