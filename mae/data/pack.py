@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,18 +26,20 @@ from mae.data.lists.class_names import CLASSES_FILE
 from mae.data.lists.index import VIDEO_EXTENSIONS, VideoIndex, index_csv, index_folder, single_video
 from mae.data.lists.official.write_lists import list_text
 from mae.data.lists.places import absolute
+from mae.data.pack_outcome import Outcome
 from mae.data.packed_names import packed_names
 from mae.data.videos.read import pin_threads
 from mae.data.videos.write_packed import Packed, Pictures, packed_before, write_packed
 from mae.entry import EXIT_STOPPED, command_config, exit_statuses, quiet_libraries
 from mae.errors import BadVideo, ConfigError
-from mae.monitoring.console import format_duration, format_table
 
 LIST_FILE, BROKEN_FILE = "list.csv", "broken.csv"
 LARGEST_SIDE = 65500  # pixels, of a JPEG
 
 _MADE_FROM = "# packed by mae.data.pack from "  # begins every list that this command writes
-_LEFTOVER = re.compile(r"\..+\.[0-9]+\.tmp")  # what a killed run leaves, see `replacing`
+_LEFTOVER = re.compile(
+    r"\.(.+\.zip|list\.csv|classes\.txt|broken\.csv)\.[0-9]+\.tmp"
+)  # what a killed run leaves, see `replacing`
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR)
 _PROGRESS_EVERY = 5.0  # seconds
 
@@ -60,44 +62,6 @@ class PackConfig:
             raise ConfigError(f"workers={self.workers} must be 0 (one per core) or more")
 
 
-@dataclass
-class Outcome:
-    """What has become of the videos so far."""
-
-    videos: int  # distinct ones
-    packed: dict[str, Packed] = field(default_factory=dict)  # by path, the kept ones included
-    kept: int = 0  # of an earlier run
-    new_frames: int = 0
-    broken: dict[str, str] = field(default_factory=dict)  # reason by path
-    seconds: float = 0.0
-
-    @property
-    def done(self) -> int:
-        return len(self.packed) + len(self.broken)
-
-    def progress(self, seconds: float) -> str:
-        """One line: how far, how fast, how long still."""
-        fresh = self.done - self.kept
-        left = f", {format_duration((self.videos - self.done) * seconds / fresh)} left" if fresh else ""
-        broken = f", {len(self.broken)} broken" if self.broken else ""
-        rate = f"{self.new_frames / seconds:.0f} frames/s"
-        return f"{self.done} of {self.videos} videos, {rate}{broken}{left}"
-
-    def table(self, output: Path) -> str:
-        """The final report."""
-        done = self.packed.values()
-        frames, before, after = (sum(getattr(p, n) for p in done) for n in ("frames", "bytes_in", "bytes_out"))
-        rows = [
-            ("videos", f"{len(self.packed)} packed, {self.kept} of them earlier"),
-            ("frames", str(frames)),
-            ("bytes", f"{before} → {after}" + (f" ({after / before:.2f} times)" if before else "")),
-            ("time", f"{self.seconds:.1f} s, {self.new_frames / max(self.seconds, 1e-9):.0f} frames/s"),
-            ("broken", f"{len(self.broken)}, see {output / BROKEN_FILE}" if self.broken else "none"),
-            ("list", str(output / LIST_FILE) if self.packed else "none: no video could be packed"),
-        ]
-        return format_table(rows, "packed")
-
-
 class _Parser(argparse.ArgumentParser):
     """Mistakes are one line, as in every command."""
 
@@ -118,6 +82,7 @@ def parse(words: Sequence[str]) -> tuple[Path, Path, PackConfig]:
         "settings",
         metavar="KEY=VALUE",
         nargs="*",
+        default=[],
         help="short_side=256 (pixels, never enlarged), quality=90 (of JPEG), workers=0 (one per core), "
         "root=DIR (what paths in the list are relative to)",
     )
@@ -321,7 +286,7 @@ def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     source, output, config = parse(words)
     outcome = pack(source, output, config)
-    print(outcome.table(output))
+    print(outcome.table(output / LIST_FILE, output / BROKEN_FILE))
     return EXIT_STOPPED if outcome.broken else 0
 
 

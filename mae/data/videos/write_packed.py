@@ -133,8 +133,9 @@ def _write_all(video: Video, archive: zipfile.ZipFile, pictures: Pictures, check
         check()
         if count == MOST_FRAMES:
             raise BadVideo(f"more than {MOST_FRAMES} frames; cut it into parts")
-        size = size if count else _size_kept(*frame.shape[:2], pictures.short_side)
-        if frame.shape[:2] != size:
+        height, width = frame.shape[:2]
+        size = size if count else _size_kept(height, width, pictures.short_side)
+        if (height, width) != size:
             frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
         encoded, content = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, pictures.quality])
         if not encoded:
