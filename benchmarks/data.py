@@ -12,8 +12,8 @@ batches of the training pipeline on one core and on two. Without `--video`, a te
 import argparse
 import importlib.util
 import json
+import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -134,11 +134,17 @@ def peak_memory(video: str, packed: str, name: str) -> tuple[float, float]:
     visit = contestant(name, video, packed)
     if module := NEEDED.get(name):
         importlib.import_module(module)
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    before = memory("VmRSS")
     for number in range(6):
         visit(number)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = memory("VmHWM")
     return peak, peak - before
+
+
+def memory(which: str) -> int:
+    """Bytes: VmRSS now, VmHWM at the most. (`ru_maxrss` would count the parent process, too.)"""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(which)]
+    return 1024 * int(line.split()[1])
 
 
 def pipeline_rate(path: str, workers: int, steps: int) -> float:
@@ -227,11 +233,9 @@ def compare(video: str, packed: str, rounds: int) -> None:
         # Of neighbours in time, so that what else the machine does weighs on both.
         faster = [other[0] / own[0] for other, own in zip(times.get("decord", ()), spent, strict=False)]
         peak, more = in_process(1, "memory", video, packed, name)
-        ratio = f"{statistics.median(faster):10.2f}" if faster else f"{'':>10}"
-        print(
-            f"{name:<20}{1 / clock:10.1f}{1000 * clock:10.2f}{1000 * cpu:10.2f}{ratio}{peak / 1e6:10.0f}{more / 1e6:10.0f}",
-            flush=True,
-        )
+        values = [1 / clock, 1000 * clock, 1000 * cpu, statistics.median(faster) if faster else math.nan]
+        shown = "".join(f"{value:10.2f}" for value in values) + f"{peak / 1e6:10.0f}{more / 1e6:10.0f}"
+        print(f"{name:<20}{shown.replace('nan', '   ')}", flush=True)
     if missing:
         print(f"left out, not installed: {', '.join(missing)}")
 

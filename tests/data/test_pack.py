@@ -21,6 +21,7 @@ from mae.data.pack import PackConfig, main, pack, parse
 from mae.data.packed_names import packed_names
 from mae.data.videos import write_packed as write_module
 from mae.data.videos.read import read_clip
+from mae.data.videos.video import EndOfVideo
 from mae.data.videos.write_packed import Pictures, write_packed
 from mae.errors import BadVideo, ConfigError
 
@@ -217,6 +218,42 @@ def test_directory_of_frames_is_packed(tmp_path, out):
     assert pack(tmp_path / "videos", out, PackConfig()).kept == 1
     cv2.imwrite(str(folder / "12.png"), frame)
     assert pack(tmp_path / "videos", out, PackConfig()).kept == 0
+
+
+def test_frames_of_another_size_become_like_the_first(tmp_path):
+    (tmp_path / "frames").mkdir()
+    for number, (height, width) in enumerate([(20, 30), (60, 30), (10, 15)]):
+        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), np.full((height, width, 3), 80 * number, np.uint8))
+    write_packed(str(tmp_path / "frames"), tmp_path / "a.zip", Pictures(16, 90))
+    clip = read_clip(str(tmp_path / "a.zip"), np.arange)
+    assert clip.shape == (3, 16, 24, 3)
+    assert np.rint(clip.mean((1, 2, 3))).tolist() == [0, 80, 160]
+
+
+def test_what_opencv_opens_but_does_not_decode_goes_to_pyav(make_video, tmp_path, monkeypatch):
+    path = make_video("a.avi", numbered_frames(4))
+
+    class Other(write_module.OpenCVVideo):
+        """Decodes."""
+
+    def decodes_nothing(self, wanted):
+        raise EndOfVideo(0)
+        yield
+
+    monkeypatch.setattr(Other, "frames", write_module.OpenCVVideo.frames, raising=False)
+    monkeypatch.setattr(write_module.OpenCVVideo, "frames", decodes_nothing)
+    monkeypatch.setattr(write_module, "PyAVVideo", Other)
+    assert write_packed(path, tmp_path / "a.zip", Pictures(16, 90)).frames == 4
+    monkeypatch.setattr(write_module, "PyAVVideo", write_module.OpenCVVideo)
+    with pytest.raises(BadVideo, match="no frame decodes"):
+        write_packed(path, tmp_path / "b.zip", Pictures(16, 90))
+
+
+@pytest.mark.parametrize(("claimed", "kept"), [(3, 3), (9, 5), (None, 5)])
+def test_as_many_frames_as_training_would_see(make_video, tmp_path, monkeypatch, claimed, kept):
+    monkeypatch.setattr(write_module.OpenCVVideo, "claimed_count", claimed)
+    path = make_video("a.avi", numbered_frames(5))
+    assert write_packed(path, tmp_path / "a.zip", Pictures(16, 90)).frames == kept
 
 
 def test_two_workers_write_what_one_writes(videos, tmp_path):
