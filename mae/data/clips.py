@@ -94,10 +94,11 @@ class ClipReader:
             ]
 
         clips = self._read(example, choose, crops)
-        return np.stack([
-            augment_pixels(pixels, spec.augmentation, self._generator("augment", clip))
-            for pixels, clip in zip(clips, visit, strict=True)
-        ])  # fmt: skip
+        for pixels, clip in zip(clips, visit, strict=True):
+            augmented = augment_pixels(pixels, spec.augmentation, self._generator("augment", clip))
+            if augmented is not pixels:
+                pixels[:] = augmented
+        return clips
 
     def center_clip(self, example: int) -> np.ndarray:
         """The clip in the middle of the video and of the picture: always the same."""
