@@ -47,7 +47,6 @@ def reconstruct(config: ReconstructConfig) -> str:
     """Writes the picture; returns the line to print."""
     import_tensorflow()  # only now: a mistake in the arguments is told before that
     from mae.checkpoints.run import load_run
-    from mae.data.augment import CENTER
     from mae.data.clips import ClipReader, ClipSpec
     from mae.data.lists.index import single_video
     from mae.evaluation.probe_batch import ProbeBatch
@@ -59,7 +58,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     masking = config.masking or run["masking"]
     mask_ratio = run["mask_ratio"] if config.mask_ratio is None else config.mask_ratio
     num_masked(masking, a.grid, mask_ratio)
-    spec = ClipSpec(a.num_frames, run["dataset"]["frame_stride"], a.image_size, CENTER)
+    spec = ClipSpec(a.num_frames, run["dataset"]["frame_stride"], a.image_size)
     try:
         clip = ClipReader(single_video(config.video), spec, seed=0).center_clip(0)
     except BadVideo as error:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mae.data.augment import Augmentation, augment_pixels, draw_crop
+from mae.data.augment import CENTER, augment_pixels, draw_crop
+from mae.data.config import Augmentation
 from mae.data.extras import clip_counters
 from mae.data.lists.index import VideoIndex
 from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS, dense_stride_center
@@ -24,7 +25,7 @@ class ClipSpec:
     num_frames: int
     frame_stride: int  # source frames between two frames of a clip
     image_size: int  # pixels, height and width
-    augmentation: Augmentation  # of training clips
+    augmentation: Augmentation = CENTER  # of training clips
     sampler: str = "dense_stride"  # of training clips: a name of `mae.data.sampling.SAMPLERS`
     short_clip: str = "repeat_last"  # what a video too short for its clip gives
     clips_per_video: int = 1  # training clips cut from one decoding pass
@@ -94,10 +95,11 @@ class ClipReader:
             ]
 
         clips = self._read(example, choose, crops)
-        return np.stack([
-            augment_pixels(pixels, spec.augmentation, self._generator("augment", clip))
-            for pixels, clip in zip(clips, visit, strict=True)
-        ])  # fmt: skip
+        for pixels, clip in zip(clips, visit, strict=True):
+            augmented = augment_pixels(pixels, spec.augmentation, self._generator("augment", clip))
+            if augmented is not pixels:
+                pixels[:] = augmented
+        return clips
 
     def center_clip(self, example: int) -> np.ndarray:
         """The clip in the middle of the video and of the picture: always the same."""

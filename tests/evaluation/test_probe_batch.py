@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from tiny import GRID, masks, tiny_pretrainer
 
-from mae.data.augment import CENTER
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.lists.index import VideoIndex
 from mae.errors import BadVideo, ConfigError
@@ -63,7 +62,7 @@ class Reader(ClipReader):
     """Examples 0 to `bad` - 1 cannot be read; the others are filled with their number."""
 
     def __init__(self, bad):
-        super().__init__(VideoIndex(("a",), None, None, ""), ClipSpec(4, 1, 16, CENTER), seed=0)
+        super().__init__(VideoIndex(("a",), None, None, ""), ClipSpec(4, 1, 16), seed=0)
         self.bad = bad
 
     def center_clip(self, example):
