@@ -41,7 +41,7 @@ _LEFTOVER = re.compile(
     r"\.(.+\.zip|list\.csv|classes\.txt|broken\.csv)\.[0-9]+\.tmp"
 )  # what a killed run leaves, see `replacing`
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR)
-_PROGRESS_EVERY = 5.0  # seconds
+_PROGRESS_EVERY = 10.0  # seconds
 
 
 @dataclass(frozen=True)

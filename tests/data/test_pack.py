@@ -18,11 +18,12 @@ from numbered_frames import numbered_frames
 from mae.data import pack as pack_module
 from mae.data.lists.index import index_csv, index_folder
 from mae.data.pack import PackConfig, main, pack, parse
+from mae.data.pack_outcome import Outcome
 from mae.data.packed_names import packed_names
 from mae.data.videos import write_packed as write_module
 from mae.data.videos.read import read_clip
 from mae.data.videos.video import EndOfVideo
-from mae.data.videos.write_packed import Pictures, write_packed
+from mae.data.videos.write_packed import Packed, Pictures, packed_before, write_packed
 from mae.errors import BadVideo, ConfigError
 
 
@@ -339,6 +340,25 @@ def test_list_of_another_input_is_not_replaced(videos, tmp_path, make_video, out
     with pytest.raises(ConfigError, match="was made from something else"):
         pack(videos, out, PackConfig())
     assert (out / "list.csv").read_text() == "mine.mp4 0\n"
+
+
+@pytest.mark.parametrize("end", [22, 60, 400, 2000])
+def test_damaged_packed_videos_are_packed_anew(make_video, tmp_path, end):
+    """Whatever the last bytes say, nothing but a decision comes of it."""
+    path, target = make_video("a.avi", numbered_frames(12)), tmp_path / "a.zip"
+    write_packed(path, target, Pictures(16, 90))
+    good = target.read_bytes()
+    for value in (0, 1, 99, 255):
+        target.write_bytes(good[:-end] + bytes([value]) * end)
+        assert packed_before(path, target, Pictures(16, 90)) is None
+    target.write_bytes(good)
+    assert packed_before(path, target, Pictures(16, 90)).frames == 12
+
+
+def test_progress_says_how_far_how_fast_and_how_long():
+    outcome = Outcome(10, {"a": Packed(100, 5, 9), "b": Packed(50, 5, 11), "c": Packed(1, 1, 1)}, 1, 150, {"d": "why"})
+    assert outcome.progress(30.0) == "4 of 10 videos, 5 frames/s, 1 broken, 1m 00s left"
+    assert "11 → 21 (1.91 times)" in outcome.table(Path("list.csv"), Path("broken.csv"))
 
 
 def test_only_one_process_packs_into_a_folder(videos, out):

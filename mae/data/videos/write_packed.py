@@ -23,6 +23,7 @@ from mae.errors import BadVideo
 
 MOST_FRAMES = 10**6  # names have six digits
 _CHUNK = 1 << 24  # bytes
+_OF_DAMAGED_ZIPS = (ValueError, KeyError, TypeError, EOFError, RuntimeError)  # of `zipfile` and of what it reads
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,11 @@ def packed_before(path: str, target: Path, pictures: Pictures) -> Packed | None:
         source = source_of(path)
         is_same = (
             (about["format"], about["version"], about["count"]) == (FORMAT, VERSION, len(frames))
+            and frames == [member_name(number) for number in range(len(frames))]
             and {name: about[name] for name in asdict(pictures)} == asdict(pictures)
             and {name: about["source"][name] for name in asdict(source)} == asdict(source)
         )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, BadVideo):
+    except (OSError, BadVideo, zipfile.BadZipFile, *_OF_DAMAGED_ZIPS):
         return None  # not there, damaged, or of something else: written anew
     return Packed(len(frames), source.bytes, size) if is_same else None
 
