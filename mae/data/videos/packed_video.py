@@ -53,9 +53,13 @@ def member_name(number: int) -> str:
 
 
 def is_packed(path: str) -> bool:
-    """Whether a file is a zip."""
+    """Whether a file is a zip, or begins with the name of a first frame.
+
+    FFmpeg finds JPEGs in whatever holds them: a zip with a damaged start must not get there.
+    """
     with open(path, "rb") as file:
-        return file.read(4) == _ZIP_START
+        start = file.read(_LOCAL.size + _NAME_LENGTH)
+    return start.startswith(_ZIP_START) or start[_LOCAL.size :] == member_name(0).encode()
 
 
 class PackedVideo:
@@ -122,7 +126,7 @@ class PackedVideo:
         """The content of a member, its checksum compared."""
         expected = _LOCAL.size + len(member.name)
         # A damaged directory may ask for gigabytes.
-        if 0 <= member.offset and member.offset + expected + member.size <= self._length:
+        if member.offset >= 0 and member.offset + expected + member.size <= self._length:
             raw = os.pread(self._file, expected + member.size, member.offset)
             if len(raw) == expected + member.size:  # the file may have been cut since it was opened
                 signature, *_, name_length, extra_length = _LOCAL.unpack_from(raw)
