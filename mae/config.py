@@ -16,6 +16,7 @@ from mae.errors import ConfigError, check_choice
 from mae.masking import num_masked
 from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES, TARGETS, WANDB_MODES
 from mae.presets import Architecture, architecture
+from mae.training.config import OPTIMIZERS, OptimizerConfig
 
 
 @dataclass(frozen=True)
@@ -50,30 +51,6 @@ class ModelConfig:
     def architecture(self) -> Architecture:
         sizes = {name: value for name, value in asdict(self).items() if value is not None}
         return architecture(**sizes)
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """AdamW with decoupled weight decay."""
-
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    weight_decay: float  # matrices only; biases, norms, mask token and learnable positions never decay
-    final_weight_decay: float | None  # reached by a cosine over the run; null: constant
-    layer_decay: float | None  # learning rate of a block over the next one's; null: the same for all
-    clip_grad_norm: float | None  # largest global gradient norm; null: no clipping
-
-    def __post_init__(self) -> None:
-        for name in ("beta_1", "beta_2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"optimizer.{name}={getattr(self, name)} must lie in [0, 1)")
-        for name in ("epsilon", "layer_decay", "clip_grad_norm"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"optimizer.{name}={value} must be above 0")
-        if self.weight_decay < 0 or (self.final_weight_decay or 0) < 0:
-            raise ConfigError("optimizer.weight_decay and optimizer.final_weight_decay must not be negative")
 
 
 @dataclass(frozen=True)
@@ -154,9 +131,9 @@ class PretrainConfig:
         return num_masked(self.masking, self.model.architecture.grid, self.mask_ratio)
 
 
+# Whatever is chosen; `dataset` and `optimizer` have a dataclass for each choice.
 SECTIONS: dict[str, type] = {
     "model": ModelConfig,
-    "optimizer": OptimizerConfig,
     "data": DataConfig,
     "wandb": WandbConfig,
 }
@@ -178,11 +155,16 @@ def typed_config(composed: DictConfig) -> PretrainConfig:
         ConfigError: an unknown key, a value of the wrong type, or one its dataclass refuses.
     """
     register_resolvers()
-    for name in ("dataset", *SECTIONS):
+    for name in ("dataset", "optimizer", *SECTIONS):
         if not isinstance(composed[name], DictConfig):
             raise ConfigError(f"{name}={composed[name]} is not a group of settings; leave it out")
     check_choice("dataset.kind", composed.dataset.kind, DATASET_KINDS)
-    sections = {"dataset": DATASET_KINDS[composed.dataset.kind], **SECTIONS}
+    check_choice("optimizer.name", composed.optimizer.name, OPTIMIZERS)
+    sections = {
+        "dataset": DATASET_KINDS[composed.dataset.kind],
+        "optimizer": OPTIMIZERS[composed.optimizer.name],
+        **SECTIONS,
+    }
     values = checked_values(PretrainConfig, composed, "", elsewhere=tuple(sections))
     for name, cls in sections.items():
         values[name] = cls(**checked_values(cls, composed[name], f"{name}.", elsewhere=("kind",)))

@@ -12,6 +12,7 @@ from mae.config import SECTIONS, ModelConfig, PretrainConfig
 from mae.data.config import DATASET_KINDS
 from mae.errors import ConfigError
 from mae.presets import PRESETS, Architecture
+from mae.training.config import OPTIMIZERS
 from mae.training.plan import TrainingPlan
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +75,13 @@ def test_every_group_composes():
         configured(f"recipe={recipe.stem}")
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_composes(name):
+    c = configured(f"optimizer={name}", "optimizer.weight_decay=0.3")
+    assert type(c.optimizer) is OPTIMIZERS[name]
+    assert (c.optimizer.name, c.optimizer.weight_decay) == (name, 0.3)
+
+
 def test_the_command_line_wins_over_what_a_dataset_brings():
     c = configured("dataset=ssv2", "model=vit_large", "mask_ratio=0.75", "epochs=800", "model.drop_path_rate=0.1")
     assert (c.model.preset, c.mask_ratio, c.epochs) == ("vit_large", 0.75, 800)
@@ -104,6 +112,11 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["model.num_heads=0"], "num_heads=0 must be at least 1"),
         (["model.patch_size=0"], "patch_size=0 must be at least 1"),
         (["model.mlp_ratio=0"], "mlp_ratio"),
+        (["optimizer=lion", "optimizer.beta_1=0"], "optimizer.beta_1=0.0 must be above 0 for lion"),
+        (["optimizer=muon", "optimizer.momentum=1"], "optimizer.momentum=1.0 must lie in [0, 1)"),
+        (["optimizer=muon", "optimizer.ns_steps=0"], "optimizer.ns_steps=0 must be at least 1"),
+        (["optimizer=muon", "optimizer.rms=0"], "optimizer.rms=0.0 must be above 0"),
+        (["optimizer.name=adam"], "optimizer.name 'adam' does not exist; did you mean 'adamw'?"),
         (["wandb=null"], "wandb=None is not a group of settings"),
         (["dataset.kind=foo"], "dataset.kind 'foo' does not exist"),
         (["+extra=1"], "config key 'extra' does not exist"),
@@ -140,6 +153,9 @@ def test_yaml_and_dataclasses_have_the_same_keys():
                 assert set(composed[name]) == {field.name for field in fields(cls)}, name
             kind = DATASET_KINDS[composed.dataset.kind]
             assert set(composed.dataset) - {"kind"} == {field.name for field in fields(kind)}
+        for path in (ROOT / "conf" / "optimizer").glob("*.yaml"):
+            composed = compose("pretrain", overrides=[f"optimizer={path.stem}"])
+            assert set(composed.optimizer) == {field.name for field in fields(OPTIMIZERS[path.stem])}
     sizes = {field.name for field in fields(Architecture)}
     assert {field.name for field in fields(ModelConfig)} == sizes | {"preset"}
 
@@ -151,7 +167,7 @@ def test_every_setting_is_read_somewhere():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
                 reads.add(node.attr)
-    for cls in (PretrainConfig, *SECTIONS.values(), *DATASET_KINDS.values()):
+    for cls in (PretrainConfig, *SECTIONS.values(), *DATASET_KINDS.values(), *OPTIMIZERS.values()):
         # Sizes of a model are passed on as a whole; `Architecture` reads them.
         unread = {field.name for field in fields(cls)} - reads
         assert not unread, f"{cls.__name__}: {unread}"

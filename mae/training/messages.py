@@ -28,6 +28,7 @@ def run_rows(
         ("last video", index.paths[-1]),
         ("model", f"{config.model.preset}, {millions:.1f} M parameters, computes in {dtype}"),
         ("target", config.target),
+        ("optimizer", config.optimizer.name),
         ("devices", describe_devices(strategy)),
     ]
     for group in optimizer.groups:

@@ -1,4 +1,4 @@
-"""The update: AdamW, and the order in which gradients become weights under a distribution strategy."""
+"""The update: the order in which gradients become weights under a distribution strategy."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,26 +6,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mae.training.config import AdamWConfig, OptimizerConfig
+from mae.training.inner_optimizers import inner_optimizer
 from mae.training.parameter_groups import ParameterGroup, parameter_groups
 
 Schedule = float | Callable[[Any], Any]
-
-
-class Adam(keras.optimizers.Adam):
-    """Keras' Adam with epsilon where the paper's algorithm 1 (arXiv:1412.6980) and PyTorch have it.
-
-    Keras adds epsilon before the bias correction of the second moment. In the first steps, where √v is small, that
-    makes updates of another size.
-    """
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        m, v = self._momentums[index], self._velocities[index]
-        step = tf.cast(self.iterations + 1, tf.float32)
-        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
-        self.assign_add(v, (tf.square(gradient) - v) * (1 - self.beta_2))
-        corrected = tf.sqrt(v / (1 - tf.pow(self.beta_2, step))) + self.epsilon
-        self.assign_sub(variable, learning_rate / (1 - tf.pow(self.beta_1, step)) * m / corrected)
 
 
 class Optimizer:
@@ -159,5 +144,13 @@ def build_optimizer(
         layer_decay: learning rate of an encoder block over the next one's; None: the same for all.
         clip_grad_norm: largest norm of the summed gradient; None: no clipping.
     """
-    inner = Adam(learning_rate=0.0, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name="adamw")
-    return Optimizer(model, inner, learning_rate, weight_decay, layer_decay, clip_grad_norm)
+    config = AdamWConfig("adamw", 0.0, None, layer_decay, clip_grad_norm, beta_1, beta_2, epsilon)
+    return configured_optimizer(model, config, learning_rate, weight_decay)
+
+
+def configured_optimizer(
+    model: keras.Model, config: OptimizerConfig, learning_rate: Schedule, weight_decay: Schedule
+) -> Optimizer:
+    """The optimizer of `optimizer=` for a built model; call it inside the strategy's scope."""
+    inner = inner_optimizer(config)
+    return Optimizer(model, inner, learning_rate, weight_decay, config.layer_decay, config.clip_grad_norm)

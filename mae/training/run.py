@@ -28,7 +28,7 @@ from mae.monitoring.wandb_run import WandbMonitor
 from mae.presets import Architecture
 from mae.training.loop import Cadence, Hooks, Record, train
 from mae.training.messages import goodbye, run_rows, tell_rendering, verdict
-from mae.training.optimizer import Optimizer, build_optimizer
+from mae.training.optimizer import Optimizer, configured_optimizer
 from mae.training.plan import TrainingPlan
 from mae.training.pretraining import pretraining_step
 from mae.training.run_directory import RunDirectory, changes
@@ -283,20 +283,10 @@ def _build(
 ) -> _Run:
     """Model and optimizer under the strategy, their initial values a function of the run's seed."""
     keras.utils.set_random_seed(config.seed)  # Keras' initialisers have no other way to be seeded together
-    o = config.optimizer
     with strategy.scope():
         dtype = compute_dtype(config.precision)
         model = Pretrainer(config.model.architecture, name="pretrainer", dtype=dtype)
         model.build()
-        optimizer = build_optimizer(
-            model,
-            plan.learning_rate,
-            plan.weight_decay,
-            beta_1=o.beta_1,
-            beta_2=o.beta_2,
-            epsilon=o.epsilon,
-            layer_decay=o.layer_decay,
-            clip_grad_norm=o.clip_grad_norm,
-        )
+        optimizer = configured_optimizer(model, config.optimizer, plan.learning_rate, plan.weight_decay)
     checkpoints = Checkpoints(directory.checkpoints, config.keep_checkpoints)
     return _Run(config, plan, directory, strategy, index, reader, probe, model, optimizer, checkpoints)

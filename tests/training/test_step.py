@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from tiny import masks, tiny_pretrainer
 
-from mae.training.optimizer import build_optimizer
+from mae.training.config import LambConfig, LionConfig, MuonConfig
+from mae.training.optimizer import build_optimizer, configured_optimizer
 from mae.training.pretraining import pretraining_step
 from mae.training.run_state import variables_to_arrays
 from mae.training.schedules import warmup_cosine
@@ -34,15 +35,19 @@ def strategy_of(replicas):
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
-def trained(replicas=1, accumulate=1, batches=None, jit=False, **optimizer_settings):
+def trained(replicas=1, accumulate=1, batches=None, jit=False, config=None):
     """Weights, slots and scalars after a step on each of `batches`."""
-    settings = {"layer_decay": 0.8, "clip_grad_norm": 0.05, **optimizer_settings}
     batches = batches or [batch(0), batch(1), batch(2, bad=[5])]
     strategy = strategy_of(replicas)
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = tiny_pretrainer(drop_path_rate=0.3)
-        optimizer = build_optimizer(model, warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3), **settings)
+        rate = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3)
+        optimizer = (
+            build_optimizer(model, rate, layer_decay=0.8, clip_grad_norm=0.05)
+            if config is None
+            else configured_optimizer(model, config, rate, 0.05)
+        )
     step = pretraining_step(
         strategy,
         model,
@@ -75,6 +80,29 @@ def test_replicas_and_parts_change_nothing(one_replica, replicas, accumulate):
         np.testing.assert_allclose(state[name], value, atol=1e-6, err_msg=name)
     for made, expected in zip(scalars, expected_scalars, strict=True):
         assert made == pytest.approx(expected, rel=1e-5)
+
+
+SHARED = {"weight_decay": 0.05, "final_weight_decay": None, "layer_decay": 0.8, "clip_grad_norm": 0.05}
+OTHERS = [
+    LambConfig("lamb", **SHARED, beta_1=0.9, beta_2=0.95, epsilon=1e-6),
+    LionConfig("lion", **SHARED, beta_1=0.95, beta_2=0.98),
+    MuonConfig("muon", **SHARED, momentum=0.95, ns_steps=5, rms=0.2, beta_1=0.9, beta_2=0.95, epsilon=1e-8),
+]
+
+
+@pytest.mark.parametrize("config", OTHERS, ids=lambda config: config.name)
+def test_replicas_change_nothing_for_any_optimizer(config):
+    two, scalars = trained(2, config=config)
+    one, expected = trained(1, config=config)
+    # Lion moves a value by its whole rate one way or the other: where the sum over replicas is rounded to another
+    # side of zero, that value differs; no other does.
+    flipped = 0
+    for name, value in one.items():
+        apart = np.abs(two[name] - value) > 2e-6
+        flipped += int(apart.sum())
+    assert flipped <= (3 if config.name == "lion" else 0)
+    for made, other in zip(scalars, expected, strict=True):
+        assert made == pytest.approx(other, rel=1e-4)
 
 
 def test_clipping_was_on(one_replica):
