@@ -13,6 +13,7 @@ from mae.data.config import DATASET_KINDS
 from mae.errors import ConfigError
 from mae.presets import PRESETS, Architecture
 from mae.training.config import OPTIMIZERS
+from mae.training.messages import clip_rows
 from mae.training.plan import TrainingPlan
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +55,7 @@ def test_ssv2_on_64_gpus_by_hand():
     assert rate(0) == 0
     assert rate(82 * 40 - 1) == pytest.approx(1.5e-4 * 8)
     assert rate(82 * 2400) == pytest.approx(1e-5 * 8)
-    rows = dict(plan.rows())
+    rows = dict([*plan.rows(), *clip_rows(plan.config)])
     assert rows["token grid"] == "8 × 14 × 14 = 1568 tokens of 1536 values"
     assert rows["mask"] == "tube 0.9: 1408 masked, 160 visible (realised 0.8980)"
     assert rows["global batch"] == "2048 = 32 clips × 64 replicas × 1 accumulated"
@@ -73,6 +74,12 @@ def test_every_group_composes():
         assert a == PRESETS[preset]
     for recipe in (ROOT / "conf" / "recipe").glob("[!_]*.yaml"):
         configured(f"recipe={recipe.stem}")
+
+
+def test_float16_may_skip_steps_and_other_precisions_may_not():
+    assert configured("precision=bfloat16").skippable_steps == 0
+    assert configured("precision=float16").skippable_steps == 20
+    assert configured("precision=float16", "max_skipped_steps=3").skippable_steps == 3
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -112,6 +119,11 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["model.num_heads=0"], "num_heads=0 must be at least 1"),
         (["model.patch_size=0"], "patch_size=0 must be at least 1"),
         (["model.mlp_ratio=0"], "mlp_ratio"),
+        (["ema_decay=1"], "ema_decay=1.0 must lie between 0 and 1, or be null"),
+        (["loss_scale=0.5"], "loss_scale=0.5 must lie in [1, 16777216]"),
+        (["max_skipped_steps=-1"], "max_skipped_steps=-1 must not be negative"),
+        (["precision=fp16"], "precision 'fp16' does not exist; did you mean 'float16'?"),
+        (["strategy=multi_worker"], "did you mean 'multiworker'?"),
         (["optimizer=lion", "optimizer.beta_1=0"], "optimizer.beta_1=0.0 must be above 0 for lion"),
         (["optimizer=muon", "optimizer.momentum=1"], "optimizer.momentum=1.0 must lie in [0, 1)"),
         (["optimizer=muon", "optimizer.ns_steps=0"], "optimizer.ns_steps=0 must be at least 1"),

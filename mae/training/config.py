@@ -1,8 +1,11 @@
-"""What may be configured about the optimizer (`optimizer=`): one dataclass for each choice."""
+"""What may be configured about a run, whatever it trains, and about its optimizer: a dataclass for each choice."""
 
 from dataclasses import dataclass
 
-from mae.errors import ConfigError
+from mae.errors import ConfigError, check_choice
+from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES, WANDB_MODES
+
+SKIPPED_IN_FLOAT16 = 20  # in a row, by default: enough to halve the loss scale from its start down to 1
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,86 @@ OPTIMIZERS: dict[str, type[OptimizerConfig]] = {
     "lion": LionConfig,
     "muon": MuonConfig,
 }
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """Weights & Biases."""
+
+    mode: str  # "auto": online if an API key is configured, else offline | online | offline | disabled
+    project: str
+    name: str | None  # of the run; null: the run directory's
+
+    def __post_init__(self) -> None:
+        check_choice("wandb.mode", self.mode, WANDB_MODES)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What any run is told."""
+
+    optimizer: OptimizerConfig
+    wandb: WandbConfig
+
+    epochs: int | None  # visits to each video; null: `steps` says how long
+    steps: int | None  # updates; wins over epochs
+    warmup_epochs: float  # of linear warm-up from 0
+    warmup_steps: int | None  # updates; wins over warmup_epochs
+    batch_size: int  # clips in an update, over all replicas and accumulated parts
+    accumulate: int  # parts an update's clips are computed in, one after the other, to save memory
+    learning_rate: float  # base: for 256 clips; scaled by batch_size / 256
+    min_learning_rate: float  # base, likewise: at the end of the cosine
+    ema_decay: float | None  # of a moving average of the weights, evaluated and exported instead of them; null: none
+
+    precision: str  # auto: bfloat16 on GPUs that have it and on TPUs, else float32
+    loss_scale: float  # float16 only: the first one; halved and doubled as gradients overflow or do not
+    max_skipped_steps: int | None  # not finite, in a row, before the run stops; null: 20 in float16, 0 otherwise
+    jit: bool  # compile forward and backward with XLA; one replica only
+    strategy: str  # auto: all GPUs of this machine, else its CPU | single | mirrored | multiworker | tpu
+    seed: int
+    deterministic: bool  # same results bit for bit, with slower kernels
+
+    run_dir: str
+    resume: str  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file
+    init_from: str | None  # weights a new run starts from: a checkpoint of any format, or another run
+    init_positions: str  # recompute | interpolate: what fixed position tables of another token grid become
+    log_every: int  # steps
+    checkpoint_every: int  # steps
+    keep_checkpoints: int  # the newest so many
+    evaluate_every: int | None  # steps between evaluations; null: at the end only
+
+    def __post_init__(self) -> None:
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("strategy", self.strategy, STRATEGIES)
+        check_choice("init_positions", self.init_positions, POSITION_MODES)
+        if self.epochs is None and self.steps is None:
+            raise ConfigError("give epochs or steps: both are null")
+        optional = ("epochs", "steps", "evaluate_every")
+        for name in ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints", *optional):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}={value} must be at least 1")
+        for name in (
+            "warmup_epochs",
+            "warmup_steps",
+            "learning_rate",
+            "min_learning_rate",
+            "max_skipped_steps",
+            "seed",
+        ):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ConfigError(f"{name}={value} must not be negative")
+        if self.seed >= 2**32:
+            raise ConfigError(f"seed={self.seed} must be below 2**32")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ConfigError(f"ema_decay={self.ema_decay} must lie between 0 and 1, or be null for no average")
+        if not 1 <= self.loss_scale <= 2**24:
+            raise ConfigError(f"loss_scale={self.loss_scale} must lie in [1, {2**24}]")
+
+    @property
+    def skippable_steps(self) -> int:
+        """`max_skipped_steps`, or what it is in this precision."""
+        if self.max_skipped_steps is not None:
+            return self.max_skipped_steps
+        return SKIPPED_IN_FLOAT16 if self.precision == "float16" else 0

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from mae.config import PretrainConfig
 from mae.errors import ConfigError
+from mae.training.config import RunConfig
 from mae.training.schedules import WarmupCosine, warmup_cosine
 
 
@@ -12,7 +12,7 @@ from mae.training.schedules import WarmupCosine, warmup_cosine
 class TrainingPlan:
     """Every derived figure of a run. Raises `ConfigError` for figures that do not fit together."""
 
-    config: PretrainConfig
+    config: RunConfig
     num_videos: int
     num_replicas: int
 
@@ -72,21 +72,12 @@ class TrainingPlan:
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each figure, for the console."""
-        c, a, rate = self.config, self.config.model.architecture, self.learning_rate
-        t, h, w = a.grid
-        visible = a.num_tokens - c.num_masked
+        c, rate = self.config, self.learning_rate
         schedule = f"{self.warmup_steps} steps up, {max(self.total_steps - self.warmup_steps, 0)} steps cosine"
         if self.warmup_steps >= self.total_steps:
             schedule += " (the run ends before its warm-up does)"
         return [
             ("videos", f"{self.num_videos}"),
-            ("clip", f"{a.num_frames} frames, stride {c.dataset.frame_stride}, {a.image_size}×{a.image_size} pixels"),
-            ("token grid", f"{t} × {h} × {w} = {a.num_tokens} tokens of {a.patch_dim} values"),
-            (
-                "mask",
-                f"{c.masking} {c.mask_ratio}: {c.num_masked} masked, {visible} visible "
-                f"(realised {c.num_masked / a.num_tokens:.4f})",
-            ),
             (
                 "global batch",
                 f"{c.batch_size} = {self.clips_per_part} clips × {self.num_replicas} replicas × "
