@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-PREFIX = "ema/"  # of the averages' names in a checkpoint; what follows is the name of the weight
+from mae.training.run_state import AVERAGE
 
 
 class WeightAverage:
@@ -48,7 +48,7 @@ class WeightAverage:
 
 
 def _average_of(weight: keras.Variable) -> keras.Variable:
-    *scopes, name = (PREFIX + weight.path).split("/")
+    *scopes, name = (AVERAGE + weight.path).split("/")
     with ExitStack() as stack:
         for scope in scopes:
             stack.enter_context(keras.name_scope(scope))
