@@ -21,7 +21,10 @@ FROZEN = (
     "data.short_clip",
     "data.clips_per_video",
     "augment.",
+    "optimizer.name",
     "optimizer.beta",
+    "optimizer.momentum",
+    "ema_decay",
     "target",
     "masking",
     "mask_ratio",
@@ -55,9 +58,9 @@ class RunDirectory:
     def reconstructions(self) -> Path:
         return self.path / "reconstructions"
 
-    @property
-    def bad_videos(self) -> Path:
-        return self.path / "bad_videos.csv"
+    def bad_videos_of(self, worker: int) -> Path:
+        """The list of unreadable videos; each worker reads its own part of the batches and has its own list."""
+        return self.path / ("bad_videos.csv" if worker == 0 else f"bad_videos.worker_{worker}.csv")
 
     @property
     def holds_run(self) -> bool:
