@@ -4,6 +4,7 @@ Files are decoded from their first frame on. OpenCV's seeks hit other frames on 
 webm and packed B-frames, so only files for which `mae.data.scan` found every seek exact are sought in.
 """
 
+import os
 from collections.abc import Iterator
 
 import cv2
@@ -76,7 +77,8 @@ class OpenCVVideo:
 
 
 def _open(path: str) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    # Absolute, as FFmpeg takes "a:b.mkv" for one of its protocols.
+    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not capture.isOpened():
         capture.release()
         raise BadVideo("not a video that OpenCV can open")
