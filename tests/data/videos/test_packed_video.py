@@ -162,8 +162,7 @@ def test_a_damaged_byte_never_gives_wrong_frames(tmp_path, members, pictures, fl
             try:
                 np.testing.assert_array_equal(read_clip(path, lambda count: np.arange(count)), expected)
                 outcomes["right"] += 1
-            except BadVideo as error:
-                assert "\n" not in str(error)
+            except BadVideo:
                 outcomes["bad"] += 1
             file.seek(place)
             file.write(whole[place : place + 1])
