@@ -49,6 +49,8 @@ class OpenCVVideo:
         for number in wanted.tolist():
             if self._seeks and number - position >= (SEEK_WITHIN if position else SEEK_FROM):
                 self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+                if self._capture.get(cv2.CAP_PROP_POS_FRAMES) != number:  # set() says nothing of where it got to
+                    raise EndOfVideo(self._count(position, True, number))
                 position, has_sought = number, True
             while position <= number:
                 if not self._capture.grab():

@@ -109,6 +109,16 @@ def test_a_seek_that_fails_is_not_taken_for_the_end(moving, monkeypatch):
         read(moving, [300], seeks=True)
 
 
+def test_a_seek_that_goes_elsewhere_is_noticed(moving, monkeypatch):
+    class Elsewhere(Spy):
+        def set(self, prop, value):
+            return super().set(prop, value - 1 if prop == cv2.CAP_PROP_POS_FRAMES else value)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Elsewhere)
+    with pytest.raises(BadVideo, match="frame 300 cannot be sought"):
+        read(moving, [300], seeks=True)
+
+
 def test_a_frame_behind_the_end_that_was_sought_gives_the_count(moving):
     with pytest.raises(EndOfVideo) as caught:
         read(moving, [10**6], seeks=True)

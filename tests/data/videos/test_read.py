@@ -1,13 +1,15 @@
 import builtins
 import os
 import threading
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
 
-from mae.data.videos import read
+from mae.data.videos import opencv_video, read
+from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.read import open_video, pin_threads, read_clip, read_frames
 from mae.errors import BadVideo
 
@@ -146,6 +148,20 @@ def test_what_is_chosen_does_not_depend_on_what_was_met_before(truncated, monkey
     for a, b, c in zip(first, again, forgotten[::-1], strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)
+
+
+def test_what_is_chosen_does_not_depend_on_seeking(truncated, monkeypatch):
+    def thirds(count):
+        return np.array([0, count // 3, 2 * count // 3, count - 1])
+
+    walked = read_clip(truncated, thirds)
+    monkeypatch.setattr(read, "_openers", lambda path, _: [partial(OpenCVVideo, path, seeks=True)])
+    monkeypatch.setattr(opencv_video, "SEEK_FROM", 2)
+    monkeypatch.setattr(opencv_video, "SEEK_WITHIN", 2)
+    np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
+    monkeypatch.setattr(read, "_real_counts", read._RealCounts())
+    np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
+    np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
 
 
 def test_a_replaced_file_is_counted_anew(truncated, make_video):
