@@ -1,5 +1,8 @@
 import builtins
 import os
+import platform
+import subprocess
+import sys
 import threading
 from functools import partial
 
@@ -393,3 +396,27 @@ def test_memory_that_does_not_suffice_is_said(make_video):
 
     with pytest.raises(BadVideo, match="do not fit into memory"):
         read_frames(make_video("a.avi", numbered_frames(4)), np.arange, fail)
+
+
+GROWING = """
+import resource, sys
+import numpy as np
+from mae.data.videos.read import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for size in range(9, 25):  # MB, each larger than any that was freed
+    np.full(size << 20, 1, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have rules of their own")
+def test_freed_memory_is_not_fetched_anew():
+    environment = {**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0"}
+    faults = [
+        int(subprocess.check_output([sys.executable, "-c", GROWING, mode], env=environment, timeout=60))
+        for mode in ("keep", "give back")
+    ]
+    assert faults[0] < faults[1] / 4
