@@ -58,3 +58,9 @@ def read_until(process, text):
         if text in line:
             break
     return "".join(lines)
+
+
+def kill(process):
+    """SIGKILL: the process can do nothing about it."""
+    process.kill()
+    process.communicate()

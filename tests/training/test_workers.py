@@ -1,6 +1,5 @@
 """Several processes that train one model: they are one, they stop together, and none waits for ever."""
 
-import os
 import signal
 import time
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from configured import SMALL_RUN, configured
-from processes import finish, read_until, start_cluster
+from processes import finish, kill, read_until, start_cluster
 
 from mae.data.config import ShapesDataset
 from mae.data.shapes import ensure_shapes
@@ -64,9 +63,8 @@ def test_two_processes_that_were_interrupted_are_one_that_was_not(shapes, tmp_pa
 def test_a_worker_that_dies_ends_the_others(shapes, tmp_path):
     cluster = start_cluster(2, "steps=5000", f"dataset.root={shapes}", f"run_dir={tmp_path / 'run'}")
     read_until(cluster[0], "step 4/5000")
-    os.kill(cluster[1].pid, signal.SIGKILL)
+    kill(cluster[1])
     died = time.monotonic()
-    cluster[1].wait()
     status, output = finish(cluster[0])
     assert time.monotonic() - died < 60
     assert status == 3, output
