@@ -34,7 +34,7 @@ def train(
     """Trains from `first_step`, whose checkpoint held `meter_state`, to the end of the cadence.
 
     What is logged depends on the steps alone, not on where a run was interrupted; only an evaluation that is due
-    after the very step a signal came in is left out.
+    after the very step a signal came in is left out, unless it is the last.
 
     Raises:
         TrainingStopped: losses or gradients that are not finite, before any update was made with them; what
@@ -46,10 +46,11 @@ def train(
         for step in range(first_step + 1, cadence.total_steps + 1):
             meter.add(*_timed_step(step_function, batches))
             signum = hooks.agree(stop.signum)
-            evaluating = signum is None and cadence.is_due(cadence.evaluate_every, step)
+            evaluation_due = cadence.is_due(cadence.evaluate_every, step)
+            evaluating = evaluation_due and (signum is None or step == cadence.total_steps)
             saving = cadence.is_due(cadence.checkpoint_every, step)
             # The first step is logged alone: it contains the compilation, which would spoil the first averages.
-            logging = saving or evaluating or step == 1 or cadence.is_due(cadence.log_every, step)
+            logging = saving or evaluation_due or step == 1 or cadence.is_due(cadence.log_every, step)
             if logging or signum is not None:
                 hooks.check()
                 meter.check(step)  # nothing that is not finite gets into a checkpoint

@@ -31,7 +31,7 @@ def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> lis
         *index.rows(),
         ("model", f"{config.model.preset}, {millions:.1f} M parameters, computes in {dtype}"),
         ("target", config.target),
-        ("devices", describe_devices(session.workers.strategy)),
+        ("devices", describe_devices(session.workers.strategy, session.workers.count)),
         ("optimizer", config.optimizer.name),
     ]
     if config.ema_decay is not None:

@@ -68,9 +68,12 @@ class RunDirectory:
 
     def check(self, resume: str) -> None:
         """Raises `ConfigError` where a run must not start: another's directory, or a run with `resume=never`."""
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"run_dir={self.path} is a file; give a directory")
-        others = {path.name for path in self.path.iterdir()} - {LOCK} if self.path.is_dir() else set()
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise ConfigError(f"run_dir={self.path} is a file; give a directory")
+            others = {path.name for path in self.path.iterdir()} - {LOCK} if self.path.is_dir() else set()
+        except OSError as error:
+            raise ConfigError(f"run_dir={self.path} cannot be used: {error.strerror}") from error
         if others and not self.holds_run:
             raise ConfigError(f"run_dir={self.path} is neither empty nor a run: give another run_dir")
         if resume == "never" and self.holds_run:

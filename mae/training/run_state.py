@@ -105,6 +105,8 @@ class Checkpoints:
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"step_{meta['step']:08d}.npz"
+        for abandoned in self.directory.glob("step_*.tmp"):  # by a process that was killed while it wrote
+            abandoned.unlink()
         temporary = path.with_suffix(".tmp")
         # A zip whose directory lost its last entries is a valid zip: the names say what has to be there.
         told = {**meta, _NAMES: sorted(arrays)}

@@ -88,8 +88,6 @@ class Session:
     def train(self, objective: Objective, progress: Progress, figures: Mapping[str, str]) -> None:
         """Trains to the end of the objective's cadence; errors as `mae.training.loop.train`."""
         workers, total_steps = self.workers, objective.cadence.total_steps
-        if workers.is_chief:
-            self.directory.write_config(asdict(self.config))
         journal = Journal(
             self.config, self.directory, workers, total_steps, progress.step, progress.wandb_run_id, figures
         )
@@ -106,6 +104,8 @@ class Session:
             agree=workers.agree,
         )
         try:
+            if workers.is_chief:
+                self.directory.write_config(asdict(self.config))
             with workers.losing_others(), journal:
                 if progress.step == 0 and objective.initial is not None and workers.is_chief:
                     objective.initial(journal)
@@ -114,6 +114,11 @@ class Session:
         except Interrupted as stop:
             again = f"{stop}; the same command goes on from there ({self.directory.path})"
             raise Interrupted(stop.signum, again) from stop
+        except OSError as error:
+            what = error.filename or self.directory.path
+            raise TrainingStopped(
+                f"{what} cannot be written ({error.strerror}); earlier checkpoints are kept"
+            ) from error
 
     @property
     def _variables(self) -> list[keras.Variable]:

@@ -92,15 +92,21 @@ def _tpu() -> tf.distribute.Strategy:
         raise ConfigError(f"strategy=tpu finds no TPU ({reason}): set TPU_NAME, or give strategy=auto") from error
 
 
-def describe_devices(strategy: tf.distribute.Strategy) -> str:
-    """For the console: "2 × NVIDIA …" or "CPU", and whether a GPU is there that TensorFlow does not see."""
+def describe_devices(strategy: tf.distribute.Strategy, workers: int = 1) -> str:
+    """For the console: "2 × NVIDIA …" or "CPU", and whether a GPU is there that TensorFlow does not see.
+
+    With several workers, those of this one.
+    """
+    count = strategy.num_replicas_in_sync // workers
+    each = f" in each of {workers} workers" if workers > 1 else ""
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return f"{count} TPU cores"
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        count = strategy.num_replicas_in_sync
         unseen = ", though an NVIDIA driver is here: pip install -e '.[gpu]'" if _NVIDIA_DRIVER.exists() else ""
-        return ("CPU" if count == 1 else f"{count} logical CPU devices") + unseen
+        return ("CPU" if count == 1 else f"{count} logical CPU devices") + each + unseen
     model = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    return f"{strategy.num_replicas_in_sync} × {model}"
+    return f"{count} × {model}{each}"
 
 
 def compute_dtype(precision: str) -> keras.dtype_policies.DTypePolicy:

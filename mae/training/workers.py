@@ -110,9 +110,8 @@ class Workers:
     def describe(self) -> str:
         """What this process is, for its own output."""
         role = "the chief: writes the run directory and logs" if self.is_chief else "computes only"
-        return (
-            f"worker {self.index} of {self.count} on {socket.gethostname()}, {role}; {describe_devices(self.strategy)}"
-        )
+        devices = describe_devices(self.strategy, self.count)
+        return f"worker {self.index} of {self.count} on {socket.gethostname()}: {role}; {devices}"
 
 
 def connected_workers(strategy: tf.distribute.Strategy) -> Workers:

@@ -170,6 +170,8 @@ def test_more_steps_go_on_and_the_change_is_shown(run, capsys):
         ("model.depth=3", "model.depth: 2 → 3"),
         ("mask_ratio=0.5", "mask_ratio: 0.75 → 0.5"),
         ("batch_size=2", "batch_size: 4 → 2"),
+        ("optimizer=lion", "optimizer.name: adamw → lion"),
+        ("ema_decay=0.9", "ema_decay: None → 0.9"),
         ("resume=never", "already holds a run"),
     ],
 )
@@ -369,6 +371,20 @@ def test_init_from_and_resume_refuse_each_others_files(released, run, tmp_path):
         run(f"resume={released}")
     with pytest.raises(ConfigError, match="is this run itself; resume=auto continues it"):
         run(f"init_from={tmp_path / 'run'}")
+
+
+def test_the_average_of_the_weights_is_what_is_evaluated_and_exported(shapes, run, tmp_path, capsys):
+    directory = run("steps=4", "ema_decay=0.5")
+    held = weights(directory, 4)
+    model = load_run(directory).model
+    for variable in model.trainable_variables:
+        np.testing.assert_array_equal(variable.numpy(), held[f"ema/{variable.path}"])
+        assert not variable.path.endswith("kernel") or (variable.numpy() != held[variable.path]).any()
+    common = (*SMALL_RUN, f"dataset.root={shapes}", "steps=1", f"init_from={directory}", "ema_decay=0.9")
+    pretrain(configured(*common, f"run_dir={tmp_path / 'next'}"))
+    assert "run of this project, moving average of the weights, pretrainer" in capsys.readouterr().out
+    begin = read_metrics(tmp_path / "next" / "metrics.jsonl")[0]["probe_loss"]
+    assert begin == pytest.approx(read_metrics(directory / "metrics.jsonl")[-1]["probe_loss"], rel=1e-6)
 
 
 def test_the_config_is_in_every_checkpoint(whole):

@@ -119,6 +119,12 @@ def test_a_failed_save_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000001.npz"]
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    (tmp_path / "step_00000001.tmp").write_bytes(b"half")
+    save(Checkpoints(tmp_path, keep=1), 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000002.npz"]
+
+
 def test_another_file_is_not_a_checkpoint(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(ConfigError, match="not a checkpoint of this project"):
