@@ -26,6 +26,7 @@ class Decoder(keras.layers.Layer):
                 a.layer_norm_epsilon,
                 attention_dropout_rate=a.attention_dropout_rate,
                 dropout_rate=a.dropout_rate,
+                attention_chunk=a.attention_chunk if a.attention == "chunked" else None,
                 dtype=dtype,
                 name=f"block_{i}",
             )
@@ -44,13 +45,18 @@ class Decoder(keras.layers.Layer):
         for sublayer in (self.positions, *self.blocks, self.norm, self.head):
             sublayer.build((None, None, a.decoder_embed_dim))
 
-    def call(self, visible_tokens: Any, visible: Any, masked: Any, training: bool | None = None) -> Any:
+    def call(
+        self, visible_tokens: Any, visible: Any, masked: Any, weights: Any = None, training: bool | None = None
+    ) -> Any:
         """Predicts the patches at `masked`.
+
+        The last block computes only what becomes of these: nothing else is read from it.
 
         Args:
             visible_tokens: (b, v, decoder_embed_dim).
             visible: (b, v) places of these tokens in the grid.
             masked: (b, m) places to predict.
+            weights: (b, m), 0 at places that only fill up the row: no token attends to them. None: there are none.
 
         Returns:
             (b, m, pt·ph·pw·c).
@@ -61,6 +67,11 @@ class Decoder(keras.layers.Layer):
         tokens = self.positions(
             ops.concatenate([visible_tokens, mask_tokens], axis=1), ops.concatenate([visible, masked], axis=1)
         )
-        for block in self.blocks:
-            tokens = block(tokens, training=training)
-        return self.head(self.norm(tokens[:, ops.shape(visible)[1] :]))
+        ignored = None
+        if weights is not None:
+            ignored = ops.concatenate([ops.zeros_like(visible, "bool"), weights == 0], axis=1)
+        first_masked = ops.shape(visible)[1]
+        for block in self.blocks[:-1]:
+            tokens = block(tokens, ignored=ignored, training=training)
+        tokens = self.blocks[-1](tokens, first_query=first_masked, ignored=ignored, training=training)
+        return self.head(self.norm(tokens))

@@ -59,6 +59,7 @@ class Encoder(keras.layers.Layer):
                 drop_path_rate=a.drop_path_rate * i / max(a.depth - 1, 1),
                 attention_dropout_rate=a.attention_dropout_rate,
                 dropout_rate=a.dropout_rate,
+                attention_chunk=a.attention_chunk if a.attention == "chunked" else None,
                 dtype=dtype,
                 name=f"block_{i}",
             )

@@ -6,6 +6,12 @@ import keras
 from einops import rearrange
 from keras import ops
 
+from mae.models.activations import exact_gelu
+from mae.models.attention import chunked_attention, plain_attention
+
+# The score of a key that is to be ignored: e^-30000 is exactly 0, and float16 can hold it.
+_IGNORED = -3e4
+
 
 class DropPath(keras.layers.Layer):
     """Drops a residual branch for whole examples (stochastic depth, arXiv:1603.09382).
@@ -34,13 +40,22 @@ class Attention(keras.layers.Layer):
     """Multi-head self-attention, one fused projection, bias on queries and values only.
 
     A bias on the keys would shift all scores of a query alike and leave the softmax as it is. The softmax is
-    computed in float32 whatever the compute dtype.
+    computed in float32 whatever the compute dtype. With `chunk` no more than about that many scores are held at a
+    time (see `mae.models.attention`), except in training with dropout on the weights, which needs them all.
     """
 
-    def __init__(self, width: int, num_heads: int, attention_dropout_rate: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        attention_dropout_rate: float = 0.0,
+        chunk: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.width = width
         self.num_heads = num_heads
+        self.chunk = chunk
         self.qkv = keras.layers.Dense(3 * width, use_bias=False, dtype=self.dtype_policy, name="qkv")
         self.dropout = keras.layers.Dropout(attention_dropout_rate, dtype=self.dtype_policy, name="dropout")
         self.projection = keras.layers.Dense(width, dtype=self.dtype_policy, name="projection")
@@ -51,16 +66,53 @@ class Attention(keras.layers.Layer):
         for sublayer in (self.qkv, self.projection):
             sublayer.build((None, None, self.width))
 
-    def call(self, tokens: Any, training: bool | None = None) -> Any:
-        """(b, n, d) → (b, n, d)."""
+    def call(
+        self, tokens: Any, first_query: Any = None, ignored: Any = None, training: bool | None = None
+    ) -> Any:
+        """Attends from all tokens, or from those from `first_query` on, to all tokens that are not `ignored`.
+
+        Args:
+            tokens: (b, n, d).
+            first_query: how many tokens at the beginning serve as keys only; None: none.
+            ignored: (b, n) bool.
+
+        Returns:
+            (b, n - first_query, d).
+        """
+        q, k, v = self._queries_keys_values(tokens, first_query)
+        q = q * (self.width // self.num_heads) ** -0.5
+        if ignored is not None:
+            score = ops.cast(ignored, q.dtype)[:, None, :, None] * _IGNORED
+            q = ops.concatenate([q, ops.ones_like(q[..., :1])], axis=-1)
+            k = ops.concatenate([k, ops.broadcast_to(score, ops.shape(k[..., :1]))], axis=-1)
+        drops = bool(training) and self.dropout.rate > 0
+        if self.chunk is not None and not drops:
+            attended = chunked_attention(q, k, v, self.chunk)
+        else:
+            attended = plain_attention(q, k, v, lambda weights: self.dropout(weights, training=training))
+        return _on_rows(self.projection, rearrange(attended, "b heads n d -> b n (heads d)"))
+
+    def _queries_keys_values(self, tokens: Any, first_query: Any) -> tuple[Any, Any, Any]:
+        """Three of (b, heads, n, d / heads); fewer queries with `first_query`."""
         bias = ops.concatenate([self.q_bias, ops.zeros_like(self.q_bias), self.v_bias])
-        fused = self.qkv(tokens) + ops.cast(bias, self.compute_dtype)
-        fused = rearrange(fused, "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=self.num_heads)
-        q, k, v = ops.unstack(fused, 3, axis=0)
-        scores = ops.matmul(q * (self.width // self.num_heads) ** -0.5, ops.swapaxes(k, -1, -2))
-        weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), self.compute_dtype)
-        attended = ops.matmul(self.dropout(weights, training=training), v)
-        return self.projection(rearrange(attended, "b heads n d -> b n (heads d)"))
+        bias = ops.cast(bias, self.compute_dtype)
+        if first_query is None:
+            fused = _on_rows(lambda rows: self.qkv(rows) + bias, tokens)
+            fused = rearrange(fused, "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=self.num_heads)
+            q, k, v = ops.unstack(fused, 3, axis=0)
+            return q, k, v
+        kernel, width = ops.cast(self.qkv.kernel, self.compute_dtype), self.width
+        q = _on_rows(lambda rows: ops.matmul(rows, kernel[:, :width]) + bias[:width], tokens[:, first_query:])
+        kv = _on_rows(lambda rows: ops.matmul(rows, kernel[:, width:]) + bias[width:], tokens)
+        q = rearrange(q, "b n (heads d) -> b heads n d", heads=self.num_heads)
+        k, v = ops.unstack(rearrange(kv, "b n (kv heads d) -> kv b heads n d", kv=2, heads=self.num_heads), 2, axis=0)
+        return q, k, v
+
+
+def _on_rows(layer: Any, tokens: Any) -> Any:
+    """`layer` on all tokens as one matrix: TensorFlow then adds the bias inside the matrix product."""
+    b, n, _ = ops.shape(tokens)
+    return rearrange(layer(rearrange(tokens, "b n d -> (b n) d")), "(b n) d -> b n d", b=b, n=n)
 
 
 class Mlp(keras.layers.Layer):
@@ -78,7 +130,7 @@ class Mlp(keras.layers.Layer):
 
     def call(self, tokens: Any) -> Any:
         """(b, n, d) → (b, n, d)."""
-        return self.fc2(ops.gelu(self.fc1(tokens), approximate=False))
+        return _on_rows(lambda rows: self.fc2(exact_gelu(self.fc1(rows))), tokens)
 
 
 class TransformerBlock(keras.layers.Layer):
@@ -93,6 +145,7 @@ class TransformerBlock(keras.layers.Layer):
         drop_path_rate: float = 0.0,
         attention_dropout_rate: float = 0.0,
         dropout_rate: float = 0.0,
+        attention_chunk: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -100,7 +153,9 @@ class TransformerBlock(keras.layers.Layer):
         dtype = self.dtype_policy
         hidden = round(width * mlp_ratio)
         self.norm1 = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=dtype, name="norm1")
-        self.attention = Attention(width, num_heads, attention_dropout_rate, dtype=dtype, name="attention")
+        self.attention = Attention(
+            width, num_heads, attention_dropout_rate, attention_chunk, dtype=dtype, name="attention"
+        )
         self.norm2 = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=dtype, name="norm2")
         self.mlp = Mlp(width, hidden, dtype=dtype, name="mlp")
         self.dropout = keras.layers.Dropout(dropout_rate, dtype=dtype, name="dropout")
@@ -110,11 +165,29 @@ class TransformerBlock(keras.layers.Layer):
         for sublayer in (self.norm1, self.attention, self.norm2, self.mlp):
             sublayer.build((None, None, self.width))
 
-    def call(self, tokens: Any, path_noise: Any = None, training: bool | None = None) -> Any:
-        """tokens (b, n, d), path_noise (b, 2) uniform numbers for the two drop paths → (b, n, d)."""
+    def call(
+        self,
+        tokens: Any,
+        path_noise: Any = None,
+        first_query: Any = None,
+        ignored: Any = None,
+        training: bool | None = None,
+    ) -> Any:
+        """What becomes of the tokens from `first_query` on (None: of all).
+
+        Args:
+            tokens: (b, n, d).
+            path_noise: (b, 2) uniform numbers for the two drop paths; None: the layers' own.
+            first_query: tokens before it are only attended to.
+            ignored: (b, n) bool, tokens that are not attended to.
+
+        Returns:
+            (b, n - first_query, d).
+        """
         attention_noise, mlp_noise = (None, None) if path_noise is None else ops.unstack(path_noise, 2, axis=1)
-        branch = self.attention(self.norm1(tokens), training=training)
+        branch = self.attention(self.norm1(tokens), first_query=first_query, ignored=ignored, training=training)
         branch = self.dropout(branch, training=training)
+        tokens = tokens if first_query is None else tokens[:, first_query:]
         tokens = tokens + self.drop_path(branch, noise=attention_noise, training=training)
         branch = self.mlp(self.norm2(tokens))
         branch = self.dropout(branch, training=training)
