@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from mae.models.encoder import Positions
-from mae.models.layers import TransformerBlock
+from mae.models.layer_norm import LayerNorm
+from mae.models.layers import TransformerBlock, run_block
 from mae.presets import Architecture
 
 
@@ -27,12 +28,13 @@ class Decoder(keras.layers.Layer):
                 attention_dropout_rate=a.attention_dropout_rate,
                 dropout_rate=a.dropout_rate,
                 attention_chunk=a.attention_chunk if a.attention == "chunked" else None,
+                lean=a.lean,
                 dtype=dtype,
                 name=f"block_{i}",
             )
             for i in range(a.decoder_depth)
         ]
-        self.norm = keras.layers.LayerNormalization(epsilon=a.final_norm_epsilon, dtype=dtype, name="norm")
+        self.norm = LayerNorm(a.lean, epsilon=a.final_norm_epsilon, dtype=dtype, name="norm")
         self.head = keras.layers.Dense(a.patch_dim, dtype=dtype, name="head")
 
     def build(self, *input_shapes: Any) -> None:
@@ -71,7 +73,9 @@ class Decoder(keras.layers.Layer):
         if weights is not None:
             ignored = ops.concatenate([ops.zeros_like(visible, "bool"), weights == 0], axis=1)
         first_masked = ops.shape(visible)[1]
-        for block in self.blocks[:-1]:
-            tokens = block(tokens, ignored=ignored, training=training)
-        tokens = self.blocks[-1](tokens, first_query=first_masked, ignored=ignored, training=training)
+        for block in self.blocks:
+            first_query = first_masked if block is self.blocks[-1] else None
+            tokens = run_block(
+                block, tokens, self.architecture.remat, first_query=first_query, ignored=ignored, training=training
+            )
         return self.head(self.norm(tokens))

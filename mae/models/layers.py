@@ -6,8 +6,9 @@ import keras
 from einops import rearrange
 from keras import ops
 
-from mae.models.activations import exact_gelu
 from mae.models.attention import chunked_attention, plain_attention
+from mae.models.layer_norm import LayerNorm
+from mae.models.linear import gelu_linear, linear
 
 # The score of a key that is to be ignored: e^-30000 is exactly 0, and float16 can hold it.
 _IGNORED = -3e4
@@ -50,12 +51,14 @@ class Attention(keras.layers.Layer):
         num_heads: int,
         attention_dropout_rate: float = 0.0,
         chunk: int | None = None,
+        lean: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.width = width
         self.num_heads = num_heads
         self.chunk = chunk
+        self.lean = lean
         self.qkv = keras.layers.Dense(3 * width, use_bias=False, dtype=self.dtype_policy, name="qkv")
         self.dropout = keras.layers.Dropout(attention_dropout_rate, dtype=self.dtype_policy, name="dropout")
         self.projection = keras.layers.Dense(width, dtype=self.dtype_policy, name="projection")
@@ -90,37 +93,42 @@ class Attention(keras.layers.Layer):
             attended = chunked_attention(q, k, v, self.chunk)
         else:
             attended = plain_attention(q, k, v, lambda weights: self.dropout(weights, training=training))
-        return _on_rows(self.projection, rearrange(attended, "b heads n d -> b n (heads d)"))
+        kernel, bias = self._cast(self.projection.kernel, self.projection.bias)
+        return _linear(rearrange(attended, "b heads n d -> b n (heads d)"), kernel, bias, self.lean)
 
     def _queries_keys_values(self, tokens: Any, first_query: Any) -> tuple[Any, Any, Any]:
         """Three of (b, heads, n, d / heads); fewer queries with `first_query`."""
         bias = ops.concatenate([self.q_bias, ops.zeros_like(self.q_bias), self.v_bias])
-        bias = ops.cast(bias, self.compute_dtype)
+        kernel, bias = self._cast(self.qkv.kernel, bias)
         if first_query is None:
-            fused = _on_rows(lambda rows: self.qkv(rows) + bias, tokens)
+            fused = _linear(tokens, kernel, bias, self.lean)
             fused = rearrange(fused, "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=self.num_heads)
             q, k, v = ops.unstack(fused, 3, axis=0)
             return q, k, v
-        kernel, width = ops.cast(self.qkv.kernel, self.compute_dtype), self.width
-        q = _on_rows(lambda rows: ops.matmul(rows, kernel[:, :width]) + bias[:width], tokens[:, first_query:])
-        kv = _on_rows(lambda rows: ops.matmul(rows, kernel[:, width:]) + bias[width:], tokens)
+        width = self.width
+        q = _linear(tokens[:, first_query:], kernel[:, :width], bias[:width], self.lean)
+        kv = _linear(tokens, kernel[:, width:], bias[width:], self.lean)
         q = rearrange(q, "b n (heads d) -> b heads n d", heads=self.num_heads)
         k, v = ops.unstack(rearrange(kv, "b n (kv heads d) -> kv b heads n d", kv=2, heads=self.num_heads), 2, axis=0)
         return q, k, v
 
+    def _cast(self, *weights: Any) -> list[Any]:
+        return [ops.cast(weight, self.compute_dtype) for weight in weights]
 
-def _on_rows(layer: Any, tokens: Any) -> Any:
-    """`layer` on all tokens as one matrix: TensorFlow then adds the bias inside the matrix product."""
+
+def _linear(tokens: Any, kernel: Any, bias: Any, lean: bool) -> Any:
+    """`linear` of all tokens as one matrix: TensorFlow then adds the bias inside the matrix product."""
     b, n, _ = ops.shape(tokens)
-    return rearrange(layer(rearrange(tokens, "b n d -> (b n) d")), "(b n) d -> b n d", b=b, n=n)
+    return rearrange(linear(rearrange(tokens, "b n d -> (b n) d"), kernel, bias, lean), "(b n) d -> b n d", b=b, n=n)
 
 
 class Mlp(keras.layers.Layer):
     """Two dense layers around an exact (erf) GELU."""
 
-    def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
+    def __init__(self, width: int, hidden: int, lean: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width = width
+        self.lean = lean
         self.fc1 = keras.layers.Dense(hidden, dtype=self.dtype_policy, name="fc1")
         self.fc2 = keras.layers.Dense(width, dtype=self.dtype_policy, name="fc2")
 
@@ -130,7 +138,12 @@ class Mlp(keras.layers.Layer):
 
     def call(self, tokens: Any) -> Any:
         """(b, n, d) → (b, n, d)."""
-        return _on_rows(lambda rows: self.fc2(exact_gelu(self.fc1(rows))), tokens)
+        b, n, _ = ops.shape(tokens)
+        rows = rearrange(tokens, "b n d -> (b n) d")
+        for function, dense in ((linear, self.fc1), (gelu_linear, self.fc2)):
+            kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (dense.kernel, dense.bias))
+            rows = function(rows, kernel, bias, self.lean)
+        return rearrange(rows, "(b n) d -> b n d", b=b, n=n)
 
 
 class TransformerBlock(keras.layers.Layer):
@@ -146,18 +159,19 @@ class TransformerBlock(keras.layers.Layer):
         attention_dropout_rate: float = 0.0,
         dropout_rate: float = 0.0,
         attention_chunk: int | None = None,
+        lean: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.width = width
         dtype = self.dtype_policy
         hidden = round(width * mlp_ratio)
-        self.norm1 = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=dtype, name="norm1")
+        self.norm1 = LayerNorm(lean, epsilon=layer_norm_epsilon, dtype=dtype, name="norm1")
         self.attention = Attention(
-            width, num_heads, attention_dropout_rate, attention_chunk, dtype=dtype, name="attention"
+            width, num_heads, attention_dropout_rate, attention_chunk, lean, dtype=dtype, name="attention"
         )
-        self.norm2 = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=dtype, name="norm2")
-        self.mlp = Mlp(width, hidden, dtype=dtype, name="mlp")
+        self.norm2 = LayerNorm(lean, epsilon=layer_norm_epsilon, dtype=dtype, name="norm2")
+        self.mlp = Mlp(width, hidden, lean, dtype=dtype, name="mlp")
         self.dropout = keras.layers.Dropout(dropout_rate, dtype=dtype, name="dropout")
         self.drop_path = DropPath(drop_path_rate, dtype=dtype, name="drop_path")
 
@@ -192,3 +206,14 @@ class TransformerBlock(keras.layers.Layer):
         branch = self.mlp(self.norm2(tokens))
         branch = self.dropout(branch, training=training)
         return tokens + self.drop_path(branch, noise=mlp_noise, training=training)
+
+
+def run_block(block: TransformerBlock, tokens: Any, remat: str, path_noise: Any = None, **arguments: Any) -> Any:
+    """`block(tokens, …)`; with `remat="blocks"` only `tokens` are kept, and the backward pass runs the block again."""
+    if remat == "none":
+        return block(tokens, path_noise=path_noise, **arguments)
+    if path_noise is None and arguments.get("training") and block.drop_path.rate > 0:
+        # Drawn here and once: the block would draw other numbers when it runs again.
+        path_noise = keras.random.uniform((ops.shape(tokens)[0], 2), seed=block.drop_path.seed_generator)
+    # Only what needs a gradient is an argument: TensorFlow adds to every argument to keep the order of execution.
+    return keras.remat(lambda tokens: block(tokens, path_noise=path_noise, **arguments))(tokens)
