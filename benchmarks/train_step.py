@@ -78,6 +78,7 @@ def synthetic_batch(a: Any, options: argparse.Namespace) -> dict[str, Any]:
     }
     if options.decoder_mask_ratio:
         from mae.masking import running_cell_mask
+
         batch["is_decoder_masked"] = running_cell_mask(a.grid, options.decoder_mask_ratio, options.clips, seed=0)
     return batch
 
@@ -193,7 +194,9 @@ def main(options: argparse.Namespace, words: list[str]) -> None:
         (ours, peer), (a, b) = workers, reports
         by_best = min(peer.times) / min(ours.times)
         by_median = statistics.median(peer.times) / statistics.median(ours.times)
-        print(f"speed {by_median:.2f}× the peer's by medians, {by_best:.2f}× by best; memory {a['peak'] / b['peak']:.2f}×")
+        print(
+            f"speed {by_median:.2f}× the peer's by medians, {by_best:.2f}× by best; memory {a['peak'] / b['peak']:.2f}×"
+        )
 
 
 def parse(words: list[str]) -> argparse.Namespace:

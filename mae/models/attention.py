@@ -33,12 +33,14 @@ def chunked_attention(q: Any, k: Any, v: Any, chunk: int) -> Any:
 
     @ops.custom_gradient
     def attention(q: Any, k: Any, v: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
-        attended = _over_heads(lambda *x: _forward(*x, rows), (q, k, v), (q,), together)[0]
+        shape = (*ops.shape(q)[:-1], v.shape[-1])
+        attended = _over_heads(lambda *x: _forward(*x, rows), (q, k, v), (shape,), together)[0]
 
         # PyTorch's backend passes the inputs again and `upstream` by name.
         def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
             upstream = inputs[0] if upstream is None else upstream
-            return _over_heads(lambda *x: _backward(*x, rows), (q, k, v, attended, upstream), (q, k, v), together)
+            shapes = tuple(ops.shape(x) for x in (q, k, v))
+            return _over_heads(lambda *x: _backward(*x, rows), (q, k, v, attended, upstream), shapes, together)
 
         return attended, gradient
 
@@ -46,29 +48,32 @@ def chunked_attention(q: Any, k: Any, v: Any, chunk: int) -> Any:
 
 
 def _weights(q: Any, k: Any) -> Any:
-    scores = ops.matmul(q, ops.swapaxes(k, -1, -2))
-    return ops.cast(ops.softmax(ops.cast(scores, "float32")), q.dtype)
+    return ops.cast(_exact_weights(q, k), q.dtype)
 
 
-def _over_heads(function: Any, inputs: tuple[Any, ...], like: tuple[Any, ...], together: int) -> tuple[Any, ...]:
-    """`function` of `together` heads after the other, (b, heads, …) → tuple of (b, heads, …) shaped as `like`."""
+def _exact_weights(q: Any, k: Any) -> Any:
+    return ops.softmax(ops.cast(ops.matmul(q, ops.swapaxes(k, -1, -2)), "float32"))
+
+
+def _over_heads(function: Any, inputs: tuple[Any, ...], shapes: tuple[Any, ...], together: int) -> tuple[Any, ...]:
+    """`function` of `together` heads after the other, (b, heads, …) → tuple of (b, heads, …) of these `shapes`."""
     grouped = [ops.reshape(x, (-1, together, *x.shape[2:])) for x in inputs]
     if grouped[0].shape[0] == 1:
         made = [ops.expand_dims(y, 0) for y in function(*(x[0] for x in grouped))]
     else:
-        made = _sequential(lambda i: function(*(x[i] for x in grouped)), ops.shape(grouped[0])[0], like, together)
-    return tuple(ops.reshape(y, ops.shape(x)) for y, x in zip(made, like, strict=True))
+        start = tuple(ops.zeros((together, *shape[2:]), inputs[0].dtype) for shape in shapes)
+        made = _sequential(lambda i: function(*(x[i] for x in grouped)), ops.shape(grouped[0])[0], start)
+    return tuple(ops.reshape(y, shape) for y, shape in zip(made, shapes, strict=True))
 
 
-def _sequential(function: Any, count: Any, like: tuple[Any, ...], together: int) -> tuple[Any, ...]:
-    """Stacked results of `function(i)`, two at a time: more would hold more scores than the cache."""
+def _sequential(function: Any, count: Any, start: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Stacked results of `function(i)`, which are shaped as `start`, two at a time: more would not fit the cache."""
 
     def body(carry: Any, i: Any) -> tuple[Any, Any]:
         made = function(i)
         return made, made
 
     # TensorFlow's `scan` wants outputs shaped as what is carried on, so the outputs are carried on.
-    start = tuple(ops.zeros((together, *x.shape[2:]), x.dtype) for x in like)
     return ops.scan(body, start, ops.arange(count, dtype="int32"), unroll=2)[1]
 
 
@@ -83,7 +88,8 @@ def _forward(q: Any, k: Any, v: Any, rows: int) -> tuple[Any]:
         made = ops.matmul(_weights(_rows(padded, i, rows), k), v)
         return ops.slice_update(attended, (0, i * rows, 0), made)
 
-    return (ops.fori_loop(0, padded.shape[1] // rows, part, ops.zeros_like(padded))[:, :n],)
+    start = ops.zeros((*padded.shape[:2], v.shape[2]), q.dtype)
+    return (ops.fori_loop(0, padded.shape[1] // rows, part, start)[:, :n],)
 
 
 def _backward(q: Any, k: Any, v: Any, attended: Any, upstream: Any, rows: int) -> tuple[Any, Any, Any]:
@@ -116,8 +122,10 @@ def _backward(q: Any, k: Any, v: Any, attended: Any, upstream: Any, rows: int) -
 
 
 def _gradients(q: Any, k: Any, v_and_ones: Any, upstream: Any, upstream_and_total: Any) -> tuple[Any, Any, Any]:
-    weights = _weights(q, k)
-    of_scores = weights * ops.matmul(upstream_and_total, ops.swapaxes(v_and_ones, -1, -2))
+    exact = _exact_weights(q, k)
+    weights = ops.cast(exact, q.dtype)
+    of_weights = ops.matmul(upstream_and_total, ops.swapaxes(v_and_ones, -1, -2))
+    of_scores = ops.cast(exact * ops.cast(of_weights, "float32"), q.dtype)
     return (
         ops.matmul(of_scores, k),
         ops.matmul(ops.swapaxes(of_scores, -1, -2), q),

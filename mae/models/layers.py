@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from einops import rearrange
 from keras import ops
 
@@ -69,9 +70,7 @@ class Attention(keras.layers.Layer):
         for sublayer in (self.qkv, self.projection):
             sublayer.build((None, None, self.width))
 
-    def call(
-        self, tokens: Any, first_query: Any = None, ignored: Any = None, training: bool | None = None
-    ) -> Any:
+    def call(self, tokens: Any, first_query: Any = None, ignored: Any = None, training: bool | None = None) -> Any:
         """Attends from all tokens, or from those from `first_query` on, to all tokens that are not `ignored`.
 
         Args:
@@ -83,7 +82,6 @@ class Attention(keras.layers.Layer):
             (b, n - first_query, d).
         """
         q, k, v = self._queries_keys_values(tokens, first_query)
-        q = q * (self.width // self.num_heads) ** -0.5
         if ignored is not None:
             score = ops.cast(ignored, q.dtype)[:, None, :, None] * _IGNORED
             q = ops.concatenate([q, ops.ones_like(q[..., :1])], axis=-1)
@@ -97,9 +95,11 @@ class Attention(keras.layers.Layer):
         return _linear(rearrange(attended, "b heads n d -> b n (heads d)"), kernel, bias, self.lean)
 
     def _queries_keys_values(self, tokens: Any, first_query: Any) -> tuple[Any, Any, Any]:
-        """Three of (b, heads, n, d / heads); fewer queries with `first_query`."""
+        """Three of (b, heads, n, d / heads), queries scaled by 1/√(d / heads); fewer queries with `first_query`."""
         bias = ops.concatenate([self.q_bias, ops.zeros_like(self.q_bias), self.v_bias])
-        kernel, bias = self._cast(self.qkv.kernel, bias)
+        # Scaled weights give scaled queries, without another pass over all of them and its copy kept for later.
+        scale = np.repeat(np.float32([(self.width // self.num_heads) ** -0.5, 1, 1]), self.width)
+        kernel, bias = self._cast(ops.cast(self.qkv.kernel, "float32") * scale, ops.cast(bias, "float32") * scale)
         if first_query is None:
             fused = _linear(tokens, kernel, bias, self.lean)
             fused = rearrange(fused, "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=self.num_heads)
