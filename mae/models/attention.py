@@ -8,6 +8,7 @@ faster than the plain formula on a CPU. Queries come scaled; scores are softmaxe
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from keras import ops
@@ -34,13 +35,13 @@ def chunked_attention(q: Any, k: Any, v: Any, chunk: int) -> Any:
     @ops.custom_gradient
     def attention(q: Any, k: Any, v: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
         shape = (*ops.shape(q)[:-1], v.shape[-1])
-        attended = _over_heads(lambda *x: _forward(*x, rows), (q, k, v), (shape,), together)[0]
+        attended = _over_heads(partial(_forward, rows=rows), (q, k, v), (shape,), together)[0]
 
         # PyTorch's backend passes the inputs again and `upstream` by name.
         def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
             upstream = inputs[0] if upstream is None else upstream
             shapes = tuple(ops.shape(x) for x in (q, k, v))
-            return _over_heads(lambda *x: _backward(*x, rows), (q, k, v, attended, upstream), shapes, together)
+            return _over_heads(partial(_backward, rows=rows), (q, k, v, attended, upstream), shapes, together)
 
         return attended, gradient
 
@@ -48,18 +49,15 @@ def chunked_attention(q: Any, k: Any, v: Any, chunk: int) -> Any:
 
 
 def _weights(q: Any, k: Any) -> Any:
-    return ops.cast(_exact_weights(q, k), q.dtype)
-
-
-def _exact_weights(q: Any, k: Any) -> Any:
-    return ops.softmax(ops.cast(ops.matmul(q, ops.swapaxes(k, -1, -2)), "float32"))
+    scores = ops.matmul(q, ops.swapaxes(k, -1, -2))
+    return ops.cast(ops.softmax(ops.cast(scores, "float32")), q.dtype)
 
 
 def _over_heads(function: Any, inputs: tuple[Any, ...], shapes: tuple[Any, ...], together: int) -> tuple[Any, ...]:
     """`function` of `together` heads after the other, (b, heads, …) → tuple of (b, heads, …) of these `shapes`."""
     grouped = [ops.reshape(x, (-1, together, *x.shape[2:])) for x in inputs]
     if grouped[0].shape[0] == 1:
-        made = [ops.expand_dims(y, 0) for y in function(*(x[0] for x in grouped))]
+        made = tuple(ops.expand_dims(y, 0) for y in function(*(x[0] for x in grouped)))
     else:
         start = tuple(ops.zeros((together, *shape[2:]), inputs[0].dtype) for shape in shapes)
         made = _sequential(lambda i: function(*(x[i] for x in grouped)), ops.shape(grouped[0])[0], start)
@@ -77,7 +75,7 @@ def _sequential(function: Any, count: Any, start: tuple[Any, ...]) -> tuple[Any,
     return ops.scan(body, start, ops.arange(count, dtype="int32"), unroll=2)[1]
 
 
-def _forward(q: Any, k: Any, v: Any, rows: int) -> tuple[Any]:
+def _forward(q: Any, k: Any, v: Any, rows: int) -> tuple[Any, ...]:
     """(g, n, d), twice (g, m, d) → (g, n, d), `rows` queries at a time."""
     n = q.shape[1]
     if rows == n:
@@ -96,7 +94,8 @@ def _backward(q: Any, k: Any, v: Any, attended: Any, upstream: Any, rows: int) -
     """Gradients of q, k and v, `rows` queries at a time."""
     n = q.shape[1]
     # softmax's gradient is w·(dw - Σ w·dw), and that sum is Σ upstream·attended. It is subtracted inside the matrix
-    # product upstream·vᵀ, as more columns: another pass over the scores would cost a fifth of the product.
+    # product upstream·vᵀ, as more columns: another pass over the scores would cost a fifth of the product. In half
+    # precision it has the rounding of `attended`, as in every fused attention.
     total = ops.sum(ops.cast(upstream, "float32") * ops.cast(attended, "float32"), axis=-1, keepdims=True)
     columns = _split(-total, upstream.dtype)
     upstream_and_total = ops.concatenate([upstream, *columns], axis=-1)
@@ -122,10 +121,8 @@ def _backward(q: Any, k: Any, v: Any, attended: Any, upstream: Any, rows: int) -
 
 
 def _gradients(q: Any, k: Any, v_and_ones: Any, upstream: Any, upstream_and_total: Any) -> tuple[Any, Any, Any]:
-    exact = _exact_weights(q, k)
-    weights = ops.cast(exact, q.dtype)
-    of_weights = ops.matmul(upstream_and_total, ops.swapaxes(v_and_ones, -1, -2))
-    of_scores = ops.cast(exact * ops.cast(of_weights, "float32"), q.dtype)
+    weights = _weights(q, k)
+    of_scores = weights * ops.matmul(upstream_and_total, ops.swapaxes(v_and_ones, -1, -2))
     return (
         ops.matmul(of_scores, k),
         ops.matmul(ops.swapaxes(of_scores, -1, -2), q),

@@ -74,7 +74,8 @@ class Encoder(keras.layers.Layer):
     def build(self, patches_shape: Any = None, indices_shape: Any = None) -> None:
         a = self.architecture
         self.patch_embed.build((None, None, a.patch_dim))
-        for sublayer in (self.positions, *self.blocks, *([self.norm] if self.norm else [])):
+        norms: list[keras.layers.Layer] = [] if self.norm is None else [self.norm]
+        for sublayer in (self.positions, *self.blocks, *norms):
             sublayer.build((None, None, a.embed_dim))
 
     def call(self, patches: Any, indices: Any = None, path_noise: Any = None, training: bool | None = None) -> Any:

@@ -32,8 +32,8 @@ def linear(rows: Any, kernel: Any, bias: Any, lean: bool = True) -> Any:
 def gelu_linear(rows: Any, kernel: Any, bias: Any, lean: bool = True) -> Any:
     """gelu(rows)·kernel + bias with the exact GELU x·Φ(x) (arXiv:1606.08415): (r, d), (d, e), (e,) → (r, e).
 
-    The GELU is computed in float32 also where `rows` are of half precision: on a CPU that takes a third of the time, and
-    1 + erf loses nothing near -1. Only `rows` are kept for the backward pass, which computes the GELU again.
+    The GELU is computed in float32 also where `rows` are of half precision: on a CPU that takes a third of the time,
+    and 1 + erf loses nothing near -1. Only `rows` are kept for the backward pass, which computes the GELU again.
     """
     if not lean:
         return ops.matmul(ops.gelu(rows, approximate=False), kernel) + bias

@@ -52,6 +52,16 @@ def test_loss_and_gradients_are_those_of_the_plain_model(plain, overrides, jit):
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max() + 1e-8, err_msg=variable.path)
 
 
+def test_bfloat16_gradients_of_the_whole_model_are_no_further_from_float32_than_the_plain_ones(plain):
+    def error(**overrides):
+        model = tiny_pretrainer(decoder_depth=2, drop_path_rate=0.5, dtype="mixed_bfloat16", **overrides)
+        _, gradients = loss_and_gradients(model, NOISE)
+        ratios = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(gradients, plain[1], strict=True)]
+        return np.exp(np.mean(np.log(ratios)))
+
+    assert error(attention_chunk=300) <= 1.05 * error(attention="plain", lean=False)
+
+
 def test_remat_without_noise_draws_the_drop_paths_once():
     model = tiny_pretrainer(drop_path_rate=0.5, remat="blocks")
     state = model.encoder.blocks[1].drop_path.seed_generator.state
