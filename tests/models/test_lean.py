@@ -52,14 +52,30 @@ def test_loss_and_gradients_are_those_of_the_plain_model(plain, overrides, jit):
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max() + 1e-8, err_msg=variable.path)
 
 
-def test_bfloat16_gradients_of_the_whole_model_are_no_further_from_float32_than_the_plain_ones(plain):
-    def error(**overrides):
-        model = tiny_pretrainer(decoder_depth=2, drop_path_rate=0.5, dtype="mixed_bfloat16", **overrides)
-        _, gradients = loss_and_gradients(model, NOISE)
-        ratios = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(gradients, plain[1], strict=True)]
-        return np.exp(np.mean(np.log(ratios)))
+def test_bfloat16_gradients_of_the_whole_model_are_as_near_float32_as_the_plain_ones():
+    plain = {"attention": "plain", "lean": False}
+    choices = {"exact": plain, "plain": {"dtype": "mixed_bfloat16", **plain}, "lean": {"dtype": "mixed_bfloat16"}}
+    gradients = {name: compiled_gradients(tiny_pretrainer(**choice)) for name, choice in choices.items()}
+    errors = {"plain": [], "lean": []}
+    # Rounding errors of one batch are one draw: they are compared over several.
+    for seed in range(8):
+        made = {
+            name: function(pixels(seed=seed), *split_indices(masks(seed=seed))) for name, function in gradients.items()
+        }
+        for name, logarithms in errors.items():
+            pairs = zip(made[name], made["exact"], strict=True)
+            logarithms += [np.log(np.linalg.norm(ours - exact) / np.linalg.norm(exact)) for ours, exact in pairs]
+    assert np.mean(errors["lean"]) < np.mean(errors["plain"]) + np.log(1.2)
 
-    assert error(attention_chunk=300) <= 1.05 * error(attention="plain", lean=False)
+
+def compiled_gradients(model):
+    @tf.function
+    def run(clips, visible, masked):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(clip_losses(model, clips, visible, masked, training=True))
+        return tape.gradient(loss, [v.value for v in model.trainable_variables])
+
+    return lambda *batch: [np.asarray(tf.convert_to_tensor(g)) for g in run(*map(tf.constant, batch))]
 
 
 def test_remat_without_noise_draws_the_drop_paths_once():
