@@ -1,5 +1,7 @@
 """The names a user chooses among, where the choice is not a table of functions of its own."""
 
+ATTENTIONS = ("chunked", "plain")
+REMATS = ("none", "blocks")
 TARGETS = ("videomae", "mae_st", "pixels")
 POSITIONS = ("sincos", "sincos_factorised", "learnable")
 POSITION_MODES = ("recompute", "interpolate")
