@@ -5,7 +5,7 @@ All values come from `conf/`: the dataclasses have no defaults of their own.
 """
 
 import math
-from dataclasses import asdict, dataclass, fields, make_dataclass
+from dataclasses import asdict, dataclass, fields, make_dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mae.data.config import DATASET_KINDS, Augmentation, DataConfig, DatasetConfig
 from mae.errors import ConfigError, check_choice
-from mae.masking import num_masked
+from mae.masking import num_masked, num_predicted
 from mae.options import TARGETS
 from mae.presets import Architecture, architecture
 from mae.training.config import OPTIMIZERS, RunConfig, WandbConfig
@@ -42,6 +42,9 @@ class ModelConfig:
     decoder_embed_dim: int | None
     decoder_depth: int | None
     decoder_num_heads: int | None
+    attention: str | None
+    attention_chunk: int | None
+    lean: bool | None
 
     def __post_init__(self) -> None:
         if self.architecture.in_channels != 3:
@@ -62,18 +65,31 @@ class PretrainConfig(RunConfig):
 
     mask_ratio: float  # share of tokens hidden from the encoder, rounded down to whole tokens
     masking: str  # tube | random | frame | block
+    decoder_mask_ratio: float  # share of tokens the decoder leaves out (dual masking): 0 (off), 0.25, 0.5 or 0.75
+    remat: str  # "blocks": compute blocks again in the backward pass instead of keeping what is inside; or "none"
     target: str  # videomae | mae_st | pixels
     allow_missing: str | None  # decoder: start with a fresh one where `init_from` holds none
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("target", self.target, TARGETS)
-        _ = self.num_masked  # raises for a ratio that leaves nothing masked or visible
+        _ = self.num_predicted  # raises for ratios that leave nothing masked, visible or predicted
+        _ = self.architecture
 
     @property
     def num_masked(self) -> int:
         """Masked tokens of a clip."""
         return num_masked(self.masking, self.model.architecture.grid, self.mask_ratio)
+
+    @property
+    def num_predicted(self) -> tuple[int, bool]:
+        """Tokens the decoder predicts: the most a clip has, and whether all clips have as many."""
+        return num_predicted(self.masking, self.model.architecture.grid, self.mask_ratio, self.decoder_mask_ratio)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the model that is trained."""
+        return replace(self.model.architecture, remat=self.remat)
 
 
 # Whatever is chosen; `dataset` and `optimizer` have a dataclass for each choice.

@@ -100,6 +100,10 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
     [
         (["mask_ratio=1.2"], "mask_ratio=1.2 must lie between 0 and 1"),
         (["mask_ratio=0.001"], "masks 0 of 64 tokens"),
+        (["decoder_mask_ratio=0.4"], "decoder_mask_ratio=0.4 must be 0 (off), 0.25, 0.5 or 0.75"),
+        (["remat=block"], "remat 'block' does not exist; did you mean 'blocks'"),
+        (["remat=blocks", "model.dropout_rate=0.1"], "remat=blocks runs blocks twice"),
+        (["model.attention=fast"], "attention 'fast' does not exist"),
         (["model.image_size=65"], "image_size=65 is not divisible by patch_size=8"),
         (["model.num_frames=15"], "num_frames=15 is not divisible by tubelet_size=2"),
         (["masking=tubes"], "did you mean 'tube'"),
@@ -184,3 +188,11 @@ def test_every_setting_is_read_somewhere():
         unread = {field.name for field in fields(cls)} - reads
         assert not unread, f"{cls.__name__}: {unread}"
     assert not {field.name for field in fields(Architecture)} - reads
+
+
+def test_dual_masking_by_hand():
+    """VideoMAE V2: 176 of 196 places masked in 8 time steps, half of them left to the decoder in each."""
+    c = configured("dataset=csv", "decoder_mask_ratio=0.5")
+    assert c.num_predicted == (176 * 8 // 2, True)
+    assert configured("dataset=csv").num_predicted == (176 * 8, True)
+    assert configured("remat=blocks").architecture.remat == "blocks"

@@ -20,7 +20,7 @@ from mae.data.lists.index import VideoIndex, build_index
 from mae.data.pipeline import training_batches
 from mae.errors import ConfigError
 from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch
-from mae.masking import MASKS
+from mae.masking import MASKS, running_cell_mask
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.console import format_table
 from mae.monitoring.panels import save_png
@@ -137,6 +137,7 @@ class _Pretraining:
             session.optimizer,
             target=c.target,
             num_masked=c.num_masked,
+            num_predicted=c.num_predicted,
             batch_size=c.batch_size,
             accumulate=c.accumulate,
             jit=c.jit,
@@ -146,6 +147,10 @@ class _Pretraining:
         c, a, workers = self.config, self.config.model.architecture, self.session.workers
         share = c.batch_size // workers.count  # clips of a step that this process reads
         extras = {"is_masked": masks(lambda rng: MASKS[c.masking](a.grid, c.mask_ratio, seed=rng)[0], c.seed)}
+        if c.decoder_mask_ratio > 0:
+            extras["is_decoder_masked"] = masks(
+                lambda rng: running_cell_mask(a.grid, c.decoder_mask_ratio, seed=rng)[0], c.seed, "decoder mask"
+            )
         if a.drop_path_rate > 0:
             extras["path_noise"] = path_noise(2 * a.depth, c.seed)
 
@@ -207,8 +212,8 @@ def _find_videos(config: PretrainConfig, workers: Workers) -> _Videos:
         tell = tell_rendering if workers.is_chief else lambda done, total: None
         index = build_index(c.dataset, c.data.max_bad_frac, tell)
         reader = ClipReader(index, spec, c.seed, c.data.timeout_s)
-        masks = (c.masking, c.mask_ratio, a.grid, c.seed)
-        return _Videos(index, reader, make_probe_batch(reader, len(index.paths), *masks, PROBE_CLIPS), footprint)
+        masking = (c.masking, c.mask_ratio, a.grid, c.seed)
+        return _Videos(index, reader, make_probe_batch(reader, len(index.paths), *masking, PROBE_CLIPS), footprint)
 
     return workers.chief_first(find)  # it may have to render the demo's files
 
@@ -219,7 +224,7 @@ def _build(
     """Model and optimizer under the strategy, their initial values a function of the run's seed."""
     keras.utils.set_random_seed(config.seed)  # Keras' initialisers have no other way to be seeded together
     with strategy.scope():
-        model = Pretrainer(config.model.architecture, name="pretrainer", dtype=compute_dtype(config.precision))
+        model = Pretrainer(config.architecture, name="pretrainer", dtype=compute_dtype(config.precision))
         model.build()
         guard = UpdateGuard(config.skippable_steps, config.loss_scale if config.precision == "float16" else None)
         average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)

@@ -28,9 +28,13 @@ FROZEN = (
     "target",
     "masking",
     "mask_ratio",
+    "decoder_mask_ratio",
     "batch_size",
     "seed",
 )
+
+# How it is computed, not what.
+FREE = ("model.attention", "model.attention_chunk", "model.lean")
 
 LOCK = ".lock"
 
@@ -113,7 +117,12 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: Path) ->
     old, new = _flat(before), _flat(after)
     different = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     lines = [f"{key}: {old.get(key)} → {new.get(key)}" for key in different]
-    frozen = [line for key, line in zip(different, lines, strict=True) if key.startswith(FROZEN)]
+    # A key that the older config does not have is a setting that did not exist.
+    frozen = [
+        line
+        for key, line in zip(different, lines, strict=True)
+        if key.startswith(FROZEN) and key not in FREE and key in old
+    ]
     if frozen:
         raise ConfigError(f"{where} belongs to a run with other settings ({'; '.join(frozen)}): give another run_dir")
     return lines
