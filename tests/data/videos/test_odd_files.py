@@ -10,8 +10,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from encoded_videos import write_video, written_numbers
 from numbered_frames import frame_numbers, numbered_frames
-from written_videos import write_video, written_numbers
 
 from mae.data.videos import read
 from mae.data.videos.opencv_video import OpenCVVideo

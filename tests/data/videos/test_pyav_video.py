@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from written_videos import write_video, written_numbers
+from encoded_videos import write_video, written_numbers
 
 from mae.data.videos import pyav_video
 from mae.data.videos.opencv_video import OpenCVVideo

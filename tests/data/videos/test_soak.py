@@ -9,7 +9,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from written_videos import write_video
+from encoded_videos import write_video
 
 from mae.data.videos.packed_video import member_name
 from mae.data.videos.read import read_frames
