@@ -51,6 +51,11 @@ def pretrain(config: PretrainConfig) -> None:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     workers = connected_workers(make_strategy(config.strategy))
+    with workers.losing_others():
+        _pretrain(config, workers)
+
+
+def _pretrain(config: PretrainConfig, workers: Workers) -> None:
     if workers.count > 1:
         print(workers.describe(), flush=True)
     directory = RunDirectory(config.run_dir)

@@ -106,7 +106,7 @@ class Session:
         try:
             if workers.is_chief:
                 self.directory.write_config(asdict(self.config))
-            with workers.losing_others(), journal:
+            with journal:
                 if progress.step == 0 and objective.initial is not None and workers.is_chief:
                     objective.initial(journal)
                 batches = objective.batches(progress.step)
