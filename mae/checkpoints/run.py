@@ -50,6 +50,7 @@ def read_run(path: Path) -> Weights:
             set_aside.append(name)
     weights = own_weights(arrays, architecture, checkpoint.path, "run of this project")
     weights.set_aside = set_aside
+    weights.id2label = {int(number): name for number, name in checkpoint.meta.get("id2label", {}).items()}
     return weights
 
 

@@ -25,6 +25,11 @@ FROZEN = (
     "target",
     "masking",
     "mask_ratio",
+    "mixing.",
+    "head_dropout_rate",
+    "pooling",
+    "num_classes",
+    "freeze",
     "batch_size",
     "seed",
 )
