@@ -43,7 +43,7 @@ def build_splits(dataset: DatasetConfig, max_bad_frac: float, progress: Progress
     return Splits(train, *(_in_classes_of(train, index, numbers_by_name(dataset)) for index in (val, test)))
 
 
-def test_list(dataset: DatasetConfig, max_bad_frac: float, progress: Progress | None = None) -> VideoIndex:
+def evaluation_list(dataset: DatasetConfig, max_bad_frac: float, progress: Progress | None = None) -> VideoIndex:
     """The list that `mode=eval` is about; what a data set trains on is not looked for unless it is cut from it.
 
     Raises:
@@ -56,9 +56,6 @@ def test_list(dataset: DatasetConfig, max_bad_frac: float, progress: Progress | 
     if index is None:
         raise ConfigError(f"dataset={dataset.name} has no list to test on: {how_to_hold_out(dataset)}")
     return _labelled(index, "the test list")
-
-
-test_list.__test__ = False  # type: ignore[attr-defined]  # not a test of pytest's
 
 
 def held_out_list(dataset: DatasetConfig, split: str, progress: Progress | None = None) -> VideoIndex | None:

@@ -95,7 +95,9 @@ def test_class_names_of_a_list(tmp_path, monkeypatch):
     touch(tmp_path / "root", "a.mp4")
     monkeypatch.chdir(tmp_path)
     write_list(tmp_path, "a.mp4 1\nb.mp4 1\n")
-    dataset = CsvDataset("csv", 4, root=str(tmp_path / "root"), train="list.csv", val=None, test=None, classes="names.txt")
+    dataset = CsvDataset(
+        "csv", 4, root=str(tmp_path / "root"), train="list.csv", val=None, test=None, classes="names.txt"
+    )
     message = message_of(build_index, dataset, 0.5)
     assert f"dataset.classes=names.txt: there is no file {tmp_path}/root/names.txt nor {tmp_path}/names.txt" in message
     write_list(tmp_path, "x\ny\nz\n", "names.txt")
