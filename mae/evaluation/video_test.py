@@ -42,9 +42,10 @@ class VideoEvaluation:
         return video_figures(*scores.video_probabilities(), self._labels)
 
     def test(self, folder: Path, views: TestViews, checkpoint: Path) -> dict[str, Any]:
-        """The test of `checkpoint`: writes its files into `folder` (see `write_report`), returns what is in `test.json`.
+        """The test of `checkpoint`; returns what is in `test.json`.
 
-        An interrupted one left its scores there and goes on from them.
+        Writes its files into `folder`, see `write_report`. An interrupted one left its scores there and goes on from
+        them.
 
         Raises:
             Interrupted: SIGINT or SIGTERM, after what was evaluated is saved.

@@ -42,7 +42,9 @@ def finetuning_step(
         targets = soft_targets(part["label"], model.num_classes, label_smoothing)
         if group is not None:
             videos, targets = mix(videos, targets, part["valid"], part["mixture"], group)
-        logits = model(normalise(videos), path_noise=_path_noise(part, model), training=True)
+        logits = model(
+            normalise(videos, model.architecture.in_channels), path_noise=_path_noise(part, model), training=True
+        )
         return soft_cross_entropy(logits, targets)
 
     @tf.function(jit_compile=jit)

@@ -4,7 +4,7 @@ from mae.models.classifier import Classifier
 
 
 def freeze(model: Classifier, blocks: int | None) -> None:
-    """Takes weights out of `model.trainable_variables`; call it before the optimizer is built, which must not hold them.
+    """Takes weights out of `model.trainable_variables`; call it before the optimizer is built, which must not hold any.
 
     What is random in training (drop path, dropout) stays so in frozen blocks.
 

@@ -35,8 +35,8 @@ def build_splits(dataset: DatasetConfig, max_bad_frac: float, progress: Progress
     """
     train = build_index(dataset, max_bad_frac, progress)
     if isinstance(dataset, FolderDataset) and dataset.holdout > 0:
-        train, val = hold_out(_labelled(train, "dataset.root"), dataset.holdout, existing_directory(dataset.root or ""))
-        return Splits(train, val, val)
+        rest, held = hold_out(_labelled(train, "dataset.root"), dataset.holdout, existing_directory(dataset.root or ""))
+        return Splits(rest, held, held)
     test = held_out_list(dataset, "test", progress)
     val = held_out_list(dataset, "val", progress) if isinstance(dataset, CsvDataset) and dataset.test else test
     train = _labelled(train, "the training list")
@@ -140,7 +140,8 @@ def with_classes(
 
 def _renumbered(index: VideoIndex, names: Sequence[str], source: str) -> VideoIndex:
     """Directories are numbered by their own alphabet: the same class may have another number elsewhere."""
-    assert index.labels is not None and index.class_names is not None
+    assert index.labels is not None
+    assert index.class_names is not None
     unknown = sorted({index.class_names[label] for label in index.labels} - set(names))
     if unknown:
         raise ConfigError(
