@@ -144,8 +144,9 @@ def _renumbered(index: VideoIndex, names: Sequence[str], source: str) -> VideoIn
     assert index.class_names is not None
     unknown = sorted({index.class_names[label] for label in index.labels} - set(names))
     if unknown:
+        first = index.paths[index.labels.index(index.class_names.index(unknown[0]))]
         raise ConfigError(
-            f"the class {unknown[0]!r} of {index.paths[0]} and others ({len(unknown)} classes in all) is unknown to "
+            f"the class {unknown[0]!r} of {first} and others ({len(unknown)} classes in all) is unknown to "
             f"{source}, which has {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
         )
     numbers = {name: number for number, name in enumerate(names)}
