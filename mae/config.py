@@ -68,11 +68,14 @@ class PretrainConfig(RunConfig):
     decoder_mask_ratio: float  # share of tokens the decoder leaves out (dual masking): 0 (off), 0.25, 0.5 or 0.75
     remat: str  # "blocks": compute blocks again in the backward pass instead of keeping what is inside; or "none"
     target: str  # videomae | mae_st | pixels
+    evaluate_every: int | None  # steps between looks at a fixed batch; null: at the end only
     allow_missing: str | None  # decoder: start with a fresh one where `init_from` holds none
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("target", self.target, TARGETS)
+        if self.evaluate_every is not None and self.evaluate_every < 1:
+            raise ConfigError(f"evaluate_every={self.evaluate_every} must be at least 1")
         _ = self.num_predicted  # raises for ratios that leave nothing masked, visible or predicted
         _ = self.architecture
 
@@ -117,7 +120,12 @@ def typed_config(composed: DictConfig) -> PretrainConfig:
         ConfigError: an unknown key, a value of the wrong type, or one its dataclass refuses.
     """
     register_resolvers()
-    for name in ("dataset", "optimizer", *SECTIONS):
+    return PretrainConfig(**checked_sections(PretrainConfig, composed, SECTIONS))
+
+
+def checked_sections(cls: type, composed: DictConfig, sections: dict[str, type]) -> dict[str, Any]:
+    """The values of a whole config: its own, and a dataclass for each section, chosen for dataset and optimizer."""
+    for name in ("dataset", "optimizer", *sections):
         if not isinstance(composed[name], DictConfig):
             raise ConfigError(f"{name}={composed[name]} is not a group of settings; leave it out")
     check_choice("dataset.kind", composed.dataset.kind, DATASET_KINDS)
@@ -125,12 +133,12 @@ def typed_config(composed: DictConfig) -> PretrainConfig:
     sections = {
         "dataset": DATASET_KINDS[composed.dataset.kind],
         "optimizer": OPTIMIZERS[composed.optimizer.name],
-        **SECTIONS,
+        **sections,
     }
-    values = checked_values(PretrainConfig, composed, "", elsewhere=tuple(sections))
-    for name, cls in sections.items():
-        values[name] = cls(**checked_values(cls, composed[name], f"{name}.", elsewhere=("kind",)))
-    return PretrainConfig(**values)
+    values = checked_values(cls, composed, "", elsewhere=tuple(sections))
+    for name, section in sections.items():
+        values[name] = section(**checked_values(section, composed[name], f"{name}.", elsewhere=("kind",)))
+    return values
 
 
 def checked_values(cls: type, node: DictConfig, prefix: str = "", elsewhere: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -93,10 +96,25 @@ def import_tensorflow() -> None:
             sys.stderr.writelines(line for line in lines if not _STARTUP_NOISE.match(line))
 
 
-def check_overrides(config_dir: Path, config_name: str, arguments: Sequence[str]) -> None:
+def share_groups(config_dir: Path) -> None:
+    """Lets Hydra look for groups in `config_dir` as well, after the command's own directory; for this process."""
+
+    class SharedGroups(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            search_path.append(provider="mae", path=f"file://{config_dir.resolve()}")
+
+    Plugins.instance().register(SharedGroups)
+
+
+def check_overrides(
+    config_dir: Path, config_name: str, arguments: Sequence[str], shared_dir: Path | None = None
+) -> None:
     """Composes once to find mistakes that Hydra itself would report over many lines.
 
     Flags are Hydra's own business, and with them sweeps (`-m`).
+
+    Args:
+        shared_dir: where else groups are, see `share_groups`.
 
     Raises:
         ConfigError: an unknown key or option, with the nearest one; a value that cannot be parsed.
@@ -113,7 +131,8 @@ def check_overrides(config_dir: Path, config_name: str, arguments: Sequence[str]
         try:
             compose(config_name, overrides=list(arguments))
         except (HydraException, OmegaConfBaseException) as error:
-            raise _explained(error, config_dir, config_name, arguments) from error
+            directories = (config_dir,) if shared_dir is None else (shared_dir, config_dir)
+            raise _explained(error, directories, config_name, arguments) from error
 
 
 def _check_syntax(argument: str) -> None:
@@ -153,9 +172,16 @@ def _usage(cls: type) -> str:
     return f"arguments: {' '.join(shown)}"
 
 
-def _explained(error: Exception, config_dir: Path, config_name: str, arguments: Sequence[str]) -> ConfigError:
+def _explained(
+    error: Exception, config_dirs: Sequence[Path], config_name: str, arguments: Sequence[str]
+) -> ConfigError:
     """Hydra's error as one line that names the nearest valid word."""
-    groups = {path.name: [option.stem for option in sorted(path.glob("[!_]*.yaml"))] for path in config_dir.iterdir()}
+    groups = {
+        path.name: [option.stem for option in sorted(path.glob("[!_]*.yaml"))]
+        for config_dir in config_dirs
+        for path in config_dir.iterdir()
+        if not (path / f"{path.name}.yaml").exists()  # the directory of another command
+    }
     keys = sorted({*_keys(compose(config_name)), *(name for name, options in groups.items() if options)})
     for argument in arguments:
         key, _, value = argument.lstrip("+~").partition("=")

@@ -5,6 +5,8 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from mae.config import PretrainConfig, typed_config
+from mae.entry import share_groups
+from mae.finetune_config import FinetuneConfig, typed_finetune_config
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -34,3 +36,11 @@ def configured(*overrides: str) -> PretrainConfig:
     last = {override.split("=", 1)[0]: override for override in overrides}
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return typed_config(compose("pretrain", overrides=list(last.values())))
+
+
+def configured_finetuning(*overrides: str) -> FinetuneConfig:
+    """What `python finetune.py <overrides>` runs with."""
+    share_groups(CONF)
+    last = {override.split("=", 1)[0]: override for override in overrides}
+    with initialize_config_dir(str(CONF / "finetune"), version_base="1.3"):
+        return typed_finetune_config(compose("finetune", overrides=list(last.values())))

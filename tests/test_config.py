@@ -173,7 +173,9 @@ def test_yaml_and_dataclasses_have_the_same_keys():
             composed = compose("pretrain", overrides=[f"optimizer={path.stem}"])
             assert set(composed.optimizer) == {field.name for field in fields(OPTIMIZERS[path.stem])}
     sizes = {field.name for field in fields(Architecture)}
-    assert {field.name for field in fields(ModelConfig)} == sizes - {"remat"} | {"preset"}  # remat is a setting of the run
+    assert {field.name for field in fields(ModelConfig)} == sizes - {"remat"} | {
+        "preset"
+    }  # remat is a setting of the run
 
 
 def test_every_setting_is_read_somewhere():

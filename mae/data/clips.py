@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mae.data.augment import CENTER, augment_pixels, draw_crop
-from mae.data.config import Augmentation
+from mae.data.config import Augmentation, TestViews
 from mae.data.extras import clip_counters
 from mae.data.lists.index import VideoIndex
 from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS, dense_stride_center
@@ -42,23 +42,6 @@ class ClipSpec:
     def clip_bytes(self) -> int:
         """Of the pixels of one clip."""
         return self.num_frames * self.image_size**2 * 3
-
-
-@dataclass(frozen=True)
-class TestViews:
-    """Which clips and crops of a video a test looks at; every clip is seen in every crop."""
-
-    __test__ = False  # not a test of pytest's
-
-    sampler: str  # a name of `mae.data.sampling.TEST_SAMPLERS`
-    clips: int
-    crops: int
-
-    def __post_init__(self) -> None:
-        check_choice("test sampler", self.sampler, TEST_SAMPLERS)
-        for name in ("clips", "crops"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} of a test must be at least 1")
 
 
 class ClipReader:

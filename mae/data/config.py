@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mae.data.sampling import SAMPLERS, SHORT_CLIPS
+from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.color_jitter import ColorJitter
 from mae.data.transforms.rand_augment import parse_rand_augment
 from mae.errors import ConfigError, check_choice
@@ -18,6 +18,7 @@ class ShapesDataset:
     root: str | None  # where the files are rendered; null: the user's cache directory
     videos_per_class: int
     seed: int  # of the rendering; another seed is another set of files
+    val_videos_per_class: int  # held out for fine-tuning, which renders them with a seed of their own
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,14 @@ class FolderDataset:
     name: str
     frame_stride: int  # source frames between two frames of a clip
     root: str | None
+    val: str | None  # a folder of held-out videos, classes as in `root`; null: see `holdout`
+    holdout: float  # share of each class in `root` that fine-tuning holds out; 0: none
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.holdout < 1:
+            raise ConfigError(f"dataset.holdout={self.holdout} must lie in [0, 1)")
+        if self.val is not None and self.holdout > 0:
+            raise ConfigError(f"dataset.val={self.val} and dataset.holdout={self.holdout} are both given: give one")
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class CsvDataset:
     frame_stride: int  # source frames between two frames of a clip
     root: str | None  # what relative paths in the list are relative to; null: the list's own directory
     train: str | None  # the list; a relative one is looked for in `root`, then in the working directory
+    val: str | None  # the list that fine-tuning validates on; null: no validation
+    test: str | None  # the list of its test at the end; null: `val`
     classes: str | None  # class names, one a line, looked for likewise; null: classes.txt beside the list, if any
 
 
@@ -74,6 +85,25 @@ class DataConfig:
             raise ConfigError(f"data.max_bad_frac={self.max_bad_frac} must lie in [0, 1]")
         check_choice("data.sampler", self.sampler, SAMPLERS)
         check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
+
+
+@dataclass(frozen=True)
+class TestViews:
+    """Which clips and crops of a video a test looks at; every clip is seen in every crop."""
+
+    __test__ = False  # not a test of pytest's
+
+    sampler: str  # a name of `mae.data.sampling.TEST_SAMPLERS`
+    clips: int
+    crops: int
+
+    def __post_init__(self) -> None:
+        check_choice("test.sampler", self.sampler, TEST_SAMPLERS)
+        for name in ("clips", "crops"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"test.{name}={getattr(self, name)} must be at least 1")
+        if self.sampler == "segments" and self.clips > 2:
+            raise ConfigError(f"test.clips={self.clips}: there are 2 by segments, mid-points and starts")
 
 
 @dataclass(frozen=True)

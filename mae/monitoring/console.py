@@ -70,6 +70,8 @@ _FIELDS = {
     "grad_norm": _grad,
     "psnr": lambda v: f"psnr {v:.1f} dB",
     "probe_top1": lambda v: f"probe top-1 {100 * v:.1f} %",
+    "val_top1": lambda v: f"val top-1 {100 * v:.1f} %",
+    "val_top5": lambda v: f"top-5 {100 * v:.1f} %",
     "clips_per_second": _clips,
     "data_wait_fraction": lambda v: f"data wait {100 * v:.0f} %",
     "bad_clips": lambda v: f"bad clips {v:.0f}" if v else "",

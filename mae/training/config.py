@@ -133,7 +133,6 @@ class RunConfig:
     log_every: int  # steps
     checkpoint_every: int  # steps
     keep_checkpoints: int  # the newest so many
-    evaluate_every: int | None  # steps between evaluations; null: at the end only
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
@@ -141,7 +140,7 @@ class RunConfig:
         check_choice("init_positions", self.init_positions, POSITION_MODES)
         if self.epochs is None and self.steps is None:
             raise ConfigError("give epochs or steps: both are null")
-        optional = ("epochs", "steps", "evaluate_every")
+        optional = ("epochs", "steps")
         for name in ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints", *optional):
             value = getattr(self, name)
             if value is not None and value < 1:

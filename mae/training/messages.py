@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mae.config import PretrainConfig
 from mae.data.lists.index import VideoIndex
+from mae.training.config import RunConfig
 from mae.training.session import Session
 from mae.training.strategy import describe_devices
 
@@ -38,11 +39,16 @@ def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> lis
         ("model", f"{config.model.preset}, {millions:.1f} M parameters, computes in {dtype}"),
         ("target", config.target),
         ("devices", describe_devices(session.workers.strategy, session.workers.count)),
-        ("optimizer", config.optimizer.name),
     ]
+    return [*rows, *optimizer_rows(config, session)]
+
+
+def optimizer_rows(config: RunConfig, session: Session) -> list[tuple[str, str]]:
+    """Name and value of what updates the weights; a row for each parameter group."""
+    rows = [("optimizer", config.optimizer.name)]
     if config.ema_decay is not None:
         rows.append(("average", f"of the weights, decay {config.ema_decay:g}: evaluated and exported"))
-    for group in optimizer.groups:
+    for group in session.optimizer.groups:
         decay = "weight decay" if group.decays else "no decay"
         scale = f"learning rate × {group.learning_rate_scale:.4g}"
         size = f"{group.size} values in {len(group.variables)} tensors"

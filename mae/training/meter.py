@@ -26,7 +26,7 @@ class Cadence:
     evaluate_every: int | None  # None: at the end only
 
     @classmethod
-    def of(cls, config: RunConfig, plan: TrainingPlan) -> "Cadence":
+    def of(cls, config: RunConfig, plan: TrainingPlan, evaluate_every: int | None) -> "Cadence":
         """What the config says, with the figures that follow from it."""
         return cls(
             total_steps=plan.total_steps,
@@ -34,7 +34,7 @@ class Cadence:
             batch_size=config.batch_size,
             log_every=config.log_every,
             checkpoint_every=config.checkpoint_every,
-            evaluate_every=config.evaluate_every,
+            evaluate_every=evaluate_every,
         )
 
     def is_due(self, every: int | None, step: int) -> bool:

@@ -1,6 +1,5 @@
-"""The step function of pre-training: one batch in, one update made, scalars out."""
+"""The step function of pre-training: the error on the patches that are hidden."""
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -9,8 +8,7 @@ from mae.models.pretrainer import Pretrainer, clip_losses
 from mae.models.tokens import predicted_indices, split_indices
 from mae.training.loop import StepFunction
 from mae.training.optimizer import Optimizer
-
-Batch = dict[str, tf.Tensor]
+from mae.training.step import Batch, path_noise, update_step
 
 
 def pretraining_step(
@@ -25,88 +23,21 @@ def pretraining_step(
     accumulate: int = 1,
     jit: bool = False,
 ) -> StepFunction:
-    """A compiled function of a distributed batch (see `mae.data.pipeline`).
-
-    The loss is the sum of the clips' losses divided by the number of readable clips in the whole update: over all
-    replicas and all `accumulate` parts. Gradients of the parts are added up in float32 and reduced once.
+    """A compiled function of a distributed batch with `is_masked`; see `mae.training.step.update_step`.
 
     Args:
+        num_masked: True values in each row of `is_masked`.
         num_predicted: see `mae.masking.num_predicted`, for batches with `is_decoder_masked` (dual masking).
-        batch_size: clips in an update, over all replicas and parts.
-
-    Returns:
-        A function that gives float32 scalars: `loss`, `bad_clips`, `decode_ms` (mean per clip) and those of
-        `Optimizer.apply`.
     """
 
-    @tf.function(jit_compile=jit)
-    def loss_and_gradients(part: Batch) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def losses_of(part: Batch) -> Any:
         visible, masked = split_indices(part["is_masked"], num_masked)
         weights = None
         if num_predicted is not None and "is_decoder_masked" in part:
             predicted, is_same_for_all = num_predicted
             masked, weights = predicted_indices(part["is_masked"], part["is_decoder_masked"], predicted)
             weights = None if is_same_for_all else weights  # which are all ones
-        with tf.GradientTape() as tape:
-            losses = clip_losses(
-                model, part["videos"], visible, masked, target, _path_noise(part, model), True, weights
-            )
-            loss = tf.reduce_sum(losses * part["valid"]) / batch_size
-            scaled = optimizer.scaled(loss)
-        return loss, tape.gradient(scaled, _raw(model), unconnected_gradients=tf.UnconnectedGradients.NONE)
+        noise = path_noise(part, model.architecture.depth)
+        return clip_losses(model, part["videos"], visible, masked, target, noise, True, weights)
 
-    def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
-        loss, gradients = _accumulated(loss_and_gradients, batch, accumulate, _raw(model))
-        context = tf.distribute.get_replica_context()
-        loss, valid, decode_ms = context.all_reduce(
-            tf.distribute.ReduceOp.SUM,
-            [loss, tf.reduce_sum(batch["valid"]), tf.reduce_sum(batch["decode_ms"])],
-        )
-        # 1 unless videos were unreadable, whose clips count for nothing.
-        share = batch_size / tf.maximum(valid, 1.0)
-        loss = loss * share
-        applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables, loss)
-        return {
-            "loss": loss,
-            **applied,
-            "bad_clips": batch_size - valid,
-            "decode_ms": decode_ms / batch_size,
-        }
-
-    @tf.function
-    def step(batch: Any) -> dict[str, tf.Tensor]:
-        per_replica = strategy.run(replica_step, args=(batch,))
-        return {name: strategy.experimental_local_results(value)[0] for name, value in per_replica.items()}
-
-    return step
-
-
-def _raw(model: Pretrainer) -> list[tf.Variable]:
-    return [variable.value for variable in model.trainable_variables]
-
-
-def _path_noise(part: Batch, model: Pretrainer) -> tf.Tensor | None:
-    if "path_noise" not in part:
-        return None
-    return tf.reshape(part["path_noise"], (-1, model.architecture.depth, 2))
-
-
-def _accumulated(
-    loss_and_gradients: Callable[[Batch], tuple[tf.Tensor, list[tf.Tensor]]],
-    batch: Batch,
-    parts: int,
-    variables: list[tf.Variable],
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Loss and gradients added up over `parts` equal parts of a replica's batch, computed one after the other."""
-    if parts == 1:
-        return loss_and_gradients(batch)
-    split = {name: tf.reshape(value, (parts, -1, *value.shape[1:])) for name, value in batch.items()}
-
-    def add_part(i: tf.Tensor, loss: tf.Tensor, *gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        more_loss, more = loss_and_gradients({name: value[i] for name, value in split.items()})
-        return (i + 1, loss + more_loss, *(a + b for a, b in zip(gradients, more, strict=True)))
-
-    start = (tf.constant(0), tf.constant(0.0), *(tf.zeros(v.shape) for v in variables))
-    # One at a time: running parts side by side would need the memory that accumulation is there to save.
-    _, loss, *gradients = tf.while_loop(lambda i, *_: i < parts, add_part, start, parallel_iterations=1)
-    return loss, gradients
+    return update_step(strategy, model, optimizer, losses_of, batch_size=batch_size, accumulate=accumulate, jit=jit)

@@ -1,6 +1,5 @@
 """A pre-training run from a config: build, resume, train, say what came out."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from omegaconf import OmegaConf
 from mae.checkpoints.load import load_checkpoint
 from mae.config import PretrainConfig
 from mae.data.bad_videos import BadVideos
-from mae.data.clips import ClipReader, ClipSpec
+from mae.data.clips import ClipReader
 from mae.data.extras import masks, path_noise
-from mae.data.footprint import Footprint, fitting_footprint
+from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex, build_index
 from mae.data.pipeline import training_batches
 from mae.errors import ConfigError
@@ -24,6 +23,7 @@ from mae.masking import MASKS, running_cell_mask
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.console import format_table
 from mae.monitoring.panels import save_png
+from mae.training.clips_of_run import clip_spec, clips_in_memory
 from mae.training.guard import UpdateGuard
 from mae.training.journal import Journal
 from mae.training.messages import clip_rows, goodbye, run_rows, tell_rendering, verdict
@@ -129,7 +129,7 @@ class _Pretraining:
             batches=lambda first_step: self._batches(first_step, bad_videos),
             evaluate=self._evaluate,
             check=bad_videos.raise_if_too_many,
-            cadence=Cadence.of(c, plan),
+            cadence=Cadence.of(c, plan, c.evaluate_every),
             initial=None if c.init_from is None else self._log_initial,
         )
         session.train(objective, progress, figures=dict([*plan.rows(), *clip_rows(c)]))
@@ -196,22 +196,8 @@ class _Pretraining:
 
 def _find_videos(config: PretrainConfig, workers: Workers) -> _Videos:
     c, a = config, config.model.architecture
-    spec = ClipSpec(
-        a.num_frames,
-        c.dataset.frame_stride,
-        a.image_size,
-        c.augment,
-        c.data.sampler,
-        c.data.short_clip,
-        c.data.clips_per_video,
-    )
-    footprint = fitting_footprint(
-        clip_bytes=spec.clip_bytes,
-        batch_size=c.batch_size // workers.count,
-        clips_in_flight=(c.data.workers or os.cpu_count() or 1) * c.data.clips_per_video,
-        prefetch=c.data.prefetch,
-        budget_gb=c.data.ram_budget_gb,
-    )
+    spec = clip_spec(c, c.dataset.frame_stride, a)
+    footprint = clips_in_memory(c, spec, workers.count)
 
     def find() -> _Videos:
         tell = tell_rendering if workers.is_chief else lambda done, total: None

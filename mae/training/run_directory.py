@@ -29,6 +29,11 @@ FROZEN = (
     "masking",
     "mask_ratio",
     "decoder_mask_ratio",
+    "mixing.",
+    "head_dropout_rate",
+    "pooling",
+    "num_classes",
+    "freeze",
     "batch_size",
     "seed",
 )

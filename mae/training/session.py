@@ -43,6 +43,7 @@ class Objective:
     evaluate: Callable[[int, Journal], Record]  # by the chief, with averaged weights where there are any
     check: Callable[[], None]  # see `Hooks`
     cadence: Cadence
+    state: Callable[[], Mapping[str, Any]] = dict  # what else belongs into a checkpoint's meta data
     initial: Callable[[Journal], None] | None = None  # done by the chief before the first step of a new run
 
 
@@ -99,7 +100,9 @@ class Session:
         hooks = Hooks(
             log=journal.log,
             evaluate=lambda step: workers.together(lambda: evaluate(step) if workers.is_chief else {}),
-            save=lambda step, meter: workers.together(lambda: self._save(step, meter, journal.run_id)),
+            save=lambda step, meter: workers.together(
+                lambda: self._save(step, meter, journal.run_id, objective.state())
+            ),
             check=lambda: workers.together(objective.check),
             agree=workers.agree,
         )
@@ -120,22 +123,24 @@ class Session:
                 f"{what} cannot be written ({error.strerror}); earlier checkpoints are kept"
             ) from error
 
-    @property
-    def _variables(self) -> list[keras.Variable]:
-        return [*self.model.variables, *self.optimizer.variables]
-
-    def _save(self, step: int, meter: MeterState, wandb_run_id: str | None) -> None:
-        if not self.workers.is_chief:
-            return
-        meta = {
+    def meta(self, step: int) -> dict[str, Any]:
+        """What a file with the weights says about them."""
+        return {
             "step": step,
-            "wandb_run_id": wandb_run_id,
-            "meter": meter,
             "list_digest": self.list_digest,
             "config": asdict(self.config),
             "architecture": asdict(self.model.architecture),
             "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "mae-video")},
         }
+
+    @property
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.model.variables, *self.optimizer.variables]
+
+    def _save(self, step: int, meter: MeterState, wandb_run_id: str | None, state: Mapping[str, Any]) -> None:
+        if not self.workers.is_chief:
+            return
+        meta = {**self.meta(step), "wandb_run_id": wandb_run_id, "meter": meter, **state}
         checkpoints = Checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
         try:
             checkpoints.save(variables_to_arrays(self._variables), meta)

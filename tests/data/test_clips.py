@@ -202,7 +202,7 @@ def test_what_an_augmentation_refuses(changed, message):
         replace(CENTER, **changed)
 
 
-@pytest.mark.parametrize(("values", "message"), [(("dense", 0, 3), "clips=0"), (("tsn", 2, 3), "test sampler 'tsn'")])
+@pytest.mark.parametrize(("values", "message"), [(("dense", 0, 3), "clips=0"), (("tsn", 2, 3), "test.sampler 'tsn'")])
 def test_what_views_refuse(values, message):
     with pytest.raises(ConfigError, match=message):
         TestViews(*values)

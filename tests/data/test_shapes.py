@@ -19,7 +19,7 @@ VIDEOS = 3  # of every class that the motion is measured on
 
 def configuration(root: Path | None, videos_per_class: int = 1, seed: int = 0) -> ShapesDataset:
     text = None if root is None else str(root)
-    return ShapesDataset(name="shapes", frame_stride=1, root=text, videos_per_class=videos_per_class, seed=seed)
+    return ShapesDataset("shapes", 1, root=text, videos_per_class=videos_per_class, seed=seed, val_videos_per_class=1)
 
 
 def rendered(name: str, number: int, seed: int = 0) -> np.ndarray:

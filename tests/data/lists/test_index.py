@@ -60,7 +60,7 @@ def test_listed_directories_of_frames_may_be_missing(tmp_path):
 
 def test_build_index_of_a_folder(tmp_path):
     touch(tmp_path, "walk/a.mp4")
-    dataset = FolderDataset(name="folder", frame_stride=4, root=str(tmp_path))
+    dataset = FolderDataset(name="folder", frame_stride=4, root=str(tmp_path), val=None, holdout=0)
     assert build_index(dataset, 0.0).class_names == ("walk",)
     unset = dataclasses.replace(dataset, root=None)
     assert "dataset.root is not set" in message_of(build_index, unset, 0.0)
@@ -70,7 +70,7 @@ def test_build_index_of_a_list(tmp_path, monkeypatch):
     touch(tmp_path / "root", "a.mp4", "b.mp4")
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
-    dataset = CsvDataset(name="csv", frame_stride=4, root=str(tmp_path / "root"), train="list.csv", classes=None)
+    dataset = CsvDataset("csv", 4, root=str(tmp_path / "root"), train="list.csv", val=None, test=None, classes=None)
     message = message_of(build_index, dataset, 0.0)
     assert f"there is no file {tmp_path}/root/list.csv nor {tmp_path}/cwd/list.csv" in message
     write_list(tmp_path / "cwd", "b.mp4\n")
@@ -87,7 +87,7 @@ def test_build_index_of_a_list(tmp_path, monkeypatch):
 def test_build_index_of_the_demo(tmp_path, monkeypatch):
     touch(tmp_path, "grow/a.avi", "spin/b.avi")
     monkeypatch.setattr(shapes, "ensure_shapes", lambda config, progress: tmp_path)
-    dataset = ShapesDataset(name="shapes", frame_stride=1, root=None, videos_per_class=1, seed=0)
+    dataset = ShapesDataset("shapes", 1, root=None, videos_per_class=1, seed=0, val_videos_per_class=1)
     assert build_index(dataset, 0.0).class_names == ("grow", "spin")
 
 
@@ -95,7 +95,9 @@ def test_class_names_of_a_list(tmp_path, monkeypatch):
     touch(tmp_path / "root", "a.mp4")
     monkeypatch.chdir(tmp_path)
     write_list(tmp_path, "a.mp4 1\nb.mp4 1\n")
-    dataset = CsvDataset("csv", 4, root=str(tmp_path / "root"), train="list.csv", classes="names.txt")
+    dataset = CsvDataset(
+        "csv", 4, root=str(tmp_path / "root"), train="list.csv", val=None, test=None, classes="names.txt"
+    )
     message = message_of(build_index, dataset, 0.5)
     assert f"dataset.classes=names.txt: there is no file {tmp_path}/root/names.txt nor {tmp_path}/names.txt" in message
     write_list(tmp_path, "x\ny\nz\n", "names.txt")

@@ -1,0 +1,44 @@
+"""Fine-tunes a classifier: `python finetune.py dataset=ssv2 dataset.root=… init_from=<run or released checkpoint>`
+
+`mode=eval` tests one that is trained. `conf/finetune/` holds what is its own, `conf/` the groups it shares with
+`pretrain.py`; `--help` lists the settings.
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from mae.config import register_resolvers
+from mae.entry import check_overrides, exit_statuses, import_tensorflow, quiet_libraries, share_groups
+from mae.finetune_config import typed_finetune_config
+
+CONF = Path(__file__).parent / "conf"
+
+
+@hydra.main(version_base="1.3", config_path="conf/finetune", config_name="finetune")
+def main(composed: DictConfig) -> None:
+    with exit_statuses():
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            # Jobs of a sweep are runs of their own.
+            composed.run_dir = f"{composed.run_dir}-{HydraConfig.get().job.num}"
+        config = typed_finetune_config(composed)
+        import_tensorflow()  # only now: a mistake in the command is told before that
+        from mae.training.finetune_run import evaluate, finetune
+
+        if config.mode == "eval":
+            evaluate(config)
+        else:
+            finetune(config)
+
+
+if __name__ == "__main__":
+    quiet_libraries()
+    register_resolvers()
+    share_groups(CONF)
+    with exit_statuses():
+        check_overrides(CONF / "finetune", "finetune", sys.argv[1:], shared_dir=CONF)
+    main()

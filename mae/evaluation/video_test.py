@@ -1,0 +1,122 @@
+"""Evaluations of a classifier on a list of videos: the quick one between epochs, and the multi-view test."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mae.data.clips import ClipReader
+from mae.data.config import TestViews
+from mae.errors import Interrupted
+from mae.evaluation.metrics import Figures, video_figures
+from mae.evaluation.multi_view import run_views
+from mae.evaluation.report import Evaluated, write_report
+from mae.evaluation.trained import checkpoint_hash
+from mae.evaluation.view_scores import ViewScores
+from mae.monitoring.console import format_table
+from mae.training.signals import StopRequest
+
+SCORES = "test_scores"  # begins the name of the directory that an interrupted test leaves
+_TELL_EVERY = 20.0  # seconds
+
+
+@dataclass(frozen=True)
+class VideoEvaluation:
+    """A classifier, and the labelled videos to evaluate it on."""
+
+    logits: Callable[[np.ndarray], Any]  # of (batch_size, T, S, S, c) uint8
+    reader: ClipReader  # of the list to evaluate
+    class_names: tuple[str, ...]
+    batch_size: int  # clips computed at a time
+    workers: int  # videos decoded at the same time; 0: one per CPU core
+
+    def validate(self, views: TestViews) -> Figures:
+        """Figures of a quick look; nothing is written, and an interrupted one starts again."""
+        scores = ViewScores(None, self._shape(views))
+        self._run(scores, views)
+        return video_figures(*scores.video_probabilities(), self._labels)
+
+    def test(self, folder: Path, views: TestViews, checkpoint: Path) -> dict[str, Any]:
+        """The test of `checkpoint`; returns what is in `test.json`.
+
+        Writes its files into `folder`, see `write_report`. An interrupted one left its scores there and goes on from
+        them.
+
+        Raises:
+            Interrupted: SIGINT or SIGTERM, after what was evaluated is saved.
+        """
+        digest, list_hash = checkpoint_hash(checkpoint), self.reader.index.digest
+        identity = {"checkpoint": digest, "list": list_hash, "views": f"{views.sampler} {views.clips}×{views.crops}"}
+        # One directory for each thing that is tested: what another test left is neither taken up nor in the way.
+        name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
+        scores = ViewScores(folder / f"{SCORES}-{name}", self._shape(views), identity)
+        self._run_interruptibly(scores, views, folder)
+        evaluated = Evaluated(
+            videos=self.reader.index.paths,
+            labels=self._labels,
+            class_names=self.class_names,
+            views={"clips": views.clips, "crops": views.crops},
+            list_hash=list_hash,
+            checkpoint=str(checkpoint),
+            checkpoint_hash=digest,
+        )
+        content = write_report(folder, evaluated, scores)
+        scores.discard()
+        return content
+
+    @property
+    def _labels(self) -> tuple[int, ...]:
+        labels = self.reader.index.labels
+        assert labels is not None
+        return labels
+
+    def _shape(self, views: TestViews) -> tuple[int, int, int]:
+        return len(self.reader.index.paths), views.clips * views.crops, len(self.class_names)
+
+    def _run(self, scores: ViewScores, views: TestViews, check: Callable[[int, int], None] | None = None) -> None:
+        def read(video: int) -> np.ndarray:
+            return self.reader.test_clips(video, views)
+
+        run_views(scores, read, self.logits, self.batch_size, check=check, workers=self.workers)
+
+    def _run_interruptibly(self, scores: ViewScores, views: TestViews, folder: Path) -> None:
+        told = time.monotonic()
+        with StopRequest() as stop:
+
+            def check(done: int, total: int) -> None:
+                nonlocal told
+                if time.monotonic() - told > _TELL_EVERY:
+                    told = time.monotonic()
+                    print(f"tested {done} of {total} views", flush=True)
+                if stop.signum is not None and done < total:
+                    raise Interrupted(
+                        stop.signum,
+                        f"interrupted after {done} of {total} views; the same command goes on from there ({folder})",
+                    )
+
+            self._run(scores, views, check)
+
+
+def report_table(content: dict[str, Any], folder: Path) -> str:
+    """What `test.json` says, for the console."""
+    videos, views = content["videos"], content["views"]
+    failed = f", {videos['failed']} FAILED and counted as wrong" if videos["failed"] else ""
+    rows = [
+        ("checkpoint", content["checkpoint"]),
+        ("videos", f"{videos['listed']} listed, {videos['evaluated']} evaluated{failed}"),
+        ("views of a video", f"{views['clips']} clips × {views['crops']} crops"),
+        ("top-1", f"{100 * content['top1']:.2f} %"),
+        (f"top-{content['top5_is_top']}", f"{100 * content['top5']:.2f} %"),
+    ]
+    if videos["failed"]:
+        rows.append(("top-1 of evaluated", f"{100 * content['top1_of_evaluated']:.2f} %"))
+    rows += [
+        ("mean over classes", f"{100 * content['mean_class_accuracy']:.2f} %"),
+        ("files", f"test.json, predictions.csv and confusion.png in {folder}"),
+    ]
+    return format_table(rows, "test")

@@ -1,0 +1,92 @@
+"""The typed form of `conf/finetune/`: what `finetune.py` is told, checked once, never changed afterwards.
+
+As in `mae.config`, all values come from the YAML files: the dataclasses have no defaults of their own.
+"""
+
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from mae.config import ModelConfig, checked_sections, register_resolvers
+from mae.data.config import Augmentation, DataConfig, DatasetConfig, TestViews
+from mae.errors import ConfigError, check_choice
+from mae.options import POOLINGS
+from mae.training.config import RunConfig, WandbConfig
+from mae.training.mixing_config import MixingConfig
+
+MODES = ("train", "eval")
+
+
+@dataclass(frozen=True)
+class FinetuneConfig(RunConfig):
+    """Everything `finetune.py` is told: what is below and what any run is told."""
+
+    dataset: DatasetConfig
+    model: ModelConfig
+    mixing: MixingConfig
+    test: TestViews  # of the test at the end, and of mode=eval
+
+    mode: str  # train, then test | eval: test only
+
+    num_classes: int | None  # null: as many as the training list has
+    head_dropout_rate: float  # before the last layer
+    init_scale: float  # of the last layer's initial weights
+    pooling: str  # mean | first: what of the encoder's output the head reads
+    fresh_head: bool  # start with a new head also where `init_from` holds one
+    freeze: str  # none | encoder | a number: the embedding and so many blocks keep their weights
+
+    validate_every: float | None  # epochs between validations; null: at the end only
+    eval_batch_size: int  # clips a replica computes at a time in validation and test
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("mode", self.mode, MODES)
+        check_choice("pooling", self.pooling, POOLINGS)
+        if self.strategy in ("multiworker", "tpu"):
+            raise ConfigError(f"strategy={self.strategy} is for pre-training: fine-tuning runs on one machine")
+        for name in ("eval_batch_size", "num_classes"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}={value} must be at least 1")
+        if self.init_scale < 0:
+            raise ConfigError(f"init_scale={self.init_scale} must not be negative")
+        if self.validate_every is not None and self.validate_every <= 0:
+            raise ConfigError(f"validate_every={self.validate_every} must be above 0 epochs, or null")
+        if not 0 <= self.head_dropout_rate < 1:
+            raise ConfigError(f"head_dropout_rate={self.head_dropout_rate} must lie in [0, 1)")
+        _ = self.frozen_blocks  # raises for other words and for more blocks than there are
+
+    @property
+    def frozen_blocks(self) -> int | None:
+        """Blocks that keep their weights, and with them the embedding; None: the whole encoder, 0: nothing."""
+        if self.freeze in ("none", "encoder"):
+            return 0 if self.freeze == "none" else None
+        depth = self.model.architecture.depth
+        if not self.freeze.isdigit() or not 0 <= int(self.freeze) <= depth:
+            raise ConfigError(f"freeze={self.freeze}: expected none, encoder or a number of blocks up to {depth}")
+        return int(self.freeze)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether clips are mixed in pairs at all."""
+        return self.mixing.probability > 0 and (self.mixing.mixup > 0 or self.mixing.cutmix > 0)
+
+
+SECTIONS: dict[str, type] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "augment": Augmentation,
+    "mixing": MixingConfig,
+    "test": TestViews,
+    "wandb": WandbConfig,
+}
+
+
+def typed_finetune_config(composed: DictConfig) -> FinetuneConfig:
+    """The composed configuration as frozen dataclasses.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong type, or one its dataclass refuses.
+    """
+    register_resolvers()
+    return FinetuneConfig(**checked_sections(FinetuneConfig, composed, SECTIONS))

@@ -1,0 +1,40 @@
+"""The weights with the best validation so far, beside a run's checkpoints."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mae.checkpoints.containers.atomic import replacing
+from mae.training.run_state import variables_to_arrays
+
+
+class BestWeights:
+    """Which step validated best; of equal ones the first. Its weights alone are kept: no run goes on from them."""
+
+    def __init__(self) -> None:
+        self.top1 = -1.0
+        self.step: int | None = None
+
+    def improves(self, top1: float) -> bool:
+        return top1 > self.top1
+
+    def note(self, top1: float, step: int) -> None:
+        self.top1, self.step = top1, step
+
+    def state(self) -> dict[str, Any] | None:
+        """For the checkpoint's meta data; None before the first validation."""
+        return None if self.step is None else {"top1": self.top1, "step": self.step}
+
+    def restore(self, state: Mapping[str, Any] | None) -> None:
+        if state is not None:
+            self.note(state["top1"], state["step"])
+
+    @staticmethod
+    def write(path: Path, model: Any, meta: Mapping[str, Any]) -> None:
+        """A file as the run's checkpoints, without the optimizer's state."""
+        encoded = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, __meta__=encoded, **variables_to_arrays(model.variables))

@@ -1,0 +1,32 @@
+"""What clips a run trains on, and how many of them wait in memory."""
+
+import os
+
+from mae.data.clips import ClipSpec
+from mae.data.footprint import Footprint, fitting_footprint
+from mae.presets import Architecture
+from mae.training.config import RunConfig
+
+
+def clip_spec(config: RunConfig, frame_stride: int, architecture: Architecture) -> ClipSpec:
+    """The clips of a model."""
+    return ClipSpec(
+        architecture.num_frames,
+        frame_stride,
+        architecture.image_size,
+        config.augment,
+        config.data.sampler,
+        config.data.short_clip,
+        config.data.clips_per_video,
+    )
+
+
+def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int) -> Footprint:
+    """Of one of `num_workers` machines; raises `ConfigError` where a given budget is too small."""
+    return fitting_footprint(
+        clip_bytes=spec.clip_bytes,
+        batch_size=config.batch_size // num_workers,
+        clips_in_flight=(config.data.workers or os.cpu_count() or 1) * config.data.clips_per_video,
+        prefetch=config.data.prefetch,
+        budget_gb=config.data.ram_budget_gb,
+    )

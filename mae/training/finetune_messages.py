@@ -1,0 +1,44 @@
+"""What a fine-tuning tells the person who started it, besides its progress."""
+
+import shlex
+from pathlib import Path
+
+from mae.data.lists.splits import Splits, how_to_hold_out
+from mae.data.lists.video_index import VideoIndex
+from mae.finetune_config import FinetuneConfig
+from mae.training.messages import optimizer_rows
+from mae.training.session import Session
+from mae.training.strategy import describe_devices
+
+
+def finetune_rows(config: FinetuneConfig, splits: Splits, session: Session) -> list[tuple[str, str]]:
+    """Name and value of what a run works with, for the table at its start; a row for each parameter group."""
+    model = session.model
+    trained = sum(group.size for group in session.optimizer.groups) / 1e6
+    total = sum(variable.value.shape.num_elements() for variable in model.weights) / 1e6
+    dtype = model.dtype_policy.compute_dtype
+    rows = [
+        *splits.train.rows(),
+        ("validation", _held_out(splits.val) or f"none: {how_to_hold_out(config.dataset)}"),
+        ("test", _held_out(splits.test) or "none"),
+        ("model", f"{config.model.preset}, {total:.1f} M values, {trained:.1f} M of them train, computes in {dtype}"),
+        ("head", f"{model.num_classes} classes, dropout {config.head_dropout_rate:g}, pooling {config.pooling}"),
+        ("frozen", {"none": "nothing", "encoder": "the encoder"}.get(config.freeze, f"{config.freeze} blocks")),
+        ("devices", describe_devices(session.workers.strategy)),
+    ]
+    return [*rows, *optimizer_rows(config, session)]
+
+
+def farewell(run_dir: Path, index: VideoIndex) -> str:
+    """Where the run is, and the command to type next."""
+    return (
+        f"run: {run_dir} (best validation: checkpoints/best.npz). "
+        f"Next: python -m mae.predict checkpoint={shlex.quote(str(run_dir))} video={shlex.quote(index.paths[0])}"
+    )
+
+
+def _held_out(index: VideoIndex | None) -> str:
+    if index is None:
+        return ""
+    missing = f", {index.missing} missing" if index.missing else ""
+    return f"{len(index.paths)} videos{missing}, list hash {index.digest[:16]}"

@@ -1,0 +1,282 @@
+"""A fine-tuning run from a config: hand over, train, validate, test; and the test alone."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from omegaconf import OmegaConf
+
+from mae.checkpoints.load import load_weights
+from mae.checkpoints.read import read_weights
+from mae.checkpoints.weights import Weights
+from mae.data.bad_videos import BadVideos
+from mae.data.clips import ClipReader, ClipSpec
+from mae.data.config import TestViews
+from mae.data.footprint import Footprint
+from mae.data.lists.index import VideoIndex
+from mae.data.lists.splits import Splits, build_splits, evaluation_list, how_to_hold_out, numbers_by_name
+from mae.errors import ConfigError, TrainingStopped
+from mae.evaluation.replicated import replicated_logits
+from mae.evaluation.trained import load_classifier
+from mae.evaluation.video_test import VideoEvaluation, report_table
+from mae.finetune_config import FinetuneConfig
+from mae.models.classifier import Classifier
+from mae.monitoring.console import format_table
+from mae.training.best_weights import BestWeights
+from mae.training.class_names import agreed_names, reported_names
+from mae.training.clips_of_run import clip_spec, clips_in_memory
+from mae.training.finetune_messages import farewell, finetune_rows
+from mae.training.finetune_plan import FinetunePlan
+from mae.training.finetuning import finetuning_step
+from mae.training.freezing import freeze
+from mae.training.guard import UpdateGuard
+from mae.training.journal import Journal
+from mae.training.labelled_batches import labelled_batches
+from mae.training.loop import StepFunction
+from mae.training.messages import tell_rendering
+from mae.training.meter import Cadence, Record
+from mae.training.optimizer import Optimizer, configured_optimizer
+from mae.training.resume import checkpoint_to_resume
+from mae.training.run_directory import RunDirectory
+from mae.training.run_state import Checkpoint, Checkpoints
+from mae.training.session import Objective, Progress, Session
+from mae.training.strategy import compute_dtype, make_strategy
+from mae.training.weight_average import WeightAverage
+from mae.training.workers import connected_workers
+
+
+def finetune(config: FinetuneConfig) -> None:
+    """Starts or continues the run that `config` describes, and tests it at its end.
+
+    Raises:
+        ConfigError: the config, the data and the machine do not fit together; nothing on disk was changed.
+        TrainingStopped, Interrupted: see `mae.training.loop.train`.
+    """
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    workers = connected_workers(make_strategy(config.strategy))
+    directory = RunDirectory(config.run_dir)
+    directory.check(config.resume)
+    checkpoint, changed = checkpoint_to_resume(config, directory, workers.say)
+    splits = build_splits(config.dataset, config.data.max_bad_frac, tell_rendering)
+    plan = FinetunePlan(config, len(splits.train.paths), workers.strategy.num_replicas_in_sync)
+    if config.jit and plan.num_replicas > 1:
+        raise ConfigError(f"jit=true needs one replica, found {plan.num_replicas}: give strategy=single")
+    spec = clip_spec(config, config.dataset.frame_stride, config.model.architecture)
+    footprint = clips_in_memory(config, spec, workers.count)
+    weights = None if checkpoint is not None else _weights_to_start_from(config)
+    class_names = agreed_names(splits.train, config, weights, checkpoint)
+    sizes = {"preset": config.model.preset, **asdict(config.model.architecture)}
+    print(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))
+    with directory:
+        model, optimizer = _build(config, plan, workers.strategy, len(class_names))
+        session = Session(config, workers, directory, model, optimizer, splits.train.digest)
+        run = _Finetuning(config, plan, session, splits, class_names, spec, footprint)
+        progress = run.start(weights) if checkpoint is None else run.restore(checkpoint, changed)
+        run.train(progress)
+        run.test()
+    print(farewell(directory.path, splits.test or splits.train))
+
+
+def evaluate(config: FinetuneConfig) -> None:
+    """Tests `init_from`, or the newest checkpoint of `run_dir`, and writes the figures into `run_dir`.
+
+    Raises:
+        ConfigError: no trained head, other classes than the list's, or a run directory that is another run's.
+        Interrupted: see `VideoEvaluation.test`.
+    """
+    directory = RunDirectory(config.run_dir)
+    directory.check("auto")
+    source = Path(config.init_from or config.run_dir)
+    is_own = source.resolve().is_relative_to(directory.path.resolve())
+    if directory.checkpoints.is_dir() and not is_own:
+        raise ConfigError(
+            f"run_dir={directory.path} is a run of its own and {source} none of its checkpoints: give another run_dir"
+        )
+    if config.init_from is None and not directory.holds_run:
+        raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
+    index = evaluation_list(config.dataset, config.data.max_bad_frac, tell_rendering)
+    strategy = make_strategy(config.strategy)
+    told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
+    with strategy.scope():
+        trained = load_classifier(source, None, config.dataset.frame_stride, config.precision, told)
+    index, names = reported_names(index, trained.class_names, str(source), numbers_by_name(config.dataset))
+    print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
+    spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
+    reader = ClipReader(index, spec, config.seed, config.data.timeout_s)
+    evaluation = _evaluation(config, strategy, trained.model, reader, names)
+    with directory:
+        if not directory.holds_run:
+            directory.write_config(asdict(config))
+        content = evaluation.test(directory.path, config.test, trained.source)
+    print(report_table(content, directory.path))
+
+
+@dataclass(frozen=True)
+class _Finetuning:
+    """What is fine-tuning's own in a run."""
+
+    config: FinetuneConfig
+    plan: FinetunePlan
+    session: Session
+    splits: Splits
+    class_names: tuple[str, ...]
+    spec: ClipSpec
+    footprint: Footprint
+    best: BestWeights = field(default_factory=BestWeights)
+
+    def start(self, weights: Weights | None) -> Progress:
+        """A new run: the encoder handed over, the head fresh; without `weights`, all of it at random."""
+        session = self.session
+        print(f"new run in {session.directory.path}")
+        if weights is None:
+            print("NOTE: init_from is not set: the encoder starts at random, this is training from scratch")
+            return Progress()
+        report = load_weights(weights, session.model, positions=self.config.init_positions)
+        if session.optimizer.average is not None:
+            session.optimizer.average.restart()
+        print(report.table())
+        return Progress()
+
+    def restore(self, checkpoint: Checkpoint, changed: list[str]) -> Progress:
+        """Goes on from a checkpoint."""
+        progress = self.session.restore(checkpoint, changed)
+        self.best.restore(checkpoint.meta.get("best"))
+        return progress
+
+    def train(self, progress: Progress) -> None:
+        """Trains to the end, unless that is reached already."""
+        c, plan, session = self.config, self.plan, self.session
+        memory = ("clips in memory", str(self.footprint))
+        rows = [*plan.rows(), memory, *finetune_rows(c, self.splits, session)]
+        print(format_table(rows, "run"), flush=True)
+        if progress.step >= plan.total_steps:
+            print(f"the training is complete: {progress.step} of {plan.total_steps} steps are made")
+            return
+        bad_videos = BadVideos(
+            session.directory.bad_videos_of(session.workers.index), plan.num_videos, c.data.max_bad_frac
+        )
+        reader = self._reader(self.splits.train)
+        objective = Objective(
+            step_function=self._step_function(),
+            batches=lambda first_step: labelled_batches(
+                c, plan, session.workers.strategy, reader, bad_videos, first_step, self.footprint.prefetch
+            ),
+            evaluate=self._validate,
+            check=bad_videos.raise_if_too_many,
+            cadence=Cadence.of(c, plan, plan.validate_every),
+            state=lambda: {"id2label": self._id2label, "best": self.best.state()},
+        )
+        session.train(objective, progress, figures=dict(plan.rows()))
+
+    def test(self) -> None:
+        """The multi-view test of the newest checkpoint, which is what the model holds."""
+        index, session = self.splits.test, self.session
+        if index is None:
+            print(f"NOTE: no list to test on, so no test: {how_to_hold_out(self.config.dataset)}")
+            return
+        print(f"testing on {len(index.paths)} videos", flush=True)
+        tested = Checkpoints(session.directory.checkpoints, self.config.keep_checkpoints).paths()[-1]
+        with session.averaged_weights():
+            content = self._evaluation(index).test(session.directory.path, self.config.test, tested)
+        print(report_table(content, session.directory.path))
+        if self.best.step is not None and self.best.step != self.plan.total_steps:
+            print(f"the best validation, {100 * self.best.top1:.2f} %, was at step {self.best.step}: {self._best_path}")
+
+    @property
+    def _best_path(self) -> Path:
+        return self.session.directory.checkpoints / "best.npz"
+
+    @property
+    def _id2label(self) -> dict[str, str]:
+        return {str(number): name for number, name in enumerate(self.class_names)}
+
+    def _reader(self, index: VideoIndex) -> ClipReader:
+        return ClipReader(index, self.spec, self.config.seed, self.config.data.timeout_s)
+
+    def _evaluation(self, index: VideoIndex) -> VideoEvaluation:
+        session = self.session
+        return _evaluation(self.config, session.workers.strategy, session.model, self._reader(index), self.class_names)
+
+    def _step_function(self) -> StepFunction:
+        c, session = self.config, self.session
+        return finetuning_step(
+            session.workers.strategy,
+            session.model,
+            session.optimizer,
+            label_smoothing=c.mixing.label_smoothing,
+            group=self.plan.mixing_group,
+            batch_size=c.batch_size,
+            accumulate=c.accumulate,
+            jit=c.jit,
+        )
+
+    def _validate(self, step: int, _: Journal) -> Record:
+        """One clip in the middle of each held-out video; keeps the weights that are the best so far."""
+        if self.splits.val is None:
+            return {}
+        figures = self._evaluation(self.splits.val).validate(TestViews(self.config.test.sampler, clips=1, crops=1))
+        if self.best.improves(figures.top1):
+            self.best.note(figures.top1, step)
+            meta = self.session.meta(step) | {"id2label": self._id2label, "best": self.best.state()}
+            try:
+                self.best.write(self._best_path, self.session.model, meta)
+            except OSError as error:
+                raise TrainingStopped(
+                    f"{self._best_path} cannot be written ({error.strerror}); earlier checkpoints are kept"
+                ) from error
+        failed = {"val_failed": figures.failed} if figures.failed else {}
+        return {"val_top1": figures.top1, "val_top5": figures.top5, **failed}
+
+
+def _weights_to_start_from(config: FinetuneConfig) -> Weights | None:
+    source = config.init_from
+    if source is None:
+        return None
+    if Path(source).resolve() == Path(config.run_dir).resolve():
+        raise ConfigError(f"init_from={source} is this run itself; resume=auto continues it")
+    weights = read_weights(source)
+    if config.fresh_head:
+        weights.arrays = {name: array for name, array in weights.arrays.items() if not name.startswith("head/")}
+        weights.id2label = {}
+    return weights
+
+
+def _evaluation(
+    config: FinetuneConfig,
+    strategy: tf.distribute.Strategy,
+    model: Classifier,
+    reader: ClipReader,
+    class_names: tuple[str, ...],
+) -> VideoEvaluation:
+    return VideoEvaluation(
+        logits=replicated_logits(strategy, model),
+        reader=reader,
+        class_names=class_names,
+        batch_size=config.eval_batch_size * strategy.num_replicas_in_sync,
+        workers=config.data.workers,
+    )
+
+
+def _build(
+    config: FinetuneConfig, plan: FinetunePlan, strategy: tf.distribute.Strategy, num_classes: int
+) -> tuple[Classifier, Optimizer]:
+    """Model and optimizer under the strategy, their initial values a function of the run's seed."""
+    keras.utils.set_random_seed(config.seed)  # Keras' initialisers have no other way to be seeded together
+    c = config
+    with strategy.scope():
+        model = Classifier(
+            c.model.architecture,
+            num_classes,
+            c.head_dropout_rate,
+            c.pooling,
+            c.init_scale,
+            name="classifier",
+            dtype=compute_dtype(c.precision),
+        )
+        model.build()
+        freeze(model, c.frozen_blocks)
+        guard = UpdateGuard(c.skippable_steps, c.loss_scale if c.precision == "float16" else None)
+        average = None if c.ema_decay is None else WeightAverage(model, c.ema_decay)
+        return model, configured_optimizer(model, c.optimizer, plan.learning_rate, plan.weight_decay, guard, average)

@@ -1,0 +1,94 @@
+"""The step of any objective: one batch in, one update made, scalars out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mae.training.loop import StepFunction
+from mae.training.optimizer import Optimizer
+
+Batch = dict[str, tf.Tensor]
+
+
+def update_step(
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    optimizer: Optimizer,
+    losses_of: Callable[[Batch], Any],
+    *,
+    batch_size: int,
+    accumulate: int = 1,
+    jit: bool = False,
+) -> StepFunction:
+    """A compiled function of a distributed batch (see `mae.data.pipeline`).
+
+    The loss is the sum of the clips' losses divided by the number of readable clips in the whole update: over all
+    replicas and all `accumulate` parts. Gradients of the parts are added up in float32 and reduced once.
+
+    Args:
+        losses_of: gives the loss of each clip, (b,) float32, of a part of a replica's batch.
+        batch_size: clips in an update, over all replicas and parts.
+
+    Returns:
+        A function that gives float32 scalars: `loss`, `bad_clips`, `decode_ms` (mean per clip) and those of
+        `Optimizer.apply`.
+    """
+
+    @tf.function(jit_compile=jit)
+    def loss_and_gradients(part: Batch) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(losses_of(part) * part["valid"]) / batch_size
+            scaled = optimizer.scaled(loss)
+        return loss, tape.gradient(scaled, _raw(model), unconnected_gradients=tf.UnconnectedGradients.NONE)
+
+    def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
+        loss, gradients = _accumulated(loss_and_gradients, batch, accumulate, _raw(model))
+        context = tf.distribute.get_replica_context()
+        loss, valid, decode_ms = context.all_reduce(
+            tf.distribute.ReduceOp.SUM,
+            [loss, tf.reduce_sum(batch["valid"]), tf.reduce_sum(batch["decode_ms"])],
+        )
+        # 1 unless videos were unreadable, whose clips count for nothing.
+        share = batch_size / tf.maximum(valid, 1.0)
+        loss = loss * share
+        applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables, loss)
+        return {"loss": loss, **applied, "bad_clips": batch_size - valid, "decode_ms": decode_ms / batch_size}
+
+    @tf.function
+    def step(batch: Any) -> dict[str, tf.Tensor]:
+        per_replica = strategy.run(replica_step, args=(batch,))
+        return {name: strategy.experimental_local_results(value)[0] for name, value in per_replica.items()}
+
+    return step
+
+
+def path_noise(part: Batch, depth: int) -> tf.Tensor | None:
+    """(b, depth, 2) uniform numbers for drop path, if the batch brings any."""
+    return tf.reshape(part["path_noise"], (-1, depth, 2)) if "path_noise" in part else None
+
+
+def _raw(model: keras.Model) -> list[tf.Variable]:
+    return [variable.value for variable in model.trainable_variables]
+
+
+def _accumulated(
+    loss_and_gradients: Callable[[Batch], tuple[tf.Tensor, list[tf.Tensor]]],
+    batch: Batch,
+    parts: int,
+    variables: list[tf.Variable],
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Loss and gradients added up over `parts` equal parts of a replica's batch, computed one after the other."""
+    if parts == 1:
+        return loss_and_gradients(batch)
+    split = {name: tf.reshape(value, (parts, -1, *value.shape[1:])) for name, value in batch.items()}
+
+    def add_part(i: tf.Tensor, loss: tf.Tensor, *gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        more_loss, more = loss_and_gradients({name: value[i] for name, value in split.items()})
+        return (i + 1, loss + more_loss, *(a + b for a, b in zip(gradients, more, strict=True)))
+
+    start = (tf.constant(0), tf.constant(0.0), *(tf.zeros(v.shape) for v in variables))
+    # One at a time: running parts side by side would need the memory that accumulation is there to save.
+    _, loss, *gradients = tf.while_loop(lambda i, *_: i < parts, add_part, start, parallel_iterations=1)
+    return loss, gradients

@@ -1,0 +1,271 @@
+"""Whole fine-tunings on rendered videos: pre-train, hand over, fine-tune, test; how they stop and what they refuse."""
+
+import csv
+import json
+import os
+import signal
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from configured import SMALL_RUN, configured, configured_finetuning
+
+from mae.checkpoints.load import load_checkpoint
+from mae.checkpoints.save import save_checkpoint
+from mae.data.config import ShapesDataset
+from mae.data.shapes import CLASS_NAMES, ensure_shapes
+from mae.errors import ConfigError, Interrupted
+from mae.evaluation import multi_view
+from mae.evaluation.trained import load_classifier
+from mae.models.classifier import build_classifier
+from mae.monitoring.metrics import read_metrics
+from mae.training import finetune_run
+from mae.training.finetune_run import evaluate, finetune
+from mae.training.run import pretrain
+from mae.training.run_state import read_checkpoint
+
+NOT_OURS = ("evaluate_every", "model.decoder", "dataset.videos")
+SMALL = (
+    *(override for override in SMALL_RUN if not override.startswith(NOT_OURS)),
+    *("dataset.videos_per_class=1", "dataset.val_videos_per_class=1", "validate_every=0.5", "eval_batch_size=5"),
+    # Everything random is on.
+    *("mixing.mixup=0.8", "mixing.cutmix=1", "augment.rand_augment=rand-m7-n4-mstd0.5-inc1"),
+    *("augment.erase_probability=0.5", "model.drop_path_rate=0.2", "head_dropout_rate=0.2", "learning_rate=0.1"),
+)
+SIZES = {"image_size": 32, "num_frames": 4, "embed_dim": 24, "depth": 2, "num_heads": 2}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The rendered videos and a pre-training run on them, shared by all tests."""
+    root = tmp_path_factory.mktemp("finetune")
+    shapes = root / "shapes"
+    for path, seed in ((shapes, 0), (root / "shapes-val", 1_000_000)):
+        ensure_shapes(ShapesDataset("shapes", 1, str(path), videos_per_class=1, seed=seed, val_videos_per_class=1))
+    pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={root / 'pretrained'}"))
+    return SimpleNamespace(root=root, shapes=shapes, pretrained=root / "pretrained", whole=root / "whole")
+
+
+@pytest.fixture(scope="module")
+def command(files):
+    """The typed settings of a small run on these videos, with overrides."""
+
+    def settings(*overrides):
+        places = (f"dataset.root={files.shapes}", f"run_dir={files.whole}", f"init_from={files.pretrained}")
+        return configured_finetuning(*SMALL, *places, *overrides)
+
+    return settings
+
+
+@pytest.fixture(scope="module")
+def whole(files, command):
+    """A run that nothing interrupted."""
+    finetune(command())
+    return files.whole
+
+
+def weights(directory, step=6):
+    return read_checkpoint(directory / "checkpoints" / f"step_{step:08d}.npz").arrays
+
+
+def losses(directory):
+    names = ("step", "loss", "grad_norm", "val_top1")
+    return [[record.get(name) for name in names] for record in read_metrics(directory / "metrics.jsonl")]
+
+
+def test_a_run_leaves_checkpoints_validations_and_a_test(whole, files):
+    records = read_metrics(whole / "metrics.jsonl")
+    assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
+    # Six videos of twelve are one step: an epoch has six of them, half of one three.
+    validated = {record["step"]: record["val_top1"] for record in records if "val_top1" in record}
+    assert list(validated) == [3, 6]
+    assert all("val_top5" in record for record in records if record["step"] in validated)
+    names = sorted(path.name for path in (whole / "checkpoints").iterdir())
+    assert names == ["best.npz", "step_00000002.npz", "step_00000004.npz", "step_00000006.npz"]
+    best = read_checkpoint(whole / "checkpoints" / "best.npz")
+    assert best.meta["best"] == {"top1": max(validated.values()), "step": max(validated, key=validated.get)}
+    assert best.step == best.meta["best"]["step"]
+
+    content = json.loads((whole / "test.json").read_text())
+    assert content["videos"] == {"listed": 12, "evaluated": 12, "failed": 0}
+    assert content["views"] == {"clips": 2, "crops": 1}
+    assert list(content["per_class"]) == list(CLASS_NAMES)
+    assert content["checkpoint"].endswith("step_00000006.npz")
+    with (whole / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == list(CLASS_NAMES)
+    right = sum(row["label"] == row["predicted"] for row in rows)
+    assert content["top1"] == pytest.approx(right / 12)
+    assert (whole / "confusion.png").stat().st_size > 0
+    assert not list(whole.glob("test_scores*"))
+
+
+def test_the_encoder_is_that_of_the_pre_training(files, command, tmp_path):
+    """Frozen as a whole it is still the same after six steps, bit for bit; the head is not the one it started with."""
+    finetune(command("freeze=encoder", f"run_dir={tmp_path / 'run'}", "head_dropout_rate=0", "steps=3"))
+    before, after = weights(files.pretrained), weights(tmp_path / "run", 3)
+    encoder = [name for name in after if name.startswith("classifier/encoder/")]
+    assert len(encoder) > 20
+    for name in encoder:
+        np.testing.assert_array_equal(after[name], before[name.replace("classifier/", "pretrainer/", 1)], err_msg=name)
+    assert np.abs(after["classifier/head/kernel"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(whole, command, tmp_path, step, monkeypatch):
+    settings = command(f"run_dir={tmp_path / 'run'}")
+    log = finetune_run._Run._log
+
+    def log_and_kill(self, record, *rest):
+        log(self, record, *rest)
+        if record["step"] == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune_run._Run, "_log", log_and_kill)
+        with pytest.raises(Interrupted, match=f"interrupted after step {step + 1}"):
+            finetune(settings)
+    finetune(settings)
+    assert losses(tmp_path / "run") == losses(whole)
+    expected = weights(whole)
+    for name, value in weights(tmp_path / "run").items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    made, wanted = (json.loads((place / "test.json").read_text()) for place in (tmp_path / "run", whole))
+    assert made["top1"] == wanted["top1"]
+    best = [read_checkpoint(place / "checkpoints" / "best.npz").meta["best"] for place in (tmp_path / "run", whole)]
+    assert best[0] == best[1]
+
+
+def test_an_evaluation_is_the_test_of_the_run_again_and_again(whole, command, tmp_path):
+    expected = json.loads((whole / "test.json").read_text())
+    predictions = (whole / "predictions.csv").read_text()
+    for _ in range(2):
+        evaluate(command("mode=eval", f"init_from={whole}", f"run_dir={tmp_path / 'eval'}"))
+        assert json.loads((tmp_path / "eval" / "test.json").read_text()) == expected
+        assert (tmp_path / "eval" / "predictions.csv").read_text() == predictions
+
+
+def test_two_replicas_evaluate_the_same(whole, command, tmp_path):
+    evaluate(command("mode=eval", f"init_from={whole}", f"run_dir={tmp_path / 'eval'}", "strategy=mirrored"))
+    assert (tmp_path / "eval" / "predictions.csv").read_text() == (whole / "predictions.csv").read_text()
+
+
+def test_an_interrupted_test_goes_on(whole, command, tmp_path, monkeypatch):
+    settings = command("mode=eval", f"init_from={whole}", f"run_dir={tmp_path / 'eval'}")
+    read = []
+    clips = finetune_run.ClipReader.test_clips
+
+    def noted(self, example, views):
+        read.append(example)
+        return clips(self, example, views)
+
+    monkeypatch.setattr(finetune_run.ClipReader, "test_clips", noted)
+    add = multi_view.ViewScores.add
+    with monkeypatch.context() as patch:
+
+        def add_and_kill(self, *batch):
+            add(self, *batch)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        patch.setattr(multi_view.ViewScores, "add", add_and_kill)
+        with pytest.raises(Interrupted, match="interrupted after 5 of 24 views; the same command goes on"):
+            evaluate(settings)
+    assert not (tmp_path / "eval" / "test.json").exists()
+    read.clear()
+    evaluate(settings)
+    assert 0 not in read  # its two views were among the first five
+    assert (tmp_path / "eval" / "predictions.csv").read_text() == (whole / "predictions.csv").read_text()
+
+
+def test_best_and_last_are_read_by_the_other_commands(whole):
+    for path in (whole, whole / "checkpoints" / "best.npz"):
+        trained = load_classifier(path, None, None, "float32", {})
+        assert trained.class_names == CLASS_NAMES
+        model = build_classifier("vit_tiny", 12, **SIZES)
+        report = load_checkpoint(path, model)
+        assert not report.fresh_head
+        assert report.id2label == dict(enumerate(CLASS_NAMES))
+
+
+def test_a_released_file_with_a_head_is_evaluated_and_an_unreadable_video_counts_as_wrong(command, files, tmp_path):
+    model = build_classifier("vit_tiny", 12, **SIZES, positions="sincos")
+    save_checkpoint(model, tmp_path / "ft.h5", "keras_h5")
+    listed = [f"{name}/{name}_0000.avi" for name in CLASS_NAMES]
+    lines = [f"{files.root / 'shapes-val' / path},{label}" for label, path in enumerate(listed)]
+    (tmp_path / "broken.avi").write_text("no video")
+    (tmp_path / "val.csv").write_text("\n".join([*lines, f"{tmp_path / 'broken.avi'},3", f"{tmp_path / 'gone.avi'},4"]))
+    sizes = [f"model.{name}={SIZES[name]}" for name in ("image_size", "num_frames", "num_heads")]
+    overrides = ["mode=eval", "dataset=csv", f"dataset.val={tmp_path / 'val.csv'}", "dataset.frame_stride=1", *sizes]
+    shared = ("wandb.mode=disabled", "eval_batch_size=5", "test.clips=1", "test.crops=1", f"run_dir={tmp_path / 'out'}")
+    evaluate(configured_finetuning(*overrides, *shared, f"init_from={tmp_path / 'ft.h5'}"))
+    content = json.loads((tmp_path / "out" / "test.json").read_text())
+    assert content["videos"] == {"listed": 14, "evaluated": 12, "failed": 2}
+    assert content["top1"] == pytest.approx(content["top1_of_evaluated"] * 12 / 14)
+    with (tmp_path / "out" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["ok"] * 12 + ["failed"] * 2
+    assert all(row["reason"] for row in rows[12:])
+
+
+def test_what_an_evaluation_refuses(command, files, whole, tmp_path):
+    def refusal(*overrides):
+        with pytest.raises(ConfigError) as error:
+            evaluate(command("mode=eval", *overrides))
+        return str(error.value)
+
+    place = f"run_dir={tmp_path / 'eval'}"
+    assert "holds no trained classification head" in refusal(place)  # init_from is the pre-training
+    assert "is a run of its own" in refusal(f"init_from={files.pretrained}")
+    assert "mode=eval tests init_from or the run in run_dir" in refusal("init_from=null", place)
+    classes = tmp_path / "other" / "no_such_motion"
+    classes.mkdir(parents=True)
+    (classes / "a.avi").write_bytes(b"")
+    other = (f"dataset.val={classes.parent}", f"init_from={whole}", place, "wandb.mode=disabled")
+    with pytest.raises(ConfigError, match=r"the class 'no_such_motion' of .* is unknown to"):
+        evaluate(configured_finetuning("mode=eval", "dataset=folder", *other))
+    (tmp_path / "val.csv").write_text("a.avi,12\n")
+    (tmp_path / "a.avi").write_bytes(b"")
+    other = (f"dataset.val={tmp_path / 'val.csv'}", f"init_from={whole}", place, "wandb.mode=disabled")
+    with pytest.raises(ConfigError, match=r"has label 12, and .* has the 12 classes 0 … 11"):
+        evaluate(configured_finetuning("mode=eval", "dataset=csv", *other))
+    assert not (tmp_path / "eval").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["num_classes=11"], "has label 11, and num_classes=11 has the 11 classes"),
+        (["num_classes=13"], "num_classes=13, and the training list names 12 classes"),
+        (["init_from=nowhere"], "no checkpoint at nowhere"),
+        (
+            ["mixing.mixup=1", "batch_size=6"],
+            "6 clips .* cannot be mixed in pairs .*: give a multiple of 4",
+        ),
+        (["resume=never", "run_dir={whole}"], "already holds a run"),
+        (["run_dir={whole}", "freeze=encoder", "steps=8"], "belongs to a run with other settings .*freeze"),
+        (["run_dir={pretrained}"], "init_from=.* is this run itself|other settings"),
+    ],
+)
+def test_what_a_run_refuses(command, files, whole, tmp_path, overrides, message):
+    overrides = [override.format(whole=whole, pretrained=files.pretrained) for override in overrides]
+    with pytest.raises(ConfigError, match=message):
+        finetune(command(f"run_dir={tmp_path / 'run'}", *overrides))
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_head_of_other_classes_is_refused_unless_a_fresh_one_is_asked_for(command, whole, tmp_path, capsys):
+    renamed = tmp_path / "other"
+    model = build_classifier("vit_tiny", 12, **SIZES)
+    load_checkpoint(whole, model)
+    save_checkpoint(model, renamed, "huggingface", {number: f"class {number}" for number in range(12)})
+    settings = (f"init_from={renamed}", f"run_dir={tmp_path / 'run'}", "steps=1", "model.positions=sincos")
+    with pytest.raises(ConfigError, match="differ from the list's from class 0 on: 'class 0' and 'circle_clockwise'"):
+        finetune(command(*settings))
+    capsys.readouterr()
+    finetune(command(*settings, "fresh_head=true"))
+    assert "head/kernel" in capsys.readouterr().out.split("FRESH")[1].split("dropped")[0]
+
+
+def test_from_scratch_is_said_loudly(command, tmp_path, capsys):
+    finetune(command("init_from=null", f"run_dir={tmp_path / 'run'}", "steps=1"))
+    assert "NOTE: init_from is not set: the encoder starts at random" in capsys.readouterr().out

@@ -1,0 +1,148 @@
+"""`conf/finetune/` and its dataclasses agree, the published recipes are the table, and every setting is read."""
+
+import ast
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from configured import CONF, configured_finetuning
+from hydra import compose, initialize_config_dir
+
+from mae.entry import check_overrides, share_groups
+from mae.errors import ConfigError
+from mae.finetune_config import SECTIONS, FinetuneConfig
+
+ROOT = Path(__file__).parents[1]
+
+# dataset, model: base rate, layer decay, epochs, global batch, drop path, head dropout, repeats, minimum rate
+# (appendix of arXiv:2203.12602).
+RECIPES = [
+    ("dataset=kinetics400 model=vit_small", 5e-4, 0.75, 150, 384, 0.1, 0, 2, 1e-6),
+    ("dataset=kinetics400", 5e-4, 0.75, 75, 384, 0.1, 0, 2, 1e-6),
+    ("dataset=kinetics400 model=vit_large", 2e-3, 0.75, 35, 128, 0.1, 0, 2, 1e-6),
+    ("dataset=kinetics400 model=vit_huge", 1e-3, 0.75, 50, 512, 0.2, 0.5, 2, 1e-5),
+    ("dataset=ssv2 model=vit_small", 1e-3, 0.7, 40, 384, 0.1, 0, 2, 1e-6),
+    ("dataset=ssv2", 5e-4, 0.75, 30, 384, 0.1, 0, 2, 1e-6),
+    ("dataset=ucf101", 5e-4, 0.7, 100, 128, 0.2, 0.5, 2, 1e-5),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "rate", "decay", "epochs", "batch", "drop_path", "head_dropout", "repeats", "minimum"), RECIPES
+)
+def test_published_recipes(command, rate, decay, epochs, batch, drop_path, head_dropout, repeats, minimum):
+    c = configured_finetuning(*command.split())
+    assert (c.learning_rate, c.optimizer.layer_decay, c.epochs, c.batch_size) == (rate, decay, epochs, batch)
+    assert (c.model.architecture.drop_path_rate, c.head_dropout_rate) == (drop_path, head_dropout)
+    assert (c.data.clips_per_video, c.min_learning_rate) == (repeats, minimum)
+    assert (c.warmup_epochs, c.warmup_steps, c.steps, c.init_scale) == (5, None, None, 0.001)
+    o = c.optimizer
+    assert (o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.clip_grad_norm) == (0.9, 0.999, 1e-8, 0.05, None)
+    m = c.mixing
+    assert (m.mixup, m.cutmix, m.probability, m.switch_probability, m.label_smoothing) == (0.8, 1, 1, 0.5, 0.1)
+    a = c.augment
+    assert (a.crop, a.rand_augment, a.erase_probability) == ("random_resized", "rand-m7-n4-mstd0.5-inc1", 0.25)
+    is_ssv2 = "ssv2" in command
+    assert a.flip is not is_ssv2
+    assert c.data.sampler == ("tsn_segments" if is_ssv2 else "videomae_dense")
+    assert (c.test.sampler, c.test.clips, c.test.crops) == (("segments", 2, 3) if is_ssv2 else ("dense", 5, 3))
+    assert (c.dataset.frame_stride, c.pooling, c.freeze) == (2 if is_ssv2 else 4, "mean", "none")
+
+
+def test_every_group_composes():
+    for recipe in (CONF / "finetune" / "recipe").glob("[!_]*.yaml"):
+        configured_finetuning(f"recipe={recipe.stem}")
+    for dataset in (CONF / "dataset").glob("*.yaml"):
+        configured_finetuning(f"dataset={dataset.stem}")
+    both = [{path.name for path in (CONF / place / "recipe").glob("*.yaml")} for place in (".", "finetune")]
+    assert both[0] <= both[1]  # a data set brings the recipe of its name
+
+
+def test_yaml_and_dataclasses_have_the_same_keys():
+    share_groups(CONF)
+    with initialize_config_dir(str(CONF / "finetune"), version_base="1.3"):
+        for recipe in (CONF / "finetune" / "recipe").glob("[!_]*.yaml"):
+            composed = compose("finetune", overrides=[f"recipe={recipe.stem}"])
+            assert set(composed) == {field.name for field in fields(FinetuneConfig)}
+            for name, cls in SECTIONS.items():
+                assert set(composed[name]) == {field.name for field in fields(cls)}, name
+
+
+def test_every_setting_is_read_somewhere():
+    reads = set()
+    for path in [*(ROOT / "mae").rglob("*.py"), ROOT / "finetune.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                reads.add(node.attr)
+    for cls in (FinetuneConfig, *SECTIONS.values()):
+        assert not {field.name for field in fields(cls)} - reads, cls.__name__
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["mode=probe"], "mode 'probe' does not exist"),
+        (["freeze=5"], "freeze=5: expected none, encoder or a number of blocks up to 4"),
+        (["freeze=decoder"], "freeze=decoder: expected none"),
+        (["pooling=max"], "pooling 'max' does not exist"),
+        (["mixing.mixup=-1"], "mixing.mixup=-1.0 must be 0 (off) or above"),
+        (["test.sampler=sparse"], "test.sampler 'sparse' does not exist"),
+        (["test.clips=0"], "test.clips=0 must be at least 1"),
+        (["test.sampler=segments", "test.clips=5"], "test.clips=5: there are 2"),
+        (["validate_every=0"], "validate_every=0.0 must be above 0 epochs"),
+        (["head_dropout_rate=1"], "head_dropout_rate=1.0 must lie in [0, 1)"),
+        (["steps=null"], "give epochs or steps"),
+        (["num_classes=0"], "num_classes=0 must be at least 1"),
+        (["dataset=folder", "dataset.holdout=1"], "dataset.holdout=1.0 must lie in [0, 1)"),
+        (["dataset=folder", "dataset.holdout=0.2", "dataset.val=x"], "give one"),
+        (["wandb=null"], "wandb=None is not a group of settings"),
+    ],
+)
+def test_impossible_values_are_refused(overrides, message):
+    with pytest.raises(ConfigError) as error:
+        configured_finetuning(*overrides)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("mixing.mixpu=1", "config key 'mixing.mixpu' does not exist; did you mean 'mixing.mixup'?"),
+        ("dataset=ssv3", "dataset= 'ssv3' does not exist; did you mean 'ssv2'?"),
+        ("recipe=smal", "did you mean 'small'?"),
+        ("mask_ratio=0.9", "config key 'mask_ratio' does not exist"),
+    ],
+)
+def test_a_wrong_argument_is_told_with_the_nearest_right_one(argument, message):
+    share_groups(CONF)
+    with pytest.raises(ConfigError) as error:
+        check_overrides(CONF / "finetune", "finetune", [argument], shared_dir=CONF)
+    assert message in str(error.value)
+
+
+def test_a_mistyped_command_is_told_before_tensorflow_is_loaded(tmp_path):
+    code = (
+        "import runpy, sys; sys.argv = ['finetune.py', 'mode=evaluate']\n"
+        f"try: runpy.run_path({str(ROOT / 'finetune.py')!r}, run_name='__main__')\n"
+        "finally: assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert done.stderr == "error: mode 'evaluate' does not exist. There are: train, eval\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["pretrain", "finetune"])
+def test_help_lists_the_groups_that_exist(command):
+    done = subprocess.run([sys.executable, ROOT / f"{command}.py", "--help"], capture_output=True, text=True)
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    own = CONF if command == "pretrain" else CONF / "finetune"
+    for group, place in (("dataset", CONF), ("model", CONF), ("recipe", own)):
+        listed = set(lines[group].split(", "))
+        assert listed == {path.stem for path in (place / group).glob("[!_]*.yaml")}
+    assert "finetune" not in lines

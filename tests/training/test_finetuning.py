@@ -1,0 +1,130 @@
+"""One step of fine-tuning, however its batch is spread over devices and parts; and frozen weights."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_step import strategy_of
+
+from mae.models.classifier import build_classifier
+from mae.patches import normalise
+from mae.training.finetuning import finetuning_step
+from mae.training.freezing import freeze
+from mae.training.mixing import Mixture
+from mae.training.optimizer import build_optimizer
+from mae.training.run_state import variables_to_arrays
+from mae.training.schedules import warmup_cosine
+
+BATCH, CLASSES = 8, 3
+TINY = {"image_size": 16, "num_frames": 4, "embed_dim": 16, "depth": 2, "num_heads": 2, "decoder_num_heads": 2}
+CUTMIX = Mixture(1.0, 0.75, (0, 8, 0, 8))
+
+
+def batch(seed, bad=(), mixture=CUTMIX):
+    rng = np.random.default_rng(seed)
+    valid = np.ones(BATCH, "float32")
+    valid[list(bad)] = 0
+    return {
+        "videos": rng.integers(0, 256, (BATCH, 4, 16, 16, 3), "uint8"),
+        "label": rng.integers(0, CLASSES, BATCH, "int32"),
+        "valid": valid,
+        "decode_ms": np.ones(BATCH, "float32"),
+        "path_noise": rng.random((BATCH, 4)).astype("float32"),
+        "mixture": np.tile(mixture.row(), (BATCH, 1)),
+    }
+
+
+def classifier(**overrides):
+    keras.utils.set_random_seed(0)
+    return build_classifier("vit_tiny", CLASSES, init_scale=1.0, **{**TINY, "drop_path_rate": 0.3, **overrides})
+
+
+def trained(replicas=1, accumulate=1, batches=None, group=2, blocks=0, learning_rate=None, **overrides):
+    """Weights, slots and scalars after a step on each of `batches`."""
+    batches = batches or [batch(0), batch(1, bad=[5]), batch(2)]
+    strategy = strategy_of(replicas)
+    with strategy.scope():
+        model = classifier(**overrides)
+        freeze(model, blocks)
+        rate = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3) if learning_rate is None else learning_rate
+        optimizer = build_optimizer(model, rate, beta_2=0.999, layer_decay=0.75, clip_grad_norm=0.05)
+    step = finetuning_step(
+        strategy, model, optimizer, label_smoothing=0.1, group=group, batch_size=BATCH, accumulate=accumulate
+    )
+    joined = {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
+    data = tf.data.Dataset.from_tensor_slices(joined).batch(BATCH // replicas)
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    data = strategy.distribute_datasets_from_function(lambda _: data.with_options(options))
+    scalars = [{name: float(value) for name, value in step(element).items()} for element in data]
+    return variables_to_arrays([*model.variables, *optimizer.variables]), scalars
+
+
+@pytest.fixture(scope="module")
+def one_replica():
+    return trained()
+
+
+@pytest.mark.parametrize(("replicas", "accumulate"), [(2, 1), (1, 2), (2, 2)])
+def test_replicas_and_parts_change_nothing(one_replica, replicas, accumulate):
+    state, scalars = trained(replicas, accumulate)
+    expected_state, expected_scalars = one_replica
+    for name, value in expected_state.items():
+        np.testing.assert_allclose(state[name], value, atol=1e-6, err_msg=name)
+    for made, expected in zip(scalars, expected_scalars, strict=True):
+        assert made == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_is_that_of_mixed_clips_worked_out_by_hand():
+    """Cutmix of a quarter of the picture, partners 0-1, 2-3 …; smoothing 0.1 over three classes; clip 6 unreadable."""
+    made = batch(3, bad=[6])
+    _, scalars = trained(batches=[made], drop_path_rate=0)
+    videos, targets = made["videos"].astype("f4").copy(), np.eye(CLASSES)[made["label"]] * 0.9 + 0.1 / 3
+    mixed, mixed_targets = videos.copy(), targets.copy()
+    for a, b in ((0, 1), (1, 0), (2, 3), (3, 2), (4, 5), (5, 4)):  # 7's partner is unreadable: it stays as it is
+        mixed[a, :, :8, :8] = videos[b, :, :8, :8]
+        mixed_targets[a] = 0.75 * targets[a] + 0.25 * targets[b]
+    logits = np.array(classifier(drop_path_rate=0)(normalise(tf.constant(mixed / 255), 3)), np.float64)
+    losses = -(mixed_targets * (logits - np.log(np.exp(logits).sum(1, keepdims=True)))).sum(1)
+    assert scalars[0]["loss"] == pytest.approx(losses[made["valid"] > 0].mean(), rel=1e-5)
+    assert scalars[0]["bad_clips"] == 1
+
+
+def test_without_mixing_the_batch_needs_no_mixture():
+    made = batch(4)
+    del made["mixture"]
+    _, scalars = trained(batches=[made], group=None, drop_path_rate=0)
+    videos = normalise(tf.constant(made["videos"].astype("f4") / 255), 3)
+    logits = np.array(classifier(drop_path_rate=0)(videos), np.float64)
+    targets = np.eye(CLASSES)[made["label"]] * 0.9 + 0.1 / 3
+    losses = -(targets * (logits - np.log(np.exp(logits).sum(1, keepdims=True)))).sum(1)
+    assert scalars[0]["loss"] == pytest.approx(losses.mean(), rel=1e-5)
+
+
+FROZEN = {
+    None: ("patch_embed", "block_0", "block_1"),
+    1: ("patch_embed", "block_0"),
+    2: ("patch_embed", "block_0", "block_1"),
+}
+
+
+@pytest.mark.parametrize("blocks", FROZEN)
+def test_frozen_weights_stay_and_the_others_move(blocks):
+    start = variables_to_arrays(classifier().variables)
+    state, _ = trained(batches=[batch(0)], blocks=blocks, learning_rate=0.01)
+    for name, before in start.items():
+        if name.endswith(("seed_generator_state", "positions/table")) or "seed_generator" in name:
+            continue
+        is_frozen = any(f"/{layer}/" in name for layer in FROZEN[blocks])
+        assert np.array_equal(state[name], before) is is_frozen, name
+    # No slots either: two moments for each weight that trains.
+    slots = [name for name in state if name not in start and np.ndim(state[name])]
+    frozen = [name for name in start if any(f"/{layer}/" in name for layer in FROZEN[blocks]) and "seed" not in name]
+    assert len(slots) == 2 * (len(classifier().trainable_variables) - len(frozen))
+
+
+def test_learnable_positions_freeze_with_the_embedding():
+    for blocks, expected in ((0, True), (1, False), (None, False)):
+        model = classifier(positions="learnable")
+        freeze(model, blocks)
+        assert any(v.path.endswith("positions/table") for v in model.trainable_variables) is expected
