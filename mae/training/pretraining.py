@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from mae.models.pretrainer import Pretrainer, clip_losses
 from mae.models.tokens import split_indices
+from mae.training.loop import StepFunction
 from mae.training.optimizer import Optimizer
 
 Batch = dict[str, tf.Tensor]
-StepFunction = Callable[[Any], dict[str, tf.Tensor]]
 
 
 def pretraining_step(
@@ -33,8 +33,8 @@ def pretraining_step(
         batch_size: clips in an update, over all replicas and parts.
 
     Returns:
-        A function that gives float32 scalars: `loss`, `grad_norm`, `learning_rate`, `weight_decay`, `bad_clips`,
-        `decode_ms` (mean per clip).
+        A function that gives float32 scalars: `loss`, `bad_clips`, `decode_ms` (mean per clip) and those of
+        `Optimizer.apply`.
     """
 
     @tf.function(jit_compile=jit)
@@ -45,7 +45,8 @@ def pretraining_step(
                 model, part["videos"], visible, masked, target, _path_noise(part, model), training=True
             )
             loss = tf.reduce_sum(losses * part["valid"]) / batch_size
-        return loss, tape.gradient(loss, _raw(model), unconnected_gradients=tf.UnconnectedGradients.NONE)
+            scaled = optimizer.scaled(loss)
+        return loss, tape.gradient(scaled, _raw(model), unconnected_gradients=tf.UnconnectedGradients.NONE)
 
     def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
         loss, gradients = _accumulated(loss_and_gradients, batch, accumulate, _raw(model))
@@ -56,9 +57,10 @@ def pretraining_step(
         )
         # 1 unless videos were unreadable, whose clips count for nothing.
         share = batch_size / tf.maximum(valid, 1.0)
-        applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables)
+        loss = loss * share
+        applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables, loss)
         return {
-            "loss": loss * share,
+            "loss": loss,
             **applied,
             "bad_clips": batch_size - valid,
             "decode_ms": decode_ms / batch_size,

@@ -49,11 +49,16 @@ class OpenCVVideo:
         for number in wanted.tolist():
             if self._seeks and number - position >= (SEEK_WITHIN if position else SEEK_FROM):
                 self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
-                position, has_sought = number, True
+                position, has_sought = int(self._capture.get(cv2.CAP_PROP_POS_FRAMES)), True
+                if position != number:
+                    position, has_sought = self._walk_from_the_start(), False
             while position <= number:
-                if not self._capture.grab():
-                    raise EndOfVideo(self._count(position, has_sought, number))
-                position += 1
+                if self._capture.grab():
+                    position += 1
+                elif has_sought:  # the end, or a seek that failed: only walking can tell
+                    position, has_sought = self._walk_from_the_start(), False
+                else:
+                    raise EndOfVideo(position)
             decoded, buffer = self._capture.retrieve(buffer)
             if not decoded or buffer.dtype != np.uint8 or buffer.ndim != 3 or buffer.shape[2] != 3:
                 raise BadVideo(f"frame {number} does not convert to 8-bit colour")
@@ -62,18 +67,12 @@ class OpenCVVideo:
     def close(self) -> None:
         self._capture.release()
 
-    def _count(self, position: int, has_sought: bool, wanted: int) -> int:
-        """Frames that decode, `position` of them unless a seek skipped some."""
-        if not has_sought:
-            return position
+    def _walk_from_the_start(self) -> int:
+        """Opens the file anew, to seek no more; gives the number of the frame that comes next."""
         self._capture.release()
         self._capture = _open(self._path)
-        count = 0
-        while self._capture.grab():
-            count += 1
-        if count > wanted:
-            raise BadVideo(f"frame {wanted} cannot be sought, though a scan found that it can; scan it again")
-        return count
+        self._seeks = False
+        return 0
 
 
 def _open(path: str) -> cv2.VideoCapture:

@@ -99,14 +99,24 @@ def test_the_end_after_a_seek_counts_all_frames(moving):
         assert caught.value.decoded == COUNT
 
 
-def test_a_seek_that_fails_is_not_taken_for_the_end(moving, monkeypatch):
+def test_a_seek_that_leads_nowhere_is_walked_instead(moving, monkeypatch):
     class Lost(Spy):
         def grab(self):
             return not self.seeks and super().grab()
 
+    expected = read(moving, [300, 310])
     monkeypatch.setattr(cv2, "VideoCapture", Lost)
-    with pytest.raises(BadVideo, match="frame 300 cannot be sought, though a scan found that it can; scan it again"):
-        read(moving, [300], seeks=True)
+    np.testing.assert_array_equal(read(moving, [300, 310], seeks=True), expected)
+
+
+def test_a_seek_that_goes_elsewhere_is_walked_instead(moving, monkeypatch):
+    class Elsewhere(Spy):
+        def set(self, prop, value):
+            return super().set(prop, value - 1 if prop == cv2.CAP_PROP_POS_FRAMES else value)
+
+    expected = read(moving, [300, 310])
+    monkeypatch.setattr(cv2, "VideoCapture", Elsewhere)
+    np.testing.assert_array_equal(read(moving, [300, 310], seeks=True), expected)
 
 
 def test_a_frame_behind_the_end_that_was_sought_gives_the_count(moving):
