@@ -26,15 +26,18 @@ VERSION = 1
 _ZIP_START = b"PK\x03\x04"
 _LOCAL = struct.Struct("<4s5H3L2H")  # signature … sizes of name and extra field
 _END = struct.Struct("<4s4H2LH")  # signature, disks, members here and in all, size and place of the directory, comment
+# Before it in a zip of more than 65,535 members or with its directory beyond 2 GiB: record, then where the record is.
+_END_64 = struct.Struct("<4sQ2H2L4Q4sLQL")  # signature, …, disks, members, size and place of the directory; locator
 _NAME_LENGTH = 10
-# One entry of the central directory as `mae.data.pack` writes them: all of the same length, so that NumPy reads the
-# whole directory at once.
+# One entry of the central directory as `mae.data.pack` writes them, so that NumPy reads the whole directory at once.
 _ENTRY = np.dtype([
     ("signature", "S4"), ("versions", "<u4"), ("flags", "<u2"), ("compression", "<u2"), ("time", "<u4"),
     ("crc", "<u4"), ("compressed", "<u4"), ("size", "<u4"), ("name_length", "<u2"), ("extra_length", "<u2"),
     ("comment_length", "<u2"), ("disk", "<u2"), ("attributes", "S6"), ("offset", "<u4"), ("name", f"S{_NAME_LENGTH}"),
 ])  # fmt: skip
-
+# The same of a member beyond 2 GiB, whose place is in an extra field.
+_FAR_ENTRY = np.dtype([*_ENTRY.descr, ("extra", "S4"), ("far_offset", "<u8")])
+_FAR_EXTRA = struct.pack("<2H", 1, 8)  # kind and size of that field
 
 # What reading a damaged zip or manifest raises; `zipfile` raises RuntimeError for kinds of zip it does not know.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, struct.error, zipfile.BadZipFile)
@@ -76,7 +79,7 @@ class PackedVideo:
             raise BadVideo(f"cannot be read: {error.strerror}") from error
         try:
             self._length = os.fstat(self._file).st_size
-            self._members = _same_length_members(self._file, self._length) or _any_members(path)
+            self._members = _own_members(self._file, self._length) or _any_members(path)
             self._count = len(self._members) - 1
             self._frames_per_second = self._manifest()["frames_per_second"]
         except BaseException as error:
@@ -149,40 +152,75 @@ class PackedVideo:
 
 
 class _Members:
-    """Members of a directory whose entries all have the same length, made when they are asked for."""
+    """Members of a directory that was checked as a whole, made when they are asked for.
 
-    def __init__(self, entries: np.ndarray) -> None:
-        self._entries = entries
+    Args:
+        near, far: entries of the members before and after 2 GiB.
+    """
+
+    def __init__(self, near: np.ndarray, far: np.ndarray) -> None:
+        self._near = near
+        self._far = far
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._near) + len(self._far)
 
     def __getitem__(self, place: int) -> _Member:
-        entry = self._entries[place]
-        return _Member(entry["name"].decode(), int(entry["offset"]), int(entry["size"]), int(entry["crc"]))
+        is_near = place < len(self._near)
+        entry = self._near[place] if is_near else self._far[place - len(self._near)]
+        offset = entry["offset"] if is_near else entry["far_offset"]
+        return _Member(entry["name"].decode(), int(offset), int(entry["size"]), int(entry["crc"]))
 
 
-def _same_length_members(file: int, length: int) -> _Members | None:
-    """The members of a zip as `mae.data.pack` writes it; None where another tool has written it, or it is larger."""
-    tail = os.pread(file, _END.size, max(length - _END.size, 0))
-    if len(tail) < _END.size:
+def _own_members(file: int, length: int) -> _Members | None:
+    """The members of a zip as `mae.data.pack` writes it; None where another tool has written it.
+
+    `zipfile` takes a second for the directory of a film, and would for every clip of it.
+    """
+    count, size, place = _directory_place(file, length)
+    near = count - (size - count * _ENTRY.itemsize) // (_FAR_ENTRY.itemsize - _ENTRY.itemsize)
+    near_size = near * _ENTRY.itemsize
+    if not 0 <= near <= count or near_size + (count - near) * _FAR_ENTRY.itemsize != size or place + size > length:
         return None
-    signature, *_, count, size, place, comment = _END.unpack(tail)
-    if signature != b"PK\x05\x06" or comment or size != count * _ENTRY.itemsize:
-        return None
-    raw = os.pread(file, size, place) if place + size <= length else b""
+    raw = os.pread(file, size, place)
     if len(raw) != size or not count:
         return None
-    entries = np.frombuffer(raw, _ENTRY)
-    is_plain = (
+    first, rest = np.frombuffer(raw, _ENTRY, near), np.frombuffer(raw, _FAR_ENTRY, count - near, near_size)
+    names = _names(count - 1)  # the last one's is compared where it is read
+    is_own = (
+        _are_plain(first, 0, names[:near])
+        and _are_plain(rest, _FAR_ENTRY.itemsize - _ENTRY.itemsize, names[near:])
+        and (rest["extra"] == _FAR_EXTRA).all()
+    )
+    return _Members(first, rest) if is_own else None
+
+
+def _directory_place(file: int, length: int) -> tuple[int, int, int]:
+    """Members, bytes and place of the directory; no members where the zip ends otherwise than we write it."""
+    tail = os.pread(file, _END_64.size + _END.size, max(length - _END_64.size - _END.size, 0))
+    if len(tail) < _END.size:
+        return 0, 0, 0
+    signature, *_, count, size, place, comment = _END.unpack(tail[-_END.size :])
+    if signature != b"PK\x05\x06" or comment:
+        return 0, 0, 0
+    if tail[-_END.size - 20 :].startswith(b"PK\x06\x07") and len(tail) == _END_64.size + _END.size:
+        signature, *_, count, size, place, _, _, _, _ = _END_64.unpack(tail[: _END_64.size])
+        if signature != b"PK\x06\x06":
+            return 0, 0, 0
+    return count, size, place
+
+
+def _are_plain(entries: np.ndarray, extra_length: int, names: np.ndarray) -> bool:
+    """Whether these are stored members of these names; one more of any name may follow."""
+    return bool(
         (entries["signature"] == b"PK\x01\x02").all()
         and (entries["name_length"] == _NAME_LENGTH).all()
         and not entries["compression"].any()
-        and not (entries["extra_length"] + entries["comment_length"]).any()
+        and (entries["extra_length"] == extra_length).all()
+        and not entries["comment_length"].any()
         and (entries["compressed"] == entries["size"]).all()
-        and (entries["name"][:-1] == _names(count - 1)).all()
+        and (entries["name"][: len(names)] == names).all()
     )
-    return _Members(entries) if is_plain else None
 
 
 def _any_members(path: str) -> list[_Member]:
