@@ -1,5 +1,7 @@
 """One update of each choice against its published formula, written out in NumPy."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from tiny import tiny_pretrainer
 
 from mae.training.config import OPTIMIZERS, LambConfig, LionConfig, MuonConfig
 from mae.training.optimizer import configured_optimizer
+from mae.training.run_state import assign_arrays, variables_to_arrays
 
 RATE, DECAY = 0.01, 0.1
 SHARED = {"weight_decay": DECAY, "final_weight_decay": None, "layer_decay": None, "clip_grad_norm": None}
@@ -43,18 +46,21 @@ def gradients(seed, variables):
     return [np.random.default_rng((seed, i)).normal(0, 1, v.shape).astype("float32") for i, v in enumerate(variables)]
 
 
-def updated(config, steps):
-    """Weights after updates with fixed gradients, and the model they belong to."""
+def updated(config, steps, state=None):
+    """The whole state after updates number `steps` with fixed gradients, from a saved state or from the beginning."""
     model = Small()
     optimizer = configured_optimizer(model, config, RATE, DECAY)
+    variables = [*model.variables, *optimizer.variables]
+    if state is not None:
+        assign_arrays(variables, state, Path("saved"))
 
     @tf.function
     def update(values):
         optimizer.apply(values, model.trainable_variables)
 
-    for step in range(steps):
+    for step in steps:
         update(gradients(step, model.trainable_variables))
-    return {v.path: v.numpy() for v in model.trainable_variables}
+    return variables_to_arrays(variables)
 
 
 def by_formula(step_of, steps):
@@ -125,9 +131,18 @@ def muon(path, weights):
 
 @pytest.mark.parametrize(("name", "formula"), [("lamb", lamb), ("lion", lion), ("muon", muon)])
 def test_two_updates_follow_the_formula(name, formula):
-    made, expected = updated(CONFIGS[name], 2), by_formula(formula, 2)
+    made, expected = updated(CONFIGS[name], range(2)), by_formula(formula, 2)
     for path, value in expected.items():
         np.testing.assert_allclose(made[path], value, rtol=1e-4, atol=1e-5, err_msg=path)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_saved_state_goes_on_bit_for_bit(name):
+    whole = updated(CONFIGS[name], range(4))
+    resumed = updated(CONFIGS[name], range(2, 4), updated(CONFIGS[name], range(2)))
+    assert whole.keys() == resumed.keys()
+    for path, value in whole.items():
+        np.testing.assert_array_equal(resumed[path], value, err_msg=path)
 
 
 def test_muon_takes_the_matrices_inside_the_blocks_and_nothing_else():
