@@ -1,10 +1,12 @@
 """Video files, decoded by OpenCV's FFmpeg.
 
 Files are decoded from their first frame on. OpenCV's seeks hit other frames on variable-rate files, MPEG-TS, live-muxed
-webm and packed B-frames, so only files for which `mae.data.scan` found every seek exact are sought in.
+webm and packed B-frames, so only files in which `mae.data.scan` found seeks exact are sought in, and every seek is
+checked by the time of the frame it leads to.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -13,24 +15,25 @@ from mae.data.videos.video import EndOfVideo
 from mae.errors import BadVideo
 
 LARGEST_CREDIBLE_COUNT = 10**7  # frames; live-muxed files claim ±10**17
-SEEK_FROM = 24  # frames: a seek decodes from the key frame before, which is not known; nearer ones are walked to
-SEEK_WITHIN = 128  # frames, between two wanted ones
+SEEK_BEFORE = 16  # frames: OpenCV looks for a key frame at least so far before the one it is asked for
+SEEK_GAIN = 12  # frames that a seek must spare; it decodes one more and flushes the decoder
+TIME_TOLERANCE = 0.25  # frames
 
 
 class OpenCVVideo:
     """See `mae.data.videos.video.Video`; a frame is valid until the next one is asked for.
 
     Args:
-        seeks: whether seeking is known to be exact in this file.
+        key_frames: where decoding can start, ascending, if seeking is known to be exact in this file.
 
     Raises:
         BadVideo: OpenCV cannot open the file.
     """
 
-    def __init__(self, path: str, seeks: bool = False) -> None:
+    def __init__(self, path: str, key_frames: Sequence[int] = ()) -> None:
         self._path = path
-        self._seeks = seeks
-        self._capture = _open(path)
+        self._key_frames = key_frames
+        self._capture = open_capture(path)
 
     @property
     def claimed_count(self) -> int | None:
@@ -44,14 +47,13 @@ class OpenCVVideo:
 
     def frames(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
         buffer: np.ndarray | None = None
-        position, has_sought = 0, False  # the frame that is grabbed next
+        position = 0  # the frame that is grabbed next
         for number in wanted.tolist():
-            if self._seeks and number - position >= (SEEK_WITHIN if position else SEEK_FROM):
-                self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
-                position, has_sought = number, True
+            if self._key_frames and self._spares(position, number) >= SEEK_GAIN:
+                position = self._seek(number)
             while position <= number:
                 if not self._capture.grab():
-                    raise EndOfVideo(self._count(position, has_sought, number))
+                    raise EndOfVideo(position)
                 position += 1
             decoded, buffer = self._capture.retrieve(buffer)
             if not decoded or buffer.dtype != np.uint8 or buffer.ndim != 3 or buffer.shape[2] != 3:
@@ -61,21 +63,33 @@ class OpenCVVideo:
     def close(self) -> None:
         self._capture.release()
 
-    def _count(self, position: int, has_sought: bool, wanted: int) -> int:
-        """Frames that decode, `position` of them unless a seek skipped some."""
-        if not has_sought:
-            return position
+    def _spares(self, position: int, number: int) -> int:
+        """Frames that need not be decoded if the wanted one is sought."""
+        place = bisect_right(self._key_frames, number - SEEK_BEFORE)
+        return self._key_frames[place - 1] - position if place else 0
+
+    def _seek(self, number: int) -> int:
+        """Goes to a frame and grabs it; returns the frame that is grabbed next.
+
+        Where a seek leads elsewhere, the file is opened again and read from its first frame on, without more seeks.
+        """
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+        if self._capture.grab() and is_on_time(self._capture, number):
+            return number + 1
+        self._key_frames = ()
         self._capture.release()
-        self._capture = _open(self._path)
-        count = 0
-        while self._capture.grab():
-            count += 1
-        if count > wanted:
-            raise BadVideo(f"frame {wanted} cannot be sought, though a scan found that it can; scan it again")
-        return count
+        self._capture = open_capture(self._path)
+        return 0
 
 
-def _open(path: str) -> cv2.VideoCapture:
+def is_on_time(capture: cv2.VideoCapture, number: int) -> bool:
+    """Whether the frame just grabbed is shown when the frame of that number is, at a constant rate."""
+    frames = capture.get(cv2.CAP_PROP_POS_MSEC) * capture.get(cv2.CAP_PROP_FPS) / 1000
+    return abs(frames - number) < TIME_TOLERANCE
+
+
+def open_capture(path: str) -> cv2.VideoCapture:
+    """A capture that decodes in this thread and turns frames upright; raises `BadVideo`, as `OpenCVVideo`."""
     capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not capture.isOpened():
         capture.release()
