@@ -10,8 +10,8 @@ again      true: decode also what an earlier scan has decoded (default false)
 Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
 `<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those.
 What was found out about the others is kept in the user's cache directory, so that an interrupted scan goes on where it
-stopped, and training reads faster where it helps: it seeks in files in which seeks were found exact, and knows the frame
-counts that files state wrongly. No clip changes by it.
+stopped, and training reads faster: it seeks in files in which seeks were found exact, and knows the frame counts that
+files state wrongly. No clip changes by it.
 
 Exit status: 0 if no video is broken, 2 for a mistake in the command, 3 if broken ones were found.
 """
@@ -31,7 +31,9 @@ from mae.data.lists.places import absolute
 from mae.data.scan_files import check_writable, write_scan
 from mae.data.scan_table import scan_rows
 from mae.data.side_by_side import side_by_side
+from mae.data.videos.examine import examine
 from mae.data.videos.file_key import FileKey, file_key
+from mae.data.videos.read import pin_threads
 from mae.data.videos.scan_cache import ScanCache, scan_cache
 from mae.data.videos.scan_report import ScanReport
 from mae.data.videos.time_limit import within
@@ -111,8 +113,6 @@ def parse(arguments: Sequence[str]) -> ScanConfig:
 
 def scan(config: ScanConfig) -> dict[str, ScanReport]:
     """Scans, writes the files, prints the table; returns the reports by path, in the order of the list."""
-    from mae.data.videos.read import pin_threads  # only now: OpenCV is imported after it was told to be quiet
-
     index = config.index()
     paths = list(dict.fromkeys(index.paths))
     check_writable(config.folder)
@@ -171,8 +171,6 @@ def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str
 
 
 def _look(path: str, timeout_s: float, is_stopped: threading.Event) -> ScanReport:
-    from mae.data.videos.examine import examine
-
     try:
         return within(timeout_s, partial(examine, path, is_stopped.is_set))
     except TimeoutError:
