@@ -49,7 +49,7 @@ def fitting_footprint(
     fitting = [footprint for footprint in footprints if footprint.bytes <= budget]
     if not fitting and budget_gb is not None:
         raise ConfigError(
-            f"decoded clips would take {footprints[-1].bytes / GIGABYTE:.1f} GB of memory, more than "
+            f"decoded clips would take {footprints[-1].bytes / GIGABYTE:.3g} GB of memory, more than "
             f"data.ram_budget_gb={budget_gb:g} allows: lower batch_size or data.workers, or raise the budget"
         )
     return fitting[0] if fitting else footprints[-1]

@@ -39,6 +39,7 @@ class TrainingPlan:
                 f"batch_size={c.batch_size} is more than the {self.num_videos} videos of the list, and the last "
                 f"partial batch is dropped: {advice} or more videos"
             )
+        _ = self.footprint  # raises for a budget that is too small
 
     @property
     def clips_per_part(self) -> int:
