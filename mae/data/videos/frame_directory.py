@@ -16,12 +16,15 @@ class FrameDirectory:
     """See `mae.data.videos.video.Video`; frames are in natural order, 2.jpg before 10.jpg. There is no clock.
 
     Raises:
-        BadVideo: there is no image in it.
+        BadVideo: there is no image in it, or it cannot be listed.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        names = [name for name in os.listdir(path) if not name.startswith(".")]
+        try:
+            names = [name for name in os.listdir(path) if not name.startswith(".")]
+        except OSError as error:
+            raise BadVideo(f"the directory cannot be read: {error.strerror}") from error
         images = [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS]
         if not images:
             raise BadVideo("a directory without images")

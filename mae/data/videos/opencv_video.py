@@ -5,6 +5,7 @@ webm and packed B-frames, so only files in which `mae.data.scan` found seeks exa
 checked by the time of the frame it leads to.
 """
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
@@ -90,7 +91,8 @@ def is_on_time(capture: cv2.VideoCapture, number: int) -> bool:
 
 def open_capture(path: str) -> cv2.VideoCapture:
     """A capture that decodes in this thread and turns frames upright; raises `BadVideo`, as `OpenCVVideo`."""
-    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    # Absolute, as FFmpeg takes "a:b.mkv" for one of its protocols.
+    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not capture.isOpened():
         capture.release()
         raise BadVideo("not a video that OpenCV can open")

@@ -5,6 +5,7 @@
 """
 
 import json
+import math
 import os
 import struct
 import zipfile
@@ -35,6 +36,10 @@ _ENTRY = np.dtype([
 ])  # fmt: skip
 
 
+# What reading a damaged zip or manifest raises; `zipfile` raises RuntimeError for kinds of zip it does not know.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, struct.error, zipfile.BadZipFile)
+
+
 class _Member(NamedTuple):
     name: str
     offset: int  # of its local header
@@ -48,9 +53,13 @@ def member_name(number: int) -> str:
 
 
 def is_packed(path: str) -> bool:
-    """Whether a file is a zip."""
+    """Whether a file is a zip, or begins with the name of a first frame.
+
+    FFmpeg finds JPEGs in whatever holds them: a zip with a damaged start must not get there.
+    """
     with open(path, "rb") as file:
-        return file.read(4) == _ZIP_START
+        start = file.read(_LOCAL.size + _NAME_LENGTH)
+    return start.startswith(_ZIP_START) or start[_LOCAL.size :] == member_name(0).encode()
 
 
 class PackedVideo:
@@ -61,18 +70,20 @@ class PackedVideo:
     """
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_RDONLY)
         try:
-            self._members = _same_length_members(self._file) or _any_members(path)
+            self._file = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise BadVideo(f"cannot be read: {error.strerror}") from error
+        try:
+            self._length = os.fstat(self._file).st_size
+            self._members = _same_length_members(self._file, self._length) or _any_members(path)
             self._count = len(self._members) - 1
-            about = self._manifest()
-        except BadVideo:
+            self._frames_per_second = self._manifest()["frames_per_second"]
+        except BaseException as error:
             self.close()
+            if isinstance(error, _DAMAGE):
+                raise BadVideo(f"a damaged or foreign zip: {error}") from error
             raise
-        except (OSError, ValueError, KeyError, TypeError, struct.error, zipfile.BadZipFile) as error:
-            self.close()
-            raise BadVideo(f"a damaged or foreign zip: {error}") from error
-        self._frames_per_second = about["frames_per_second"]
 
     @property
     def claimed_count(self) -> int | None:
@@ -87,7 +98,8 @@ class PackedVideo:
             if number >= self._count:
                 raise EndOfVideo(self._count)
             member = self._members[number]
-            frame = cv2.imdecode(np.frombuffer(self._read(member), np.uint8), cv2.IMREAD_COLOR)
+            content = np.frombuffer(self._read(member), np.uint8)
+            frame = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
             if frame is None:
                 raise BadVideo(f"{member.name} in the zip is no JPEG")
             yield frame
@@ -102,24 +114,28 @@ class PackedVideo:
             raise BadVideo(f"a zip that mae.data.pack has not written: it has no {MANIFEST} behind its frames")
         about = json.loads(self._read(last))
         rate = about["frames_per_second"]
-        if about["format"] != FORMAT or about["version"] > VERSION or not isinstance(rate, int | float | None):
+        if about["format"] != FORMAT or about["version"] > VERSION:
             raise BadVideo(f"a zip of another program or a later version: {about['format']} {about['version']}")
         if about["count"] != self._count or self._count < 1:
             raise BadVideo(f"the zip holds {self._count} frames, {MANIFEST} says {about['count']}")
+        if rate is not None and not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
+            raise BadVideo(f"{rate} frames per second in {MANIFEST}")
         return about
 
     def _read(self, member: _Member) -> bytes:
         """The content of a member, its checksum compared."""
         expected = _LOCAL.size + len(member.name)
-        raw = os.pread(self._file, expected + member.size, member.offset)
-        signature, *_, name_length, extra_length = _LOCAL.unpack_from(raw)
-        start = _LOCAL.size + name_length + extra_length
-        content = raw[start : start + member.size] if start == expected else os.pread(
-            self._file, member.size, member.offset + start
-        )  # fmt: skip
-        if signature != _ZIP_START or zlib.crc32(content) != member.crc:
-            raise BadVideo(f"{member.name} in the zip is damaged")
-        return content
+        # A damaged directory may ask for gigabytes.
+        if member.offset >= 0 and member.offset + expected + member.size <= self._length:
+            raw = os.pread(self._file, expected + member.size, member.offset)
+            if len(raw) == expected + member.size:  # the file may have been cut since it was opened
+                signature, *_, name_length, extra_length = _LOCAL.unpack_from(raw)
+                start = _LOCAL.size + name_length + extra_length
+                at_once = start == expected
+                content = raw[start:] if at_once else os.pread(self._file, member.size, member.offset + start)
+                if signature == _ZIP_START and zlib.crc32(content) == member.crc:
+                    return content
+        raise BadVideo(f"{member.name} in the zip is damaged")
 
 
 class _Members:
@@ -136,16 +152,15 @@ class _Members:
         return _Member(entry["name"].decode(), int(entry["offset"]), int(entry["size"]), int(entry["crc"]))
 
 
-def _same_length_members(file: int) -> _Members | None:
+def _same_length_members(file: int, length: int) -> _Members | None:
     """The members of a zip as `mae.data.pack` writes it; None where another tool has written it, or it is larger."""
-    length = os.fstat(file).st_size
     tail = os.pread(file, _END.size, max(length - _END.size, 0))
     if len(tail) < _END.size:
         return None
     signature, *_, count, size, place, comment = _END.unpack(tail)
     if signature != b"PK\x05\x06" or comment or size != count * _ENTRY.itemsize:
         return None
-    raw = os.pread(file, size, place)
+    raw = os.pread(file, size, place) if place + size <= length else b""
     if len(raw) != size or not count:
         return None
     entries = np.frombuffer(raw, _ENTRY)
@@ -170,7 +185,7 @@ def _any_members(path: str) -> list[_Member]:
     unexpected = sorted(infos.keys() - {member_name(number) for number in range(len(infos))})
     if unexpected:
         raise BadVideo(f"the zip holds {unexpected[0]}; expected {member_name(0)} … and {MANIFEST}")
-    ordered = [*(infos[name] for name in sorted(infos)), manifest]
+    ordered = [*(infos[member_name(number)] for number in range(len(infos))), manifest]
     compressed = [info.filename for info in ordered if info.compress_type != zipfile.ZIP_STORED]
     if compressed:
         raise BadVideo(f"{compressed[0]} in the zip is compressed; make it without (zip -0)")
@@ -180,9 +195,10 @@ def _any_members(path: str) -> list[_Member]:
 def _names(count: int) -> np.ndarray:
     """The names of the first frames, (count,) bytes."""
     global _some_names
-    if len(_some_names) < count:
-        _some_names = np.array([member_name(number) for number in range(2 * count)], f"S{_NAME_LENGTH}")
-    return _some_names[:count]
+    names = _some_names  # another thread may put a shorter list there
+    if len(names) < count:
+        _some_names = names = np.array([member_name(number) for number in range(2 * count)], f"S{_NAME_LENGTH}")
+    return names[:count]
 
 
 _some_names = np.array([member_name(number) for number in range(512)], f"S{_NAME_LENGTH}")

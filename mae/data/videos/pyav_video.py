@@ -1,5 +1,6 @@
 """Video files, decoded by PyAV: for codecs that OpenCV's wheel lacks, as AV1."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ class PyAVVideo:
             raise BadVideo("PyAV, which may decode it, is not installed: pip install av") from error
         self._error = av.FFmpegError
         try:
-            self._container = av.open(path)
+            self._container = av.open(os.path.abspath(path))  # "a:b.mkv" would be one of FFmpeg's protocols
         except (av.FFmpegError, OSError, ValueError) as error:
             raise BadVideo(f"PyAV cannot open it: {_reason(error)}") from error
         if not self._container.streams.video:

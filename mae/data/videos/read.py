@@ -86,7 +86,7 @@ def open_video(path: str) -> Iterator[Video]:
     Raises:
         BadVideo: no decoder can.
     """
-    reasons = []
+    reasons: list[str] = []
     for opener in _openers(path, file_key(path)):
         try:
             video = opener()
@@ -96,14 +96,18 @@ def open_video(path: str) -> Iterator[Video]:
         with closing(video):
             yield video
         return
-    raise BadVideo("; ".join(reasons))
+    raise _bad_video(reasons)
 
 
 def _openers(path: str, key: FileKey) -> list[Callable[[], Video]]:
     """What may open the file, told by its content, in the order in which to try."""
     if os.path.isdir(path):
         return [partial(FrameDirectory, path)]
-    if is_packed(path):
+    try:
+        is_zip = is_packed(path)
+    except OSError as error:  # it went away since it was asked for its key
+        raise BadVideo(f"cannot be read: {error.strerror}") from error
+    if is_zip:
         return [partial(PackedVideo, path)]
     report = scanned(key)
     if report is not None and report.decoder == "PyAV":  # where it was the only one, asking OpenCV again is in vain
@@ -117,7 +121,7 @@ class _NothingDecodes(BadVideo):
 
 def _read(path: str, choose: Choose, views: Views, segment: Segment | None) -> Frames:
     key = file_key(path)
-    reasons = []
+    reasons: list[str] = []
     try:
         for opener in _openers(path, key):
             try:
@@ -128,7 +132,14 @@ def _read(path: str, choose: Choose, views: Views, segment: Segment | None) -> F
         raise BadVideo(f"OpenCV failed: {error.err or 'no reason given'}") from error
     except MemoryError as error:
         raise BadVideo("its frames do not fit into memory") from error
-    raise BadVideo("; ".join(reasons))
+    except OSError as error:
+        raise BadVideo(f"reading failed: {error.strerror or error}") from error
+    raise _bad_video(reasons)
+
+
+def _bad_video(reasons: list[str]) -> BadVideo:
+    """One line from the reasons of all decoders."""
+    return BadVideo("; ".join(" ".join(reason.split()) for reason in dict.fromkeys(reasons)))
 
 
 def _read_with(

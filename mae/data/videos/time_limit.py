@@ -17,11 +17,17 @@ def within(seconds: float, function: Callable[[], Result]) -> Result:
     Raises:
         TimeoutError: no result in time.
     """
-    try:
-        caller = _idle.get_nowait()
-    except queue.Empty:
-        caller = _Caller()
-    return caller.call(function, seconds)
+    return _idle_caller().call(function, seconds)
+
+
+def _idle_caller() -> "_Caller":
+    while True:
+        try:
+            caller = _idle.get_nowait()
+        except queue.Empty:
+            return _Caller()
+        if caller.is_alive():  # the threads of a forked process stay behind in its parent
+            return caller
 
 
 class _Caller:
@@ -30,19 +36,28 @@ class _Caller:
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, daemon=True, name="time limit").start()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="time limit")
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def call(self, function: Callable[[], Any], seconds: float) -> Any:
         self._calls.put(function)
         try:
             result, error = self._outcomes.get(timeout=seconds)
-        except queue.Empty:
+        except BaseException as interruption:  # Control-C as well: its outcome must not answer the next call
             self._calls.put(None)  # its last
-            raise TimeoutError(f"no result within {seconds:g} s") from None
+            if isinstance(interruption, queue.Empty):
+                raise TimeoutError(f"no result within {seconds:g} s") from None
+            raise
         _idle.put(self)
-        if error is not None:
-            raise error
-        return result
+        try:
+            if error is not None:
+                raise error
+            return result
+        finally:
+            del error  # its traceback holds this frame, and the frames of a video: no waiting for the cycle collector
 
     def _run(self) -> None:
         while (function := self._calls.get()) is not None:

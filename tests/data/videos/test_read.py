@@ -8,7 +8,7 @@ import pytest
 from numbered_frames import frame_numbers, numbered_frames
 
 from mae.data.videos import read
-from mae.data.videos.read import pin_threads, read_clip
+from mae.data.videos.read import open_video, pin_threads, read_clip, read_frames
 from mae.errors import BadVideo
 
 
@@ -268,3 +268,112 @@ def test_threads_are_pinned_on_request_only():
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)
+
+
+def whole(place, frame):
+    return [frame]
+
+
+def numbers_in(path, segment, choose=np.arange, **values):
+    frames = read_frames(path, choose, whole, segment, **values)
+    numbers = frame_numbers(np.stack([view for (view,) in frames.views]))
+    assert numbers == frames.numbers.tolist()
+    return numbers
+
+
+def test_a_segment_is_all_there_is(make_video):
+    path = make_video("a.avi", numbered_frames(30))  # at 10 frames per second
+    assert numbers_in(path, (0.5, 1.2)) == list(range(5, 12))
+    assert numbers_in(path, (0.0, 0.3)) == [0, 1, 2]
+    assert numbers_in(path, (2.7, 99.0)) == [27, 28, 29], "cut at the end of the file"
+    assert numbers_in(path, (0.14, 0.26)) == [1, 2]
+    assert numbers_in(path, (1.0, 1.01)) == [10], "never empty"
+    assert numbers_in(path, (1.0, 2.0), lambda count: np.array([0, count - 1]), timeout_s=60) == [10, 19]
+    with pytest.raises(BadVideo, match="its 30 frames end before 3 s, the start of the segment"):
+        numbers_in(path, (3.0, 4.0))
+
+
+def test_segments_at_a_broken_rate(tmp_path):
+    path = str(tmp_path / "a.mp4")
+    writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), 30000 / 1001, (48, 32))
+    for _ in range(80):
+        writer.write(np.zeros((32, 48, 3), np.uint8))
+    writer.release()
+    # 1 s · 29.97 = 29.97 → 30; 2 s → 59.94 → 60; 1.52 s → 45.55 → 46; 1.51 s → 45.25 → 45.
+    for segment, first, count in [((1, 2), 30, 30), ((1.51, 2), 45, 15), ((1.52, 2), 46, 14)]:
+        numbers = read_frames(path, np.arange, lambda *_: [], segment).numbers
+        assert (numbers[0], len(numbers)) == (first, count)
+
+
+def test_a_segment_of_a_file_with_fewer_frames_than_it_claims(truncated, monkeypatch):
+    real = len(read_clip(truncated, np.arange))
+    for _ in range(2):
+        for forget in (False, True):
+            if forget:
+                monkeypatch.setattr(read, "_real_counts", read._RealCounts())
+            chosen = read_frames(truncated, lambda count: np.array([0, count - 1]), whole, (0.5, 4.0)).numbers
+            assert chosen.tolist() == [5, real - 1]
+            with pytest.raises(BadVideo, match=f"its {real} frames end before 3.8 s"):
+                read_frames(truncated, np.arange, whole, (3.8, 4.0))
+
+
+def test_a_segment_of_a_stream_without_a_count(motion_jpeg):
+    with open_video(motion_jpeg) as video:
+        rate = video.frames_per_second
+    frames = read_frames(motion_jpeg, np.arange, whole, (3 / rate, 8 / rate))
+    assert frames.numbers.tolist() == [3, 4, 5, 6, 7]
+
+
+def test_views_are_asked_once_per_distinct_frame_with_memory_of_their_own(make_video):
+    path = make_video("a.avi", numbered_frames(20))
+    seen = []
+
+    def views(place, frame):
+        seen.append((place, frame))
+        top, bottom = frame[:8], frame[8:]
+        return [frame, top, bottom, frame, frame[::-1, ::-1]]
+
+    frames = read_frames(path, lambda count: np.array([2, 2, 5, 9, 9]), views)
+    assert frames.numbers.tolist() == [2, 5, 9]
+    assert [place for place, _ in seen] == [0, 1, 2]
+    made = [view for views in frames.views for view in views]
+    others = [frame for _, frame in seen]
+    for i, view in enumerate(made):
+        assert view.flags.writeable
+        assert not any(np.shares_memory(view, other) for other in (*made[:i], *made[i + 1 :], *others))
+    for number, views_of_frame in zip([2, 5, 9], frames.views, strict=True):
+        assert [view.shape for view in views_of_frame] == [(32, 48, 3), (8, 48, 3), (24, 48, 3), *[(32, 48, 3)] * 2]
+        assert all((view == 3 * number).all() for view in views_of_frame)
+
+
+def test_opening_tells_the_reasons_of_all_decoders(tmp_path, make_video):
+    with open_video(make_video("a.avi", numbered_frames(4))) as video:
+        assert (video.claimed_count, video.frames_per_second) == (4, 10.0)
+    (tmp_path / "text.mp4").write_text("no video" * 50)
+    with (
+        pytest.raises(BadVideo, match="OpenCV can open; PyAV cannot open it"),
+        open_video(str(tmp_path / "text.mp4")),
+    ):
+        pass
+
+
+def test_errors_of_the_caller_stay_what_they_are(make_video):
+    """A mistake in a sampler or a crop is no bad video."""
+
+    def fail(*_):
+        raise ZeroDivisionError
+
+    path = make_video("a.avi", numbered_frames(4))
+    for timeout in (None, 60):
+        with pytest.raises(ZeroDivisionError):
+            read_frames(path, fail, whole, timeout_s=timeout)
+        with pytest.raises(ZeroDivisionError):
+            read_frames(path, np.arange, fail, timeout_s=timeout)
+
+
+def test_memory_that_does_not_suffice_is_said(make_video):
+    def fail(*_):
+        raise MemoryError
+
+    with pytest.raises(BadVideo, match="do not fit into memory"):
+        read_frames(make_video("a.avi", numbered_frames(4)), np.arange, fail)

@@ -1,0 +1,39 @@
+"""Videos written by PyAV, for codecs and containers that OpenCV does not write."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+
+STEP = 6  # grey levels between two frames: more than a lossy codec errs by
+
+
+def write_video(
+    target, codec, count=40, size=(48, 32), pixels="yuv420p", options=None, times=None, container=None, rate=10
+):
+    """Frame i is grey of level 6·i.
+
+    Args:
+        target: a path, or a file object that is written from front to end.
+        size: width and height.
+        times: of the frames in ms; None: even.
+    """
+    clock = Fraction(1, rate) if times is None else Fraction(1, 1000)
+    with av.open(target, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate, options=options or {})
+        stream.width, stream.height = size
+        stream.pix_fmt = pixels
+        if times is not None:
+            stream.codec_context.time_base = clock
+        for number in range(count):
+            image = np.full((size[1], size[0], 3), STEP * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = number if times is None else times[number]
+            frame.time_base = clock
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+
+
+def written_numbers(clip):
+    """The numbers of the frames of a clip, told by their mean level."""
+    return [round(float(frame.mean()) / STEP) for frame in clip]
