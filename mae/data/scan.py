@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -103,11 +103,11 @@ def parse(arguments: Sequence[str]) -> ScanConfig:
     Raises:
         ConfigError: wrong ones.
     """
-    arguments = list(arguments)
-    names = {field.name for field in fields(ScanConfig)}
-    if arguments and arguments[0].partition("=")[0] not in names and not arguments[0].startswith("-"):
-        is_path = "=" not in arguments[0] or os.path.exists(os.path.expanduser(arguments[0]))
-        arguments[0] = f"videos={arguments[0]}" if is_path else arguments[0]
+    first, *others = arguments or [""]
+    name, equals, _ = first.partition("=")
+    is_key = equals and (name in ScanConfig.__dataclass_fields__ or not os.path.exists(os.path.expanduser(first)))
+    if first and not first.startswith("-") and not is_key:
+        arguments = [f"videos={first}", *others]
     return command_config(ScanConfig, arguments)
 
 

@@ -32,6 +32,7 @@ def side_by_side(
             try:
                 ready.put((item, function(item), None))
             except BaseException as error:
+                is_over.set()
                 ready.put((item, None, error))
 
     for number in range(min(threads, len(items))):

@@ -18,7 +18,7 @@ from mae.data.videos.scan_report import ScanReport
 from mae.data.videos.video import EndOfVideo, Video
 from mae.errors import BadVideo
 
-SEEKS = 12  # tried per file
+SEEKS = 16  # tried per file
 RUN = 4  # frames compared after each seek
 ROWS = 64  # of a frame that its fingerprint covers, at least
 
