@@ -17,7 +17,7 @@ from mae.errors import BadVideo
 
 LARGEST_CREDIBLE_COUNT = 10**7  # frames; live-muxed files claim ±10**17
 SEEK_BEFORE = 16  # frames: OpenCV looks for a key frame at least so far before the one it is asked for
-SEEK_GAIN = 12  # frames that a seek must spare; it decodes one more and flushes the decoder
+SEEK_GAIN = 16  # frames that a seek must spare: what one costs, measured on h264
 TIME_TOLERANCE = 0.25  # frames
 
 

@@ -183,7 +183,7 @@ def test_a_seek_must_spare_enough(moving, captures, monkeypatch):
     """Frame 46 is the first for which OpenCV goes to the key frame 30."""
     read(moving, [45], KEYS)
     read(moving, [46], KEYS)
-    read(moving, [15, 46], KEYS)
-    monkeypatch.setattr(opencv_video, "SEEK_GAIN", 15)
-    read(moving, [15, 46], KEYS)
+    read(moving, [10, 46], KEYS)
+    monkeypatch.setattr(opencv_video, "SEEK_GAIN", 20)
+    read(moving, [10, 46], KEYS)
     assert [capture.seeks for capture in captures()] == [[], [46], [46], []]
