@@ -6,24 +6,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mae.checkpoints.containers.atomic import replacing
+from mae.data.lists.video_index import Segment
 from mae.errors import ConfigError
 
 _NEEDS_QUOTES = re.compile(r"[\s,\"#]")
 
 
-def list_text(paths: Sequence[str], labels: Sequence[int] | None) -> str:
-    """A list that `mae.data.lists.text_list.index_csv` reads back as these paths and labels.
+def list_text(
+    paths: Sequence[str], labels: Sequence[int] | None, segments: Sequence[Segment | None] | None = None
+) -> str:
+    """A list that `mae.data.lists.text_list.index_csv` reads back as these paths, labels and segments.
 
-    With labels there is a header. Without them there is none, as a file of its name might exist.
+    With labels or segments there is a header. Without them there is none, as a file of its name might exist.
 
     Raises:
         ConfigError: a path that no list can hold.
     """
-    written = [_written(path) for path in paths]
-    if labels is None:
-        return "".join(f"{path}\n" for path in written)
-    lines = [f"{path},{label}\n" for path, label in zip(written, labels, strict=True)]
-    return "path,label\n" + "".join(lines)
+    columns: dict[str, Sequence[object]] = {"path": [_written(path) for path in paths]}
+    if labels is not None:
+        columns["label"] = labels
+    if segments is not None:
+        ends = [segment or ("", "") for segment in segments]
+        columns["start"], columns["end"] = [start for start, _ in ends], [end for _, end in ends]
+    header = [",".join(columns)] if len(columns) > 1 else []
+    lines = [",".join(str(field) for field in row) for row in zip(*columns.values(), strict=True)]
+    return "".join(f"{line}\n" for line in (*header, *lines))
 
 
 def write_files(contents: Mapping[Path, str], overwrite: bool, keep: Iterable[Path] = ()) -> None:
