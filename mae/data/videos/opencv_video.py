@@ -48,14 +48,17 @@ class OpenCVVideo:
 
     def frames(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
         buffer: np.ndarray | None = None
-        position = 0  # the frame that is grabbed next
+        position, has_sought = 0, False  # the frame that is grabbed next
         for number in wanted.tolist():
             if self._key_frames and self._spares(position, number) >= SEEK_GAIN:
-                position = self._seek(number)
+                position, has_sought = self._seek(number)
             while position <= number:
-                if not self._capture.grab():
+                if self._capture.grab():
+                    position += 1
+                elif has_sought:  # the end, or the seek went wrong: only walking can tell
+                    position, has_sought = self._walk_from_the_start()
+                else:
                     raise EndOfVideo(position)
-                position += 1
             decoded, buffer = self._capture.retrieve(buffer)
             if not decoded or buffer.dtype != np.uint8 or buffer.ndim != 3 or buffer.shape[2] != 3:
                 raise BadVideo(f"frame {number} does not convert to 8-bit colour")
@@ -69,18 +72,19 @@ class OpenCVVideo:
         place = bisect_right(self._key_frames, number - SEEK_BEFORE)
         return self._key_frames[place - 1] - position if place else 0
 
-    def _seek(self, number: int) -> int:
-        """Goes to a frame and grabs it; returns the frame that is grabbed next.
-
-        Where a seek leads elsewhere, the file is opened again and read from its first frame on, without more seeks.
-        """
+    def _seek(self, number: int) -> tuple[int, bool]:
+        """Grabs a frame that is far ahead; gives the frame that comes next, and whether the seek led there."""
         self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
         if self._capture.grab() and is_on_time(self._capture, number):
-            return number + 1
+            return number + 1, True
+        return self._walk_from_the_start()
+
+    def _walk_from_the_start(self) -> tuple[int, bool]:
+        """Opens the file anew, to seek no more; gives the frame that comes next, and that no seek led there."""
         self._key_frames = ()
         self._capture.release()
         self._capture = open_capture(self._path)
-        return 0
+        return 0, False
 
 
 def is_on_time(capture: cv2.VideoCapture, number: int) -> bool:

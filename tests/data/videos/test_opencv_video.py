@@ -117,9 +117,19 @@ def test_a_seek_that_fails_is_not_taken_for_the_end(moving, monkeypatch):
         def grab(self):
             return not self.seeks and super().grab()
 
-    expected = read(moving, [300])
+    expected = read(moving, [300, 310])
     monkeypatch.setattr(cv2, "VideoCapture", Lost)
-    np.testing.assert_array_equal(read(moving, [300], KEYS), expected)
+    np.testing.assert_array_equal(read(moving, [300, 310], KEYS), expected)
+
+
+def test_an_end_that_comes_too_early_after_a_seek_is_not_taken_for_it(moving, monkeypatch):
+    class Short(Spy):
+        def grab(self):
+            return not (self.seeks and self.grabs >= 5) and super().grab()
+
+    expected = read(moving, [300, 310])
+    monkeypatch.setattr(cv2, "VideoCapture", Short)
+    np.testing.assert_array_equal(read(moving, [300, 310], KEYS), expected)
 
 
 def test_a_frame_behind_the_end_that_was_sought_gives_the_count(moving):
