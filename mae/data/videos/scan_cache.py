@@ -159,7 +159,8 @@ def _load() -> dict[bytes, tuple[int, int, str]]:
     if not path.exists():
         return {}
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=WAIT_S)) as connection:
+        # Not read-only: what a killed scan left half-written is rolled back first.
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=WAIT_S)) as connection:
             rows = connection.execute(
                 "SELECT path, bytes, modified_ns, report FROM scans WHERE helps AND software = ?", (software(),)
             )

@@ -1,5 +1,7 @@
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -121,6 +123,22 @@ def test_no_transaction_stays_open_while_a_scan_decodes(monkeypatch):
             assert other.get(("/b.mp4", 1, 1)) == WRONG_CLAIM
             assert other.get(("/c.mp4", 1, 1)) is None
             other.put(("/d.mp4", 1, 1), WRONG_CLAIM)
+
+
+def test_a_scan_killed_while_it_writes_leaves_what_was_complete(capsys):
+    put(("/a.mp4", 5, 7), WRONG_CLAIM)
+    code = (
+        "import os, sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute('PRAGMA cache_size = 1'); c.execute('BEGIN IMMEDIATE')\n"
+        "for i in range(2000): c.execute('INSERT INTO scans VALUES (?, 1, 1, ?, 1, ?)', (str(i), 'x', 'y' * 300))\n"
+        "os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(cache_path())], check=False).returncode == 9
+    journal = cache_path().with_name(cache_path().name + "-journal")
+    assert journal.stat().st_size > 0
+    assert scanned(("/a.mp4", 5, 7)) == WRONG_CLAIM
+    assert capsys.readouterr().err == ""
 
 
 def test_the_reader_seeks_where_a_scan_says_so(make_video, monkeypatch):
