@@ -18,6 +18,7 @@ _HOMES = {
     "random_mask": "mae.masking",
     "frame_mask": "mae.masking",
     "block_mask": "mae.masking",
+    "running_cell_mask": "mae.masking",
     "build_optimizer": "mae.training.optimizer",
     "warmup_cosine": "mae.training.schedules",
 }

@@ -5,7 +5,7 @@ All values come from `conf/`: the dataclasses have no defaults of their own.
 """
 
 import math
-from dataclasses import asdict, dataclass, fields, make_dataclass
+from dataclasses import asdict, dataclass, fields, make_dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,9 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mae.data.config import DATASET_KINDS, Augmentation, DataConfig, DatasetConfig
 from mae.errors import ConfigError, check_choice
-from mae.masking import num_masked
-from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES, TARGETS, WANDB_MODES
+from mae.masking import num_masked, num_predicted
+from mae.options import TARGETS
 from mae.presets import Architecture, architecture
+from mae.training.config import OPTIMIZERS, RunConfig, WandbConfig
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class ModelConfig:
     decoder_embed_dim: int | None
     decoder_depth: int | None
     decoder_num_heads: int | None
+    attention: str | None
+    attention_chunk: int | None
+    lean: bool | None
 
     def __post_init__(self) -> None:
         if self.architecture.in_channels != 3:
@@ -53,111 +57,44 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
-    """AdamW with decoupled weight decay."""
-
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    weight_decay: float  # matrices only; biases, norms, mask token and learnable positions never decay
-    final_weight_decay: float | None  # reached by a cosine over the run; null: constant
-    layer_decay: float | None  # learning rate of a block over the next one's; null: the same for all
-    clip_grad_norm: float | None  # largest global gradient norm; null: no clipping
-
-    def __post_init__(self) -> None:
-        for name in ("beta_1", "beta_2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"optimizer.{name}={getattr(self, name)} must lie in [0, 1)")
-        for name in ("epsilon", "layer_decay", "clip_grad_norm"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"optimizer.{name}={value} must be above 0")
-        if self.weight_decay < 0 or (self.final_weight_decay or 0) < 0:
-            raise ConfigError("optimizer.weight_decay and optimizer.final_weight_decay must not be negative")
-
-
-@dataclass(frozen=True)
-class WandbConfig:
-    """Weights & Biases."""
-
-    mode: str  # "auto": online if an API key is configured, else offline | online | offline | disabled
-    project: str
-    name: str | None  # of the run; null: the run directory's
-
-    def __post_init__(self) -> None:
-        check_choice("wandb.mode", self.mode, WANDB_MODES)
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Everything `pretrain.py` is told."""
+class PretrainConfig(RunConfig):
+    """Everything `pretrain.py` is told: what is below and what any run is told."""
 
     dataset: DatasetConfig
     model: ModelConfig
-    optimizer: OptimizerConfig
-    data: DataConfig
-    augment: Augmentation
-    wandb: WandbConfig
 
     mask_ratio: float  # share of tokens hidden from the encoder, rounded down to whole tokens
     masking: str  # tube | random | frame | block
+    decoder_mask_ratio: float  # share of tokens the decoder leaves out (dual masking): 0 (off), 0.25, 0.5 or 0.75
+    remat: str  # "blocks": compute blocks again in the backward pass instead of keeping what is inside; or "none"
     target: str  # videomae | mae_st | pixels
-
-    epochs: int | None  # visits to each video; null: `steps` says how long
-    steps: int | None  # updates; wins over epochs
-    warmup_epochs: float  # of linear warm-up from 0
-    warmup_steps: int | None  # updates; wins over warmup_epochs
-    batch_size: int  # clips in an update, over all replicas and accumulated parts
-    accumulate: int  # parts an update's clips are computed in, one after the other, to save memory
-    learning_rate: float  # base: for 256 clips; scaled by batch_size / 256
-    min_learning_rate: float  # base, likewise: at the end of the cosine
-
-    precision: str  # auto: bfloat16 on GPUs that have it, else float32
-    jit: bool  # compile forward and backward with XLA; one replica only
-    strategy: str  # auto: all GPUs of this machine, else its CPU | single | mirrored
-    seed: int
-    deterministic: bool  # same results bit for bit, with slower kernels
-
-    run_dir: str
-    resume: str  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file
-    init_from: str | None  # weights a new run starts from: a checkpoint of any format, or another run
-    init_positions: str  # recompute | interpolate: what fixed position tables of another token grid become
     allow_missing: str | None  # decoder: start with a fresh one where `init_from` holds none
-    log_every: int  # steps
-    checkpoint_every: int  # steps
-    keep_checkpoints: int  # the newest so many
-    evaluate_every: int | None  # steps between reconstructions of a fixed batch; null: at the end only
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("target", self.target, TARGETS)
-        check_choice("precision", self.precision, PRECISIONS)
-        check_choice("strategy", self.strategy, STRATEGIES)
-        check_choice("init_positions", self.init_positions, POSITION_MODES)
-        if self.epochs is None and self.steps is None:
-            raise ConfigError("give epochs or steps: both are null")
-        optional = ("epochs", "steps", "evaluate_every")
-        for name in ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints", *optional):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}={value} must be at least 1")
-        for name in ("warmup_epochs", "learning_rate", "min_learning_rate", "seed"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name}={getattr(self, name)} must not be negative")
-        if self.seed >= 2**32:
-            raise ConfigError(f"seed={self.seed} must be below 2**32")
-        if self.warmup_steps is not None and self.warmup_steps < 0:
-            raise ConfigError(f"warmup_steps={self.warmup_steps} must not be negative")
-        _ = self.num_masked  # raises for a ratio that leaves nothing masked or visible
+        _ = self.num_predicted  # raises for ratios that leave nothing masked, visible or predicted
+        _ = self.architecture
 
     @property
     def num_masked(self) -> int:
         """Masked tokens of a clip."""
         return num_masked(self.masking, self.model.architecture.grid, self.mask_ratio)
 
+    @property
+    def num_predicted(self) -> tuple[int, bool]:
+        """Tokens the decoder predicts: the most a clip has, and whether all clips have as many."""
+        return num_predicted(self.masking, self.model.architecture.grid, self.mask_ratio, self.decoder_mask_ratio)
 
+    @property
+    def architecture(self) -> Architecture:
+        """Of the model that is trained."""
+        return replace(self.model.architecture, remat=self.remat)
+
+
+# Whatever is chosen; `dataset` and `optimizer` have a dataclass for each choice.
 SECTIONS: dict[str, type] = {
     "model": ModelConfig,
-    "optimizer": OptimizerConfig,
     "data": DataConfig,
     "augment": Augmentation,
     "wandb": WandbConfig,
@@ -180,11 +117,16 @@ def typed_config(composed: DictConfig) -> PretrainConfig:
         ConfigError: an unknown key, a value of the wrong type, or one its dataclass refuses.
     """
     register_resolvers()
-    for name in ("dataset", *SECTIONS):
+    for name in ("dataset", "optimizer", *SECTIONS):
         if not isinstance(composed[name], DictConfig):
             raise ConfigError(f"{name}={composed[name]} is not a group of settings; leave it out")
     check_choice("dataset.kind", composed.dataset.kind, DATASET_KINDS)
-    sections = {"dataset": DATASET_KINDS[composed.dataset.kind], **SECTIONS}
+    check_choice("optimizer.name", composed.optimizer.name, OPTIMIZERS)
+    sections = {
+        "dataset": DATASET_KINDS[composed.dataset.kind],
+        "optimizer": OPTIMIZERS[composed.optimizer.name],
+        **SECTIONS,
+    }
     values = checked_values(PretrainConfig, composed, "", elsewhere=tuple(sections))
     for name, cls in sections.items():
         values[name] = cls(**checked_values(cls, composed[name], f"{name}.", elsewhere=("kind",)))

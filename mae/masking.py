@@ -85,6 +85,38 @@ def _one_block_mask(grid: Grid, masked: int, rng: np.random.Generator) -> np.nda
     return is_masked.ravel()
 
 
+def running_cell_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
+    """The mask of the decoder in dual masking (VideoMAE V2, arXiv:2303.16727, section 3.2; cells: arXiv:2207.11660).
+
+    Space is divided into cells of 2×2 tokens, numbered row by row. In a time step the same `4 · mask_ratio`
+    consecutive numbers (3 is followed by 0) are masked in every cell; in the next time step they are one further.
+    Where they begin is drawn for each clip. Over four time steps every token is masked equally often.
+
+    Args:
+        grid: tokens along time, height and width; cells are cut off at an odd height or width.
+        mask_ratio: share of tokens the decoder does not predict: 0.25, 0.5 or 0.75.
+        seed: an int, or a generator to draw from.
+
+    Returns:
+        (b, t·h·w) bool, True where masked.
+
+    Raises:
+        ConfigError: another ratio.
+    """
+    starts = np.random.default_rng(seed).integers(0, 4, batch_size)
+    return _running_cells(grid, mask_ratio, starts).reshape(batch_size, -1)
+
+
+def _running_cells(grid: Grid, mask_ratio: float, starts: np.ndarray) -> np.ndarray:
+    """(b,) first masked numbers in the first time step → (b, t, h·w) bool."""
+    if mask_ratio not in (0.25, 0.5, 0.75):
+        raise ConfigError(f"decoder_mask_ratio={mask_ratio} must be 0 (off), 0.25, 0.5 or 0.75: quarters of a cell")
+    t, h, w = grid
+    number = 2 * (np.arange(h) % 2)[:, None] + np.arange(w) % 2
+    after_first = number.ravel() - np.arange(t)[:, None] - starts[:, None, None]
+    return after_first % 4 < 4 * mask_ratio
+
+
 MASKS: dict[str, Callable[..., np.ndarray]] = {
     "tube": tube_mask,
     "random": random_mask,
@@ -111,3 +143,26 @@ def num_masked(kind: str, grid: Grid, mask_ratio: float) -> int:
             f"{'time steps' if kind == 'frame' else 'tokens'}: at least one must be masked and one visible"
         )
     return masked * (t * h * w // units)
+
+
+def num_predicted(kind: str, grid: Grid, mask_ratio: float, decoder_mask_ratio: float = 0.0) -> tuple[int, bool]:
+    """How many tokens the decoder predicts: those masked by a mask of `kind` and not by `running_cell_mask`.
+
+    Returns:
+        The largest number any example can have, and whether all examples have that number. They do where nothing is
+        masked for the decoder, and with tubes whose time steps are a multiple of four.
+
+    Raises:
+        ConfigError: as `num_masked` and `running_cell_mask`.
+    """
+    masked = num_masked(kind, grid, mask_ratio)
+    if decoder_mask_ratio == 0:
+        return masked, True
+    t, h, w = grid
+    is_predicted = ~_running_cells(grid, decoder_mask_ratio, np.arange(4))
+    # How many tokens are predicted of each unit that is masked as a whole, for each of the four starts.
+    units = {"tube": is_predicted.sum(axis=1), "frame": is_predicted.sum(axis=2)}.get(kind, is_predicted.reshape(4, -1))
+    masked_units = masked * units.shape[1] // (t * h * w)
+    ordered = np.sort(units, axis=1)
+    fewest, most = ordered[:, :masked_units].sum(axis=1).min(), ordered[:, -masked_units:].sum(axis=1).max()
+    return int(most), bool(fewest == most)

@@ -1,10 +1,12 @@
 """The names a user chooses among, where the choice is not a table of functions of its own."""
 
+ATTENTIONS = ("chunked", "plain")
+REMATS = ("none", "blocks")
 TARGETS = ("videomae", "mae_st", "pixels")
 POSITIONS = ("sincos", "sincos_factorised", "learnable")
 POSITION_MODES = ("recompute", "interpolate")
 POOLINGS = ("mean", "first")
-PRECISIONS = ("auto", "float32", "bfloat16")
-STRATEGIES = ("auto", "single", "mirrored")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+STRATEGIES = ("auto", "single", "mirrored", "multiworker", "tpu")
 CROPS = ("multi_scale", "random_resized", "center")
 WANDB_MODES = ("auto", "online", "offline", "disabled")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from mae.errors import ConfigError, check_choice
-from mae.options import POSITIONS
+from mae.options import ATTENTIONS, POSITIONS, REMATS
 
 _AT_LEAST_ONE = (
     *("image_size", "num_frames", "patch_size", "tubelet_size", "in_channels", "embed_dim", "depth", "num_heads"),
-    *("decoder_embed_dim", "decoder_depth", "decoder_num_heads"),
+    *("decoder_embed_dim", "decoder_depth", "decoder_num_heads", "attention_chunk"),
 )
 
 
@@ -35,6 +35,10 @@ class Architecture:
     drop_path_rate: float = 0.0  # of the last encoder block; grows linearly from 0 at the first
     attention_dropout_rate: float = 0.0
     dropout_rate: float = 0.0  # after the attention's projection and in the MLP
+    attention: str = "chunked"  # never holds all scores | "plain": holds them, see mae.models.attention
+    attention_chunk: int = 2_500_000  # scores held at once; 10 MB suit a CPU's cache, a GPU wants tens of millions
+    lean: bool = True  # gradients of mae.models.linear and mae.models.layer_norm; False: as Keras differentiates
+    remat: str = "none"  # "blocks": a block keeps its input only and is run again in the backward pass
     decoder_embed_dim: int = 384
     decoder_depth: int = 4
     decoder_num_heads: int = 6
@@ -58,6 +62,13 @@ class Architecture:
             if not 0 <= getattr(self, rate) < 1:
                 raise ConfigError(f"{rate}={getattr(self, rate)} must lie in [0, 1)")
         check_choice("positions", self.positions, POSITIONS)
+        check_choice("attention", self.attention, ATTENTIONS)
+        check_choice("remat", self.remat, REMATS)
+        if self.remat != "none" and (self.dropout_rate or self.attention_dropout_rate):
+            raise ConfigError(
+                f"remat={self.remat} runs blocks twice, which would draw two different dropouts: set "
+                f"dropout_rate={self.dropout_rate} and attention_dropout_rate={self.attention_dropout_rate} to 0"
+            )
 
     @property
     def grid(self) -> tuple[int, int, int]:

@@ -12,6 +12,8 @@ from mae.config import SECTIONS, ModelConfig, PretrainConfig
 from mae.data.config import DATASET_KINDS
 from mae.errors import ConfigError
 from mae.presets import PRESETS, Architecture
+from mae.training.config import OPTIMIZERS
+from mae.training.messages import clip_rows
 from mae.training.plan import TrainingPlan
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +55,7 @@ def test_ssv2_on_64_gpus_by_hand():
     assert rate(0) == 0
     assert rate(82 * 40 - 1) == pytest.approx(1.5e-4 * 8)
     assert rate(82 * 2400) == pytest.approx(1e-5 * 8)
-    rows = dict(plan.rows())
+    rows = dict([*plan.rows(), *clip_rows(plan.config)])
     assert rows["token grid"] == "8 × 14 × 14 = 1568 tokens of 1536 values"
     assert rows["mask"] == "tube 0.9: 1408 masked, 160 visible (realised 0.8980)"
     assert rows["global batch"] == "2048 = 32 clips × 64 replicas × 1 accumulated"
@@ -74,6 +76,19 @@ def test_every_group_composes():
         configured(f"recipe={recipe.stem}")
 
 
+def test_float16_may_skip_steps_and_other_precisions_may_not():
+    assert configured("precision=bfloat16").skippable_steps == 0
+    assert configured("precision=float16").skippable_steps == 20
+    assert configured("precision=float16", "max_skipped_steps=3").skippable_steps == 3
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_composes(name):
+    c = configured(f"optimizer={name}", "optimizer.weight_decay=0.3")
+    assert type(c.optimizer) is OPTIMIZERS[name]
+    assert (c.optimizer.name, c.optimizer.weight_decay) == (name, 0.3)
+
+
 def test_the_command_line_wins_over_what_a_dataset_brings():
     c = configured("dataset=ssv2", "model=vit_large", "mask_ratio=0.75", "epochs=800", "model.drop_path_rate=0.1")
     assert (c.model.preset, c.mask_ratio, c.epochs) == ("vit_large", 0.75, 800)
@@ -85,6 +100,10 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
     [
         (["mask_ratio=1.2"], "mask_ratio=1.2 must lie between 0 and 1"),
         (["mask_ratio=0.001"], "masks 0 of 64 tokens"),
+        (["decoder_mask_ratio=0.4"], "decoder_mask_ratio=0.4 must be 0 (off), 0.25, 0.5 or 0.75"),
+        (["remat=block"], "remat 'block' does not exist; did you mean 'blocks'"),
+        (["remat=blocks", "model.dropout_rate=0.1"], "remat=blocks runs blocks twice"),
+        (["model.attention=fast"], "attention 'fast' does not exist"),
         (["model.image_size=65"], "image_size=65 is not divisible by patch_size=8"),
         (["model.num_frames=15"], "num_frames=15 is not divisible by tubelet_size=2"),
         (["masking=tubes"], "did you mean 'tube'"),
@@ -104,6 +123,16 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["model.num_heads=0"], "num_heads=0 must be at least 1"),
         (["model.patch_size=0"], "patch_size=0 must be at least 1"),
         (["model.mlp_ratio=0"], "mlp_ratio"),
+        (["ema_decay=1"], "ema_decay=1.0 must lie between 0 and 1, or be null"),
+        (["loss_scale=0.5"], "loss_scale=0.5 must lie in [1, 16777216]"),
+        (["max_skipped_steps=-1"], "max_skipped_steps=-1 must not be negative"),
+        (["precision=fp16"], "precision 'fp16' does not exist; did you mean 'float16'?"),
+        (["strategy=multi_worker"], "did you mean 'multiworker'?"),
+        (["optimizer=lion", "optimizer.beta_1=0"], "optimizer.beta_1=0.0 must be above 0 for lion"),
+        (["optimizer=muon", "optimizer.momentum=1"], "optimizer.momentum=1.0 must lie in [0, 1)"),
+        (["optimizer=muon", "optimizer.ns_steps=0"], "optimizer.ns_steps=0 must be at least 1"),
+        (["optimizer=muon", "optimizer.rms=0"], "optimizer.rms=0.0 must be above 0"),
+        (["optimizer.name=adam"], "optimizer.name 'adam' does not exist; did you mean 'adamw'?"),
         (["wandb=null"], "wandb=None is not a group of settings"),
         (["dataset.kind=foo"], "dataset.kind 'foo' does not exist"),
         (["+extra=1"], "config key 'extra' does not exist"),
@@ -140,6 +169,9 @@ def test_yaml_and_dataclasses_have_the_same_keys():
                 assert set(composed[name]) == {field.name for field in fields(cls)}, name
             kind = DATASET_KINDS[composed.dataset.kind]
             assert set(composed.dataset) - {"kind"} == {field.name for field in fields(kind)}
+        for path in (ROOT / "conf" / "optimizer").glob("*.yaml"):
+            composed = compose("pretrain", overrides=[f"optimizer={path.stem}"])
+            assert set(composed.optimizer) == {field.name for field in fields(OPTIMIZERS[path.stem])}
     sizes = {field.name for field in fields(Architecture)}
     assert {field.name for field in fields(ModelConfig)} == sizes | {"preset"}
 
@@ -151,8 +183,16 @@ def test_every_setting_is_read_somewhere():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
                 reads.add(node.attr)
-    for cls in (PretrainConfig, *SECTIONS.values(), *DATASET_KINDS.values()):
+    for cls in (PretrainConfig, *SECTIONS.values(), *DATASET_KINDS.values(), *OPTIMIZERS.values()):
         # Sizes of a model are passed on as a whole; `Architecture` reads them.
         unread = {field.name for field in fields(cls)} - reads
         assert not unread, f"{cls.__name__}: {unread}"
     assert not {field.name for field in fields(Architecture)} - reads
+
+
+def test_dual_masking_by_hand():
+    """VideoMAE V2: 176 of 196 places masked in 8 time steps, half of them left to the decoder in each."""
+    c = configured("dataset=csv", "decoder_mask_ratio=0.5")
+    assert c.num_predicted == (176 * 8 // 2, True)
+    assert configured("dataset=csv").num_predicted == (176 * 8, True)
+    assert configured("remat=blocks").architecture.remat == "blocks"

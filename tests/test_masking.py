@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mae.errors import ConfigError
-from mae.masking import MASKS, frame_mask, num_masked, tube_mask
+from mae.masking import MASKS, frame_mask, num_masked, num_predicted, running_cell_mask, tube_mask
 from mae.seeds import generator
 
 GRID = (8, 14, 14)
@@ -76,3 +76,75 @@ def test_ratios_that_leave_nothing_masked_or_visible_are_refused(ratio):
 def test_unknown_kind_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'tube'"):
         num_masked("tubes", GRID, 0.9)
+
+
+def cells(ratio, start_of_seed, steps=5):
+    """One 2×2 cell, True (1) where masked, as rows of digits per time step."""
+    for seed in range(100):
+        mask = running_cell_mask((steps, 2, 2), ratio, seed=seed).reshape(steps, 4)
+        if mask[0].astype(int).tolist() == start_of_seed:
+            return ["".join(str(int(x)) for x in step) for step in mask]
+    raise AssertionError(f"no seed starts with {start_of_seed}")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "start", "expected"),
+    [
+        # The four digits are the cell's top left, top right, bottom left, bottom right.
+        (0.5, [1, 1, 0, 0], ["1100", "0110", "0011", "1001", "1100"]),
+        (0.5, [1, 0, 0, 1], ["1001", "1100", "0110", "0011", "1001"]),
+        (0.25, [0, 0, 1, 0], ["0010", "0001", "1000", "0100", "0010"]),
+        (0.75, [1, 1, 1, 0], ["1110", "0111", "1011", "1101", "1110"]),
+    ],
+)
+def test_the_running_cell_advances_one_place_a_time_step(ratio, start, expected):
+    assert cells(ratio, start) == expected
+
+
+def test_all_cells_of_a_clip_run_alike_and_starts_differ_between_clips():
+    mask = running_cell_mask((8, 14, 14), 0.5, batch_size=40, seed=0).reshape(40, 8, 7, 2, 7, 2)
+    assert (mask == mask[:, :, :1, :, :1]).all()
+    first_steps = {tuple(m[0, 0, :, 0].ravel().astype(int).tolist()) for m in mask}
+    assert first_steps == {(1, 1, 0, 0), (0, 1, 1, 0), (0, 0, 1, 1), (1, 0, 0, 1)}
+    assert (mask.mean(axis=1) == 0.5).all()  # eight time steps are two rounds
+
+
+def test_cells_are_cut_off_at_an_odd_side():
+    whole = running_cell_mask((4, 4, 4), 0.5, batch_size=3, seed=1).reshape(3, 4, 4, 4)
+    cut = running_cell_mask((4, 3, 3), 0.5, batch_size=3, seed=1).reshape(3, 4, 3, 3)
+    assert (cut == whole[:, :, :3, :3]).all()
+
+
+@pytest.mark.parametrize("ratio", [0.4, 0.9, 1.0, -0.25])
+def test_only_quarters_of_a_cell_can_be_masked(ratio):
+    with pytest.raises(ConfigError, match=f"decoder_mask_ratio={ratio}"):
+        running_cell_mask((8, 14, 14), ratio)
+
+
+@pytest.mark.parametrize(
+    ("kind", "grid", "ratio", "decoder_ratio", "expected"),
+    [
+        ("tube", (8, 14, 14), 0.9, 0.0, (1408, True)),
+        ("tube", (8, 14, 14), 0.9, 0.5, (704, True)),  # of every tube four of eight tokens
+        ("tube", (8, 14, 14), 0.9, 0.25, (1056, True)),
+        ("tube", (8, 14, 14), 0.9, 0.75, (352, True)),
+        # In six time steps a quarter of the 16 tubes is predicted four times, half three times, a quarter twice.
+        ("tube", (6, 4, 4), 0.75, 0.5, (40, False)),
+        ("frame", (8, 14, 14), 0.5, 0.5, (392, True)),
+        ("random", (8, 14, 14), 0.9, 0.5, (784, False)),  # half of the grid at most
+        ("random", (8, 14, 14), 0.25, 0.5, (392, False)),  # all that is masked at most
+    ],
+)
+def test_how_many_tokens_the_decoder_predicts(kind, grid, ratio, decoder_ratio, expected):
+    assert num_predicted(kind, grid, ratio, decoder_ratio) == expected
+
+
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("grid", [(8, 6, 6), (6, 5, 7), (2, 4, 4)])
+def test_no_clip_has_more_than_is_said_and_all_have_it_where_that_is_said(kind, grid):
+    for ratio in (0.25, 0.5, 0.75):
+        most, always = num_predicted(kind, grid, 0.6, ratio)
+        is_masked = MASKS[kind](grid, 0.6, batch_size=200, seed=0)
+        counts = (is_masked & ~running_cell_mask(grid, ratio, 200, seed=1)).sum(axis=1)
+        assert counts.max() <= most
+        assert not always or counts.min() == most

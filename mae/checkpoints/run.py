@@ -24,6 +24,8 @@ class TrainedModel:
 def load_run(path: str | Path) -> TrainedModel:
     """The model of a run directory (its newest checkpoint) or of one checkpoint file.
 
+    Its weights are their moving average where the run keeps one.
+
     Raises:
         ConfigError: nothing there, or something that is not a checkpoint of this project.
     """
@@ -32,7 +34,8 @@ def load_run(path: str | Path) -> TrainedModel:
     model = Pretrainer(Architecture(**checkpoint.meta["architecture"]), name="pretrainer")
     model.build()
     # The optimizer's slots are left aside.
-    weights = {name: array for name, array in checkpoint.arrays.items() if name in named_variables(model.variables)}
+    wanted = named_variables(model.variables)
+    weights = {name: array for name, array in checkpoint.evaluated_arrays().items() if name in wanted}
     assign_arrays(model.variables, weights, checkpoint.path)
     return TrainedModel(model, config, checkpoint.step, checkpoint.path)
 
@@ -42,13 +45,14 @@ def read_run(path: Path) -> Weights:
     checkpoint = _checkpoint(path)
     architecture = Architecture(**checkpoint.meta["architecture"])
     arrays, set_aside = {}, []
-    for name, array in checkpoint.arrays.items():
+    for name, array in checkpoint.evaluated_arrays().items():
         owner, _, inner = name.partition("/")
         if owner in ("pretrainer", "classifier"):
             arrays[inner] = array
         else:
             set_aside.append(name)
-    weights = own_weights(arrays, architecture, checkpoint.path, "run of this project")
+    which = ", moving average of the weights" if checkpoint.averaged else ""
+    weights = own_weights(arrays, architecture, checkpoint.path, f"run of this project{which}")
     weights.set_aside = set_aside
     return weights
 

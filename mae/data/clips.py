@@ -132,7 +132,7 @@ class ClipReader:
         frames = read_frames(index.paths[example], cutter.choose, cutter.cut, segment, self.timeout_s)
         clips = np.empty((*cutter.places.shape, size, size, 3), np.uint8)
         for place, views in enumerate(frames.views):
-            for clip, view in zip(cutter.users(place), views, strict=True):
+            for clip, view in zip(cutter.users[place], views, strict=True):
                 clips[clip, cutter.places[clip] == place] = view
         return clips
 
@@ -149,15 +149,15 @@ class _Cutter:
         chosen = self._choose(count)
         distinct, places = np.unique(chosen, return_inverse=True)
         self.places = places.reshape(chosen.shape)  # (k, T): which of the distinct ones stands where
+        self.users: list[list[int]] = [[] for _ in distinct]  # the clips that show each of the distinct ones
+        for clip, places_of_clip in enumerate(self.places):
+            for place in set(places_of_clip.tolist()):
+                self.users[place].append(clip)
         self._crops: Sequence[Crop] | None = None
         return distinct
-
-    def users(self, place: int) -> list[int]:
-        """The clips that show the frame at a place among the distinct ones."""
-        return [clip for clip, places in enumerate(self.places) if place in places]
 
     def cut(self, place: int, frame: np.ndarray) -> list[np.ndarray]:
         """What every clip that shows this frame shows of it."""
         if self._crops is None:
             self._crops = self._crops_of(*frame.shape[:2])
-        return [crop_frame(frame, self._crops[clip]) for clip in self.users(place)]
+        return [crop_frame(frame, self._crops[clip]) for clip in self.users[place]]

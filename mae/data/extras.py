@@ -16,9 +16,9 @@ def clip_counters(epoch: int, example: int, clip: int) -> ClipCounters:
     return (epoch, example, clip) if clip else (epoch, example)
 
 
-def masks(make_mask: Callable[[np.random.Generator], np.ndarray], seed: int) -> Extra:
-    """Masks of the token grid: (n,) bool, True where hidden."""
-    return lambda *visit: make_mask(generator(seed, "mask", *clip_counters(*visit)))
+def masks(make_mask: Callable[[np.random.Generator], np.ndarray], seed: int, purpose: str = "mask") -> Extra:
+    """Masks of the token grid: (n,) bool, True where hidden; masks of several purposes are drawn apart."""
+    return lambda *visit: make_mask(generator(seed, purpose, *clip_counters(*visit)))
 
 
 def path_noise(width: int, seed: int) -> Extra:

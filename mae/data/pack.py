@@ -96,15 +96,14 @@ def index_of(source: Path, root: str | None) -> tuple[VideoIndex, Path]:
     Raises:
         ConfigError: there is no such input, or it lists nothing.
     """
-    if source.suffix.lower() in VIDEO_EXTENSIONS and not source.is_dir():
-        index, base = single_video(source), source.parent
-    elif source.is_dir():
-        index, base = index_folder(source), source
-    elif source.exists():
-        base = source.parent if root is None else absolute(root)
-        return index_csv(source, root), base
-    else:
+    if not source.exists():
         raise ConfigError(f"there is no {source}; expected a list, a folder with videos, or one video")
+    if source.is_dir():
+        index, base = index_folder(source), source
+    elif source.suffix.lower() in VIDEO_EXTENSIONS:
+        index, base = single_video(source), source.parent
+    else:
+        return index_csv(source, root), source.parent if root is None else absolute(root)
     if root is not None:
         raise ConfigError(f"root={root} is for lists; {source} is none")
     return index, base

@@ -12,7 +12,7 @@ import tensorflow as tf
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.extras import Extras
-from mae.data.videos.read import pin_threads
+from mae.data.videos.read import keep_freed_memory, pin_threads
 from mae.errors import BadVideo
 from mae.seeds import generator
 
@@ -90,6 +90,7 @@ def training_batches(
     if any(number % clips for number in (batch_size, positions.start, len(positions), replica_batch)):
         raise ValueError(f"batch_size={batch_size}, {positions} and {replica_batch} must be multiples of {clips} clips")
     pin_threads()
+    keep_freed_memory()
     schedule = Schedule(seed, len(reader.index.paths), batch_size // clips)
     visits = range(positions.start // clips, positions.stop // clips)
     load = _visit_loader(reader, extras, bad_videos)

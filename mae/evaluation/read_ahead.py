@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from mae.data.videos.read import pin_threads
+from mae.data.videos.read import keep_freed_memory, pin_threads
 from mae.errors import BadVideo
 
 Item = TypeVar("Item")
@@ -23,6 +23,7 @@ def read_ahead(
             OpenCV's own threads are switched off in this process.
     """
     pin_threads()
+    keep_freed_memory()
     workers = workers or os.cpu_count() or 1
     left = iter(items)
     pending: deque[tuple[Item, Future[Result]]] = deque()

@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from mae.models.encoder import Positions
-from mae.models.layers import TransformerBlock
+from mae.models.layer_norm import LayerNorm
+from mae.models.layers import TransformerBlock, run_block
 from mae.presets import Architecture
 
 
@@ -26,12 +27,14 @@ class Decoder(keras.layers.Layer):
                 a.layer_norm_epsilon,
                 attention_dropout_rate=a.attention_dropout_rate,
                 dropout_rate=a.dropout_rate,
+                attention_chunk=a.attention_chunk if a.attention == "chunked" else None,
+                lean=a.lean,
                 dtype=dtype,
                 name=f"block_{i}",
             )
             for i in range(a.decoder_depth)
         ]
-        self.norm = keras.layers.LayerNormalization(epsilon=a.final_norm_epsilon, dtype=dtype, name="norm")
+        self.norm = LayerNorm(a.lean, epsilon=a.final_norm_epsilon, dtype=dtype, name="norm")
         self.head = keras.layers.Dense(a.patch_dim, dtype=dtype, name="head")
 
     def build(self, *input_shapes: Any) -> None:
@@ -44,13 +47,18 @@ class Decoder(keras.layers.Layer):
         for sublayer in (self.positions, *self.blocks, self.norm, self.head):
             sublayer.build((None, None, a.decoder_embed_dim))
 
-    def call(self, visible_tokens: Any, visible: Any, masked: Any, training: bool | None = None) -> Any:
+    def call(
+        self, visible_tokens: Any, visible: Any, masked: Any, weights: Any = None, training: bool | None = None
+    ) -> Any:
         """Predicts the patches at `masked`.
+
+        The last block computes only what becomes of these: nothing else is read from it.
 
         Args:
             visible_tokens: (b, v, decoder_embed_dim).
             visible: (b, v) places of these tokens in the grid.
             masked: (b, m) places to predict.
+            weights: (b, m), 0 at places that only fill up the row: no token attends to them. None: there are none.
 
         Returns:
             (b, m, pt·ph·pw·c).
@@ -61,6 +69,13 @@ class Decoder(keras.layers.Layer):
         tokens = self.positions(
             ops.concatenate([visible_tokens, mask_tokens], axis=1), ops.concatenate([visible, masked], axis=1)
         )
+        ignored = None
+        if weights is not None:
+            ignored = ops.concatenate([ops.zeros_like(visible, "bool"), weights == 0], axis=1)
+        first_masked = ops.shape(visible)[1]
         for block in self.blocks:
-            tokens = block(tokens, training=training)
-        return self.head(self.norm(tokens[:, ops.shape(visible)[1] :]))
+            first_query = first_masked if block is self.blocks[-1] else None
+            tokens = run_block(
+                block, tokens, self.architecture.remat, first_query=first_query, ignored=ignored, training=training
+            )
+        return self.head(self.norm(tokens))

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from mae.models.layers import TransformerBlock
+from mae.models.layer_norm import LayerNorm
+from mae.models.layers import TransformerBlock, run_block
 from mae.models.positions import position_table
 from mae.presets import Architecture
 
@@ -59,6 +60,8 @@ class Encoder(keras.layers.Layer):
                 drop_path_rate=a.drop_path_rate * i / max(a.depth - 1, 1),
                 attention_dropout_rate=a.attention_dropout_rate,
                 dropout_rate=a.dropout_rate,
+                attention_chunk=a.attention_chunk if a.attention == "chunked" else None,
+                lean=a.lean,
                 dtype=dtype,
                 name=f"block_{i}",
             )
@@ -66,12 +69,13 @@ class Encoder(keras.layers.Layer):
         ]
         self.norm = None
         if final_norm:
-            self.norm = keras.layers.LayerNormalization(epsilon=a.layer_norm_epsilon, dtype=dtype, name="norm")
+            self.norm = LayerNorm(a.lean, epsilon=a.layer_norm_epsilon, dtype=dtype, name="norm")
 
     def build(self, patches_shape: Any = None, indices_shape: Any = None) -> None:
         a = self.architecture
         self.patch_embed.build((None, None, a.patch_dim))
-        for sublayer in (self.positions, *self.blocks, *([self.norm] if self.norm else [])):
+        norms: list[keras.layers.Layer] = [] if self.norm is None else [self.norm]
+        for sublayer in (self.positions, *self.blocks, *norms):
             sublayer.build((None, None, a.embed_dim))
 
     def call(self, patches: Any, indices: Any = None, path_noise: Any = None, training: bool | None = None) -> Any:
@@ -88,5 +92,5 @@ class Encoder(keras.layers.Layer):
         tokens = self.positions(self.patch_embed(patches), indices)
         for i, block in enumerate(self.blocks):
             noise = None if path_noise is None else path_noise[:, i]
-            tokens = block(tokens, path_noise=noise, training=training)
+            tokens = run_block(block, tokens, self.architecture.remat, path_noise=noise, training=training)
         return tokens if self.norm is None else self.norm(tokens)

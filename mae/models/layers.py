@@ -3,8 +3,16 @@
 from typing import Any
 
 import keras
+import numpy as np
 from einops import rearrange
 from keras import ops
+
+from mae.models.attention import chunked_attention, plain_attention
+from mae.models.layer_norm import LayerNorm
+from mae.models.linear import gelu_linear, linear
+
+# The score of a key that is to be ignored: e^-30000 is exactly 0, and float16 can hold it.
+_IGNORED = -3e4
 
 
 class DropPath(keras.layers.Layer):
@@ -34,13 +42,24 @@ class Attention(keras.layers.Layer):
     """Multi-head self-attention, one fused projection, bias on queries and values only.
 
     A bias on the keys would shift all scores of a query alike and leave the softmax as it is. The softmax is
-    computed in float32 whatever the compute dtype.
+    computed in float32 whatever the compute dtype. With `chunk` no more than about that many scores are held at a
+    time (see `mae.models.attention`), except in training with dropout on the weights, which needs them all.
     """
 
-    def __init__(self, width: int, num_heads: int, attention_dropout_rate: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        attention_dropout_rate: float = 0.0,
+        chunk: int | None = None,
+        lean: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.width = width
         self.num_heads = num_heads
+        self.chunk = chunk
+        self.lean = lean
         self.qkv = keras.layers.Dense(3 * width, use_bias=False, dtype=self.dtype_policy, name="qkv")
         self.dropout = keras.layers.Dropout(attention_dropout_rate, dtype=self.dtype_policy, name="dropout")
         self.projection = keras.layers.Dense(width, dtype=self.dtype_policy, name="projection")
@@ -51,24 +70,65 @@ class Attention(keras.layers.Layer):
         for sublayer in (self.qkv, self.projection):
             sublayer.build((None, None, self.width))
 
-    def call(self, tokens: Any, training: bool | None = None) -> Any:
-        """(b, n, d) → (b, n, d)."""
+    def call(self, tokens: Any, first_query: Any = None, ignored: Any = None, training: bool | None = None) -> Any:
+        """Attends from all tokens, or from those from `first_query` on, to all tokens that are not `ignored`.
+
+        Args:
+            tokens: (b, n, d).
+            first_query: how many tokens at the beginning serve as keys only; None: none.
+            ignored: (b, n) bool.
+
+        Returns:
+            (b, n - first_query, d).
+        """
+        q, k, v = self._queries_keys_values(tokens, first_query)
+        if ignored is not None:
+            score = ops.cast(ignored, q.dtype)[:, None, :, None] * _IGNORED
+            q = ops.concatenate([q, ops.ones_like(q[..., :1])], axis=-1)
+            k = ops.concatenate([k, ops.broadcast_to(score, ops.shape(k[..., :1]))], axis=-1)
+        drops = bool(training) and self.dropout.rate > 0
+        if self.chunk is not None and not drops:
+            attended = chunked_attention(q, k, v, self.chunk)
+        else:
+            attended = plain_attention(q, k, v, lambda weights: self.dropout(weights, training=training))
+        kernel, bias = self._cast(self.projection.kernel, self.projection.bias)
+        return _linear(rearrange(attended, "b heads n d -> b n (heads d)"), kernel, bias, self.lean)
+
+    def _queries_keys_values(self, tokens: Any, first_query: Any) -> tuple[Any, Any, Any]:
+        """Three of (b, heads, n, d / heads), queries scaled by 1/√(d / heads); fewer queries with `first_query`."""
         bias = ops.concatenate([self.q_bias, ops.zeros_like(self.q_bias), self.v_bias])
-        fused = self.qkv(tokens) + ops.cast(bias, self.compute_dtype)
-        fused = rearrange(fused, "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=self.num_heads)
-        q, k, v = ops.unstack(fused, 3, axis=0)
-        scores = ops.matmul(q * (self.width // self.num_heads) ** -0.5, ops.swapaxes(k, -1, -2))
-        weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), self.compute_dtype)
-        attended = ops.matmul(self.dropout(weights, training=training), v)
-        return self.projection(rearrange(attended, "b heads n d -> b n (heads d)"))
+        # Scaled weights give scaled queries, without another pass over all of them and its copy kept for later.
+        scale = np.repeat([(self.width // self.num_heads) ** -0.5, 1, 1], self.width).astype("float32")
+        kernel, bias = self._cast(ops.cast(self.qkv.kernel, "float32") * scale, ops.cast(bias, "float32") * scale)
+        if first_query is None:
+            fused = _linear(tokens, kernel, bias, self.lean)
+            fused = rearrange(fused, "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=self.num_heads)
+            q, k, v = ops.unstack(fused, 3, axis=0)
+            return q, k, v
+        width = self.width
+        q = _linear(tokens[:, first_query:], kernel[:, :width], bias[:width], self.lean)
+        kv = _linear(tokens, kernel[:, width:], bias[width:], self.lean)
+        q = rearrange(q, "b n (heads d) -> b heads n d", heads=self.num_heads)
+        k, v = ops.unstack(rearrange(kv, "b n (kv heads d) -> kv b heads n d", kv=2, heads=self.num_heads), 2, axis=0)
+        return q, k, v
+
+    def _cast(self, *weights: Any) -> list[Any]:
+        return [ops.cast(weight, self.compute_dtype) for weight in weights]
+
+
+def _linear(tokens: Any, kernel: Any, bias: Any, lean: bool) -> Any:
+    """`linear` of all tokens as one matrix: TensorFlow then adds the bias inside the matrix product."""
+    b, n, _ = ops.shape(tokens)
+    return rearrange(linear(rearrange(tokens, "b n d -> (b n) d"), kernel, bias, lean), "(b n) d -> b n d", b=b, n=n)
 
 
 class Mlp(keras.layers.Layer):
     """Two dense layers around an exact (erf) GELU."""
 
-    def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
+    def __init__(self, width: int, hidden: int, lean: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width = width
+        self.lean = lean
         self.fc1 = keras.layers.Dense(hidden, dtype=self.dtype_policy, name="fc1")
         self.fc2 = keras.layers.Dense(width, dtype=self.dtype_policy, name="fc2")
 
@@ -78,7 +138,12 @@ class Mlp(keras.layers.Layer):
 
     def call(self, tokens: Any) -> Any:
         """(b, n, d) → (b, n, d)."""
-        return self.fc2(ops.gelu(self.fc1(tokens), approximate=False))
+        b, n, _ = ops.shape(tokens)
+        rows = rearrange(tokens, "b n d -> (b n) d")
+        for function, dense in ((linear, self.fc1), (gelu_linear, self.fc2)):
+            kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (dense.kernel, dense.bias))
+            rows = function(rows, kernel, bias, self.lean)
+        return rearrange(rows, "(b n) d -> b n d", b=b, n=n)
 
 
 class TransformerBlock(keras.layers.Layer):
@@ -93,16 +158,20 @@ class TransformerBlock(keras.layers.Layer):
         drop_path_rate: float = 0.0,
         attention_dropout_rate: float = 0.0,
         dropout_rate: float = 0.0,
+        attention_chunk: int | None = None,
+        lean: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.width = width
         dtype = self.dtype_policy
         hidden = round(width * mlp_ratio)
-        self.norm1 = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=dtype, name="norm1")
-        self.attention = Attention(width, num_heads, attention_dropout_rate, dtype=dtype, name="attention")
-        self.norm2 = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=dtype, name="norm2")
-        self.mlp = Mlp(width, hidden, dtype=dtype, name="mlp")
+        self.norm1 = LayerNorm(lean, epsilon=layer_norm_epsilon, dtype=dtype, name="norm1")
+        self.attention = Attention(
+            width, num_heads, attention_dropout_rate, attention_chunk, lean, dtype=dtype, name="attention"
+        )
+        self.norm2 = LayerNorm(lean, epsilon=layer_norm_epsilon, dtype=dtype, name="norm2")
+        self.mlp = Mlp(width, hidden, lean, dtype=dtype, name="mlp")
         self.dropout = keras.layers.Dropout(dropout_rate, dtype=dtype, name="dropout")
         self.drop_path = DropPath(drop_path_rate, dtype=dtype, name="drop_path")
 
@@ -110,12 +179,41 @@ class TransformerBlock(keras.layers.Layer):
         for sublayer in (self.norm1, self.attention, self.norm2, self.mlp):
             sublayer.build((None, None, self.width))
 
-    def call(self, tokens: Any, path_noise: Any = None, training: bool | None = None) -> Any:
-        """tokens (b, n, d), path_noise (b, 2) uniform numbers for the two drop paths → (b, n, d)."""
+    def call(
+        self,
+        tokens: Any,
+        path_noise: Any = None,
+        first_query: Any = None,
+        ignored: Any = None,
+        training: bool | None = None,
+    ) -> Any:
+        """What becomes of the tokens from `first_query` on (None: of all).
+
+        Args:
+            tokens: (b, n, d).
+            path_noise: (b, 2) uniform numbers for the two drop paths; None: the layers' own.
+            first_query: tokens before it are only attended to.
+            ignored: (b, n) bool, tokens that are not attended to.
+
+        Returns:
+            (b, n - first_query, d).
+        """
         attention_noise, mlp_noise = (None, None) if path_noise is None else ops.unstack(path_noise, 2, axis=1)
-        branch = self.attention(self.norm1(tokens), training=training)
+        branch = self.attention(self.norm1(tokens), first_query=first_query, ignored=ignored, training=training)
         branch = self.dropout(branch, training=training)
+        tokens = tokens if first_query is None else tokens[:, first_query:]
         tokens = tokens + self.drop_path(branch, noise=attention_noise, training=training)
         branch = self.mlp(self.norm2(tokens))
         branch = self.dropout(branch, training=training)
         return tokens + self.drop_path(branch, noise=mlp_noise, training=training)
+
+
+def run_block(block: TransformerBlock, tokens: Any, remat: str, path_noise: Any = None, **arguments: Any) -> Any:
+    """`block(tokens, …)`; with `remat="blocks"` only `tokens` are kept, and the backward pass runs the block again."""
+    if remat == "none":
+        return block(tokens, path_noise=path_noise, **arguments)
+    if path_noise is None and arguments.get("training") and block.drop_path.rate > 0:
+        # Drawn here and once: the block would draw other numbers when it runs again.
+        path_noise = keras.random.uniform((ops.shape(tokens)[0], 2), seed=block.drop_path.seed_generator)
+    # Only what needs a gradient is an argument: TensorFlow adds to every argument to keep the order of execution.
+    return keras.remat(lambda tokens: block(tokens, path_noise=path_noise, **arguments))(tokens)

@@ -8,8 +8,8 @@ from keras import ops
 
 from mae.models.decoder import Decoder
 from mae.models.encoder import Encoder
-from mae.models.tokens import gather_tokens, split_indices
-from mae.patches import check_channels, normalise_patches, normalised_target, patchify, unnormalise
+from mae.models.tokens import predicted_indices, split_indices
+from mae.patches import check_channels, gather_patches, normalise_patches, normalised_target, unnormalise
 from mae.presets import Architecture, architecture
 
 
@@ -46,8 +46,8 @@ class Pretrainer(keras.Model):
         """
         check_channels(videos.shape, self.architecture.in_channels)
         visible, masked = split_indices(is_masked)
-        patches = patchify(videos, self.architecture.tubelet)
-        return self.predict_patches(gather_tokens(patches, visible), visible, masked, training=training)
+        visible_patches = gather_patches(videos, visible, self.architecture.tubelet)
+        return self.predict_patches(visible_patches, visible, masked, training=training)
 
     def predict_patches(
         self,
@@ -56,10 +56,14 @@ class Pretrainer(keras.Model):
         masked: Any,
         path_noise: Any = None,
         training: bool | None = None,
+        weights: Any = None,
     ) -> Any:
-        """As `call`, from visible patches (b, v, pt·ph·pw·c) and the two index tensors of `split_indices`."""
+        """As `call`, from visible patches (b, v, pt·ph·pw·c) and the two index tensors of `split_indices`.
+
+        With a decoder mask `masked` and `weights` are those of `mae.models.tokens.predicted_indices`.
+        """
         tokens = self.encoder(visible_patches, visible, path_noise=path_noise, training=training)
-        return self.decoder(self.encoder_to_decoder(tokens), visible, masked, training=training)
+        return self.decoder(self.encoder_to_decoder(tokens), visible, masked, weights, training=training)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "architecture": asdict(self.architecture)}
@@ -86,38 +90,56 @@ def clip_losses(
     target: str = "videomae",
     path_noise: Any = None,
     training: bool = False,
+    weights: Any = None,
 ) -> Any:
     """Mean squared error over the masked patches of each clip, in float32.
 
     Args:
         pixels: (b, T, H, W, c) in [0, 1], or uint8.
-        visible, masked: (b, v) and (b, m) places in the token grid.
+        visible: (b, v) places in the token grid.
+        masked: (b, m) places to predict: all others, or with a decoder mask those of `predicted_indices`.
         target: see `mae.patches.normalised_target`.
         path_noise: (b, depth, 2) uniform numbers, see `Encoder`.
+        weights: (b, m), see `predicted_indices`; None: all ones. A clip without any 1 has the loss 0.
 
     Returns:
         (b,) float32.
     """
     a = model.architecture
-    # Floats before the transposition in `patchify`: TensorFlow's for uint8 is six times slower on a CPU.
-    scale = 1 / 255 if pixels.dtype == "uint8" else 1.0
-    patches = patchify(ops.cast(pixels, "float32") * scale, a.tubelet)
-    visible_patches = normalise_patches(gather_tokens(patches, visible), a.in_channels)
-    masked_pixels = gather_tokens(patches, masked)
+    visible_patches = normalise_patches(_pixel_patches(pixels, visible, a.tubelet), a.in_channels)
+    predicted = model.predict_patches(visible_patches, visible, masked, path_noise, training, weights)
+    masked_pixels = _pixel_patches(pixels, masked, a.tubelet)
     expected = ops.stop_gradient(normalised_target(masked_pixels, target, a.in_channels, a.tubelet_size))
-    predicted = model.predict_patches(visible_patches, visible, masked, path_noise, training)
-    return ops.mean(ops.square(ops.cast(predicted, "float32") - expected), axis=(1, 2))
+    errors = ops.mean(ops.square(ops.cast(predicted, "float32") - expected), axis=2)
+    if weights is None:
+        return ops.mean(errors, axis=1)
+    return ops.sum(errors * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
+
+
+def _pixel_patches(pixels: Any, places: Any, tubelet: tuple[int, int, int]) -> Any:
+    """Patches (b, k, pt·ph·pw·c) in [0, 1], float32."""
+    patches = gather_patches(pixels, places, tubelet)
+    return ops.cast(patches, "float32") / 255 if pixels.dtype == "uint8" else ops.cast(patches, "float32")
 
 
 def pretraining_loss(
-    model: Pretrainer, videos: Any, is_masked: Any, target: str = "videomae", training: bool = False
+    model: Pretrainer,
+    videos: Any,
+    is_masked: Any,
+    target: str = "videomae",
+    training: bool = False,
+    is_decoder_masked: Any = None,
 ) -> Any:
-    """Mean squared error over all masked patches of a batch: a scalar, float32.
+    """Mean squared error over the masked patches of each clip, averaged over clips: a scalar, float32.
 
     Arguments as `Pretrainer.call` and `mae.patches.normalised_target`. The target is computed in float32 from
-    un-normalised pixels.
+    un-normalised pixels. With `is_decoder_masked` (b, n) bool, the decoder sees only the masked patches where it is
+    False, and the error is taken over those (dual masking, arXiv:2303.16727, section 3.2).
     """
     check_channels(videos.shape, model.architecture.in_channels)
     visible, masked = split_indices(is_masked)
     pixels = unnormalise(ops.cast(videos, "float32"), model.architecture.in_channels)
-    return ops.mean(clip_losses(model, pixels, visible, masked, target, training=training))
+    weights = None
+    if is_decoder_masked is not None:
+        masked, weights = predicted_indices(is_masked, is_decoder_masked)
+    return ops.mean(clip_losses(model, pixels, visible, masked, target, training=training, weights=weights))

@@ -31,12 +31,40 @@ def split_indices(is_masked: Any, masked: int | None = None) -> tuple[Any, Any]:
     is_masked = ops.convert_to_tensor(is_masked, dtype="bool")
     if masked is None:
         masked = _count_masked(is_masked)
-    n = is_masked.shape[1]
+    return _in_order(is_masked, is_masked.shape[1] - masked)
+
+
+def _in_order(is_last: Any, first: Any) -> tuple[Any, Any]:
+    """Places in ascending order, first those that are not `is_last`, cut after `first` of them."""
+    n = is_last.shape[1]
     places = ops.arange(n, dtype="int32")
     # Distinct keys make the order independent of whether the backend's sort is stable.
-    order = ops.argsort(ops.where(is_masked, places + n, places), axis=1)
-    order = ops.cast(order, "int32")
-    return order[:, : n - masked], order[:, n - masked :]
+    order = ops.cast(ops.argsort(ops.where(is_last, places + n, places), axis=1), "int32")
+    return order[:, :first], order[:, first:]
+
+
+def predicted_indices(is_masked: Any, is_decoder_masked: Any, predicted: Any = None) -> tuple[Any, Any]:
+    """The places a decoder predicts under two masks: masked for the encoder and not for the decoder.
+
+    How many these are may differ between examples. Rows of fixed length are filled up with other places, which have
+    weight 0, so that the decoder ignores them and no loss is taken there.
+
+    Args:
+        is_masked, is_decoder_masked: (b, n) bool.
+        predicted: the length of the rows, see `mae.masking.num_predicted`; None: the largest count of the batch.
+
+    Returns:
+        `(places, weights)`: (b, predicted) int32, and float32 of ones after any zeros.
+    """
+    is_masked = ops.convert_to_tensor(is_masked, dtype="bool")
+    is_predicted = ops.logical_and(is_masked, ops.logical_not(ops.convert_to_tensor(is_decoder_masked, dtype="bool")))
+    counts = ops.sum(ops.cast(is_predicted, "int32"), axis=1)
+    if predicted is None:
+        predicted = ops.max(counts)
+    n = is_predicted.shape[1]
+    _, places = _in_order(is_predicted, n - predicted)
+    fill = ops.expand_dims(predicted - counts, 1)
+    return places, ops.cast(ops.arange(predicted, dtype="int32") >= fill, "float32")
 
 
 def _count_masked(is_masked: Any) -> Any:

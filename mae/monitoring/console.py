@@ -73,5 +73,6 @@ _FIELDS = {
     "clips_per_second": _clips,
     "data_wait_fraction": lambda v: f"data wait {100 * v:.0f} %",
     "bad_clips": lambda v: f"bad clips {v:.0f}" if v else "",
+    "skipped_steps": lambda v: f"skipped {v:.0f}" if v else "",
     "eta_s": lambda v: f"ETA {format_duration(v)}",
 }

@@ -3,31 +3,45 @@
 import shlex
 from pathlib import Path
 
-import tensorflow as tf
-
 from mae.config import PretrainConfig
 from mae.data.lists.index import VideoIndex
-from mae.models.pretrainer import Pretrainer
-from mae.training.optimizer import Optimizer
+from mae.training.session import Session
 from mae.training.strategy import describe_devices
 
 
-def run_rows(
-    config: PretrainConfig,
-    index: VideoIndex,
-    optimizer: Optimizer,
-    strategy: tf.distribute.Strategy,
-    model: Pretrainer,
-) -> list[tuple[str, str]]:
+def clip_rows(config: PretrainConfig) -> list[tuple[str, str]]:
+    """Name and value of what a clip of pre-training is."""
+    a = config.model.architecture
+    t, h, w = a.grid
+    visible, stride = a.num_tokens - config.num_masked, config.dataset.frame_stride
+    realised = f"{config.num_masked} masked, {visible} visible (realised {config.num_masked / a.num_tokens:.4f})"
+    decoder = []
+    if config.decoder_mask_ratio > 0:
+        predicted, is_same_for_all = config.num_predicted
+        few = "" if is_same_for_all else "at most "
+        decoder = [("decoder mask", f"running cells {config.decoder_mask_ratio}: {few}{predicted} tokens predicted")]
+    return [
+        ("clip", f"{a.num_frames} frames, stride {stride}, {a.image_size}×{a.image_size} pixels"),
+        ("token grid", f"{t} × {h} × {w} = {a.num_tokens} tokens of {a.patch_dim} values"),
+        ("mask", f"{config.masking} {config.mask_ratio}: {realised}"),
+        *decoder,
+    ]
+
+
+def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> list[tuple[str, str]]:
     """Name and value of what a run works with, for the table at its start; a row for each parameter group."""
+    optimizer = session.optimizer
     millions = sum(group.size for group in optimizer.groups) / 1e6
-    dtype = model.dtype_policy.compute_dtype
+    dtype = session.model.dtype_policy.compute_dtype
     rows = [
         *index.rows(),
         ("model", f"{config.model.preset}, {millions:.1f} M parameters, computes in {dtype}"),
         ("target", config.target),
-        ("devices", describe_devices(strategy)),
+        ("devices", describe_devices(session.workers.strategy, session.workers.count)),
+        ("optimizer", config.optimizer.name),
     ]
+    if config.ema_decay is not None:
+        rows.append(("average", f"of the weights, decay {config.ema_decay:g}: evaluated and exported"))
     for group in optimizer.groups:
         decay = "weight decay" if group.decays else "no decay"
         scale = f"learning rate × {group.learning_rate_scale:.4g}"

@@ -1,4 +1,4 @@
-"""The update: AdamW, and the order in which gradients become weights under a distribution strategy."""
+"""The update: the order in which gradients become weights under a distribution strategy."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,34 +6,21 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mae.training.config import AdamWConfig, OptimizerConfig
+from mae.training.guard import UpdateGuard
+from mae.training.inner_optimizers import inner_optimizer
 from mae.training.parameter_groups import ParameterGroup, parameter_groups
+from mae.training.weight_average import WeightAverage
 
 Schedule = float | Callable[[Any], Any]
-
-
-class Adam(keras.optimizers.Adam):
-    """Keras' Adam with epsilon where the paper's algorithm 1 (arXiv:1412.6980) and PyTorch have it.
-
-    Keras adds epsilon before the bias correction of the second moment. In the first steps, where √v is small, that
-    makes updates of another size.
-    """
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        m, v = self._momentums[index], self._velocities[index]
-        step = tf.cast(self.iterations + 1, tf.float32)
-        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
-        self.assign_add(v, (tf.square(gradient) - v) * (1 - self.beta_2))
-        corrected = tf.sqrt(v / (1 - tf.pow(self.beta_2, step))) + self.epsilon
-        self.assign_sub(variable, learning_rate / (1 - tf.pow(self.beta_1, step)) * m / corrected)
 
 
 class Optimizer:
     """Turns the gradients of all replicas into one update of the weights.
 
-    The order is: sum over replicas → global norm and finite check → clip → decoupled weight decay → update. Keras'
-    own `apply` clips each replica's gradients before it sums them, which is another update. After a gradient that
-    is not finite no update is made any more: the weights stay those of the last good step until somebody looks.
+    The order is: sum over replicas → unscale → global finite check → global norm → clip → decoupled weight decay →
+    update. Keras' own `apply` clips each replica's gradients before it sums them, which is another update. A gradient
+    that is not finite changes nothing; `guard` says how many of them in a row end all updates.
     """
 
     def __init__(
@@ -44,9 +31,13 @@ class Optimizer:
         weight_decay: Schedule,
         layer_decay: float | None,
         clip_grad_norm: float | None,
+        guard: UpdateGuard | None = None,
+        average: WeightAverage | None = None,
     ) -> None:
         """`inner` computes the update of one variable; its own decay, clipping and accumulation stay off."""
         self.groups: list[ParameterGroup] = parameter_groups(model, layer_decay)
+        self.guard = guard or UpdateGuard()
+        self.average = average
         self._inner = inner
         self._learning_rate = learning_rate
         self._weight_decay = weight_decay
@@ -54,15 +45,13 @@ class Optimizer:
         self._model_variables = model.trainable_variables
         self._rates = {i: group for group in self.groups for i in group.variables}
         inner.build(model.trainable_variables)
-        self._halted = keras.Variable(
-            False, dtype="bool", trainable=False, aggregation="only_first_replica", name="halted"
-        )
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """The whole state: slots and the count of updates."""
+        """The whole state: slots, the count of updates, the guard's and the averages of the weights."""
         # The inner optimizer's own learning rate is never used; the schedule's value is passed at each update.
-        return [v for v in self._inner.variables if not v.path.endswith("/learning_rate")]
+        slots = [v for v in self._inner.variables if not v.path.endswith("/learning_rate")]
+        return [*slots, *self.guard.variables, *(self.average.variables if self.average else [])]
 
     @property
     def iterations(self) -> keras.Variable:
@@ -77,16 +66,22 @@ class Optimizer:
             "weight_decay": self._weight_decay(step) if callable(self._weight_decay) else self._weight_decay,
         }
 
-    def apply(self, gradients: Sequence[Any], variables: Sequence[keras.Variable]) -> dict[str, Any]:
+    def scaled(self, loss: Any) -> Any:
+        """The loss to compute the gradients of that `apply` expects; the loss itself except in float16."""
+        return self.guard.scaled(loss)
+
+    def apply(self, gradients: Sequence[Any], variables: Sequence[keras.Variable], loss: Any = None) -> dict[str, Any]:
         """One update. Called in a replica context, by every replica.
 
         Args:
-            gradients: of this replica's share of a loss averaged over the global batch, so that their sum over
-                replicas is the gradient of that average.
+            gradients: of this replica's share of a loss averaged over the global batch, `scaled`, so that their sum
+                over replicas is the gradient of that average.
             variables: `model.trainable_variables`, all of them and in that order.
+            loss: of the global batch, if it has to be finite too.
 
         Returns:
-            `grad_norm` (before clipping), `learning_rate` and `weight_decay` of this update, as scalars.
+            `grad_norm` (before clipping), `learning_rate` and `weight_decay` of this update and what
+            `UpdateGuard.judge` tells, as float32 scalars.
 
         Raises:
             ValueError: other variables than those the optimizer was built for, or one without a gradient.
@@ -94,13 +89,16 @@ class Optimizer:
         self._check(gradients, variables)
         context = tf.distribute.get_replica_context()
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.convert_to_tensor(g) for g in gradients])
+        gradients = self.guard.unscaled(gradients)
         norm = tf.linalg.global_norm(gradients)
+        finite = tf.math.is_finite(norm if loss is None else norm + tf.cast(loss, norm.dtype))
         if self._clip_grad_norm is not None:
             scale = tf.minimum(1.0, self._clip_grad_norm / (norm + 1e-6))
             gradients = [gradient * scale for gradient in gradients]
         rates = {name: tf.cast(value, tf.float32) for name, value in self.current().items()}
-        context.merge_call(self._update, args=(gradients, tf.math.is_finite(norm), rates))
-        return {"grad_norm": norm, **rates}
+        made, counts = self.guard.judge(finite)
+        context.merge_call(self._update, args=(gradients, made, rates))
+        return {"grad_norm": norm, **rates, **counts}
 
     def _check(self, gradients: Sequence[Any], variables: Sequence[keras.Variable]) -> None:
         if [id(v) for v in variables] != [id(v) for v in self._model_variables]:
@@ -109,16 +107,8 @@ class Optimizer:
         if missing:
             raise ValueError(f"no gradient for {', '.join(missing)}: the loss does not depend on it")
 
-    def _update(self, strategy: Any, gradients: Sequence[Any], finite: Any, rates: dict[str, Any]) -> None:
-        """In cross-replica context: the same update on every replica's copy of each variable."""
-        halted = self._halted.value
-
-        def first(value: Any) -> Any:
-            return strategy.experimental_local_results(value)[0]
-
-        def halt() -> Any:
-            strategy.extended.update(halted, lambda v: v.assign(True), group=False)
-            return tf.constant(False)
+    def _update(self, strategy: Any, gradients: Sequence[Any], made: Any, rates: dict[str, Any]) -> None:
+        """In cross-replica context: the same update on every replica's copy of each variable, or none."""
 
         def update() -> Any:
             for i, (variable, gradient) in enumerate(zip(self._model_variables, gradients, strict=True)):
@@ -126,9 +116,16 @@ class Optimizer:
                     variable.value, self._update_variable(i), args=(gradient, *rates.values()), group=False
                 )
             strategy.extended.update(self._inner.iterations.value, lambda v: v.assign_add(1), group=False)
+            if self.average is not None:
+                self.average.update(strategy)
+            self.guard.note_made(strategy)
             return tf.constant(True)
 
-        tf.cond(tf.logical_and(first(finite), tf.logical_not(first(halted))), update, halt)
+        def skip() -> Any:
+            self.guard.note_skipped(strategy)
+            return tf.constant(False)
+
+        tf.cond(strategy.experimental_local_results(made)[0], update, skip)
 
     def _update_variable(self, index: int) -> Callable[..., None]:
         group = self._rates[index]
@@ -159,5 +156,24 @@ def build_optimizer(
         layer_decay: learning rate of an encoder block over the next one's; None: the same for all.
         clip_grad_norm: largest norm of the summed gradient; None: no clipping.
     """
-    inner = Adam(learning_rate=0.0, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name="adamw")
-    return Optimizer(model, inner, learning_rate, weight_decay, layer_decay, clip_grad_norm)
+    config = AdamWConfig("adamw", 0.0, None, layer_decay, clip_grad_norm, beta_1, beta_2, epsilon)
+    return configured_optimizer(model, config, learning_rate, weight_decay)
+
+
+def configured_optimizer(
+    model: keras.Model,
+    config: OptimizerConfig,
+    learning_rate: Schedule,
+    weight_decay: Schedule,
+    guard: UpdateGuard | None = None,
+    average: WeightAverage | None = None,
+) -> Optimizer:
+    """The optimizer of `optimizer=` for a built model; call it inside the strategy's scope.
+
+    Args:
+        guard: what happens to gradients that are not finite; by default the first of them ends all updates.
+        average: of the weights, to keep up with each update.
+    """
+    inner = inner_optimizer(config)
+    groups = (config.layer_decay, config.clip_grad_norm)
+    return Optimizer(model, inner, learning_rate, weight_decay, *groups, guard, average)

@@ -1,12 +1,10 @@
 """What follows from the config once the videos and the replicas are counted."""
 
 import math
-import os
 from dataclasses import dataclass
 
-from mae.config import PretrainConfig
-from mae.data.footprint import Footprint, fitting_footprint
 from mae.errors import ConfigError
+from mae.training.config import RunConfig
 from mae.training.schedules import WarmupCosine, warmup_cosine
 
 
@@ -14,7 +12,7 @@ from mae.training.schedules import WarmupCosine, warmup_cosine
 class TrainingPlan:
     """Every derived figure of a run. Raises `ConfigError` for figures that do not fit together."""
 
-    config: PretrainConfig
+    config: RunConfig
     num_videos: int
     num_replicas: int
 
@@ -39,7 +37,6 @@ class TrainingPlan:
                 f"batch_size={c.batch_size} is more than the {self.num_videos} videos of the list, and the last "
                 f"partial batch is dropped: {advice} or more videos"
             )
-        _ = self.footprint  # raises for a budget that is too small
 
     @property
     def clips_per_part(self) -> int:
@@ -55,18 +52,6 @@ class TrainingPlan:
     def steps_per_epoch(self) -> int:
         """An epoch visits every video once, but for those left over when it is cut into batches."""
         return self.num_videos // self.visits
-
-    @property
-    def footprint(self) -> Footprint:
-        """Of the clips that wait in memory."""
-        c, a = self.config, self.config.model.architecture
-        return fitting_footprint(
-            clip_bytes=a.num_frames * a.image_size**2 * a.in_channels,
-            batch_size=c.batch_size,
-            clips_in_flight=(c.data.workers or os.cpu_count() or 1) * c.data.clips_per_video,
-            prefetch=c.data.prefetch,
-            budget_gb=c.data.ram_budget_gb,
-        )
 
     @property
     def total_steps(self) -> int:
@@ -99,27 +84,17 @@ class TrainingPlan:
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each figure, for the console."""
-        c, a, rate = self.config, self.config.model.architecture, self.learning_rate
-        t, h, w = a.grid
-        visible = a.num_tokens - c.num_masked
+        c, rate = self.config, self.learning_rate
         schedule = f"{self.warmup_steps} steps up, {max(self.total_steps - self.warmup_steps, 0)} steps cosine"
         if self.warmup_steps >= self.total_steps:
             schedule += " (the run ends before its warm-up does)"
         return [
-            ("clip", f"{a.num_frames} frames, stride {c.dataset.frame_stride}, {a.image_size}×{a.image_size} pixels"),
-            ("token grid", f"{t} × {h} × {w} = {a.num_tokens} tokens of {a.patch_dim} values"),
-            (
-                "mask",
-                f"{c.masking} {c.mask_ratio}: {c.num_masked} masked, {visible} visible "
-                f"(realised {c.num_masked / a.num_tokens:.4f})",
-            ),
             (
                 "global batch",
                 f"{c.batch_size} = {self.clips_per_part} clips × {self.num_replicas} replicas × "
                 f"{c.accumulate} accumulated"
                 + (f", {c.data.clips_per_video} of each video" if c.data.clips_per_video > 1 else ""),
             ),
-            ("clips in memory", str(self.footprint)),
             (
                 "learning rate",
                 f"{rate.base:.4g} = {c.learning_rate:g} × {c.batch_size} / 256, then to {rate.final:.3g}",

@@ -6,11 +6,11 @@ from typing import Any
 import tensorflow as tf
 
 from mae.models.pretrainer import Pretrainer, clip_losses
-from mae.models.tokens import split_indices
+from mae.models.tokens import predicted_indices, split_indices
+from mae.training.loop import StepFunction
 from mae.training.optimizer import Optimizer
 
 Batch = dict[str, tf.Tensor]
-StepFunction = Callable[[Any], dict[str, tf.Tensor]]
 
 
 def pretraining_step(
@@ -20,6 +20,7 @@ def pretraining_step(
     *,
     target: str,
     num_masked: int,
+    num_predicted: tuple[int, bool] | None = None,
     batch_size: int,
     accumulate: int = 1,
     jit: bool = False,
@@ -30,22 +31,29 @@ def pretraining_step(
     replicas and all `accumulate` parts. Gradients of the parts are added up in float32 and reduced once.
 
     Args:
+        num_predicted: see `mae.masking.num_predicted`, for batches with `is_decoder_masked` (dual masking).
         batch_size: clips in an update, over all replicas and parts.
 
     Returns:
-        A function that gives float32 scalars: `loss`, `grad_norm`, `learning_rate`, `weight_decay`, `bad_clips`,
-        `decode_ms` (mean per clip).
+        A function that gives float32 scalars: `loss`, `bad_clips`, `decode_ms` (mean per clip) and those of
+        `Optimizer.apply`.
     """
 
     @tf.function(jit_compile=jit)
     def loss_and_gradients(part: Batch) -> tuple[tf.Tensor, list[tf.Tensor]]:
         visible, masked = split_indices(part["is_masked"], num_masked)
+        weights = None
+        if num_predicted is not None and "is_decoder_masked" in part:
+            predicted, is_same_for_all = num_predicted
+            masked, weights = predicted_indices(part["is_masked"], part["is_decoder_masked"], predicted)
+            weights = None if is_same_for_all else weights  # which are all ones
         with tf.GradientTape() as tape:
             losses = clip_losses(
-                model, part["videos"], visible, masked, target, _path_noise(part, model), training=True
+                model, part["videos"], visible, masked, target, _path_noise(part, model), True, weights
             )
             loss = tf.reduce_sum(losses * part["valid"]) / batch_size
-        return loss, tape.gradient(loss, _raw(model), unconnected_gradients=tf.UnconnectedGradients.NONE)
+            scaled = optimizer.scaled(loss)
+        return loss, tape.gradient(scaled, _raw(model), unconnected_gradients=tf.UnconnectedGradients.NONE)
 
     def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
         loss, gradients = _accumulated(loss_and_gradients, batch, accumulate, _raw(model))
@@ -56,9 +64,10 @@ def pretraining_step(
         )
         # 1 unless videos were unreadable, whose clips count for nothing.
         share = batch_size / tf.maximum(valid, 1.0)
-        applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables)
+        loss = loss * share
+        applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables, loss)
         return {
-            "loss": loss * share,
+            "loss": loss,
             **applied,
             "bad_clips": batch_size - valid,
             "decode_ms": decode_ms / batch_size,

@@ -21,13 +21,20 @@ FROZEN = (
     "data.short_clip",
     "data.clips_per_video",
     "augment.",
+    "optimizer.name",
     "optimizer.beta",
+    "optimizer.momentum",
+    "ema_decay",
     "target",
     "masking",
     "mask_ratio",
+    "decoder_mask_ratio",
     "batch_size",
     "seed",
 )
+
+# How it is computed, not what.
+FREE = ("model.attention", "model.attention_chunk", "model.lean")
 
 LOCK = ".lock"
 
@@ -55,9 +62,9 @@ class RunDirectory:
     def reconstructions(self) -> Path:
         return self.path / "reconstructions"
 
-    @property
-    def bad_videos(self) -> Path:
-        return self.path / "bad_videos.csv"
+    def bad_videos_of(self, worker: int) -> Path:
+        """The list of unreadable videos; each worker reads its own part of the batches and has its own list."""
+        return self.path / ("bad_videos.csv" if worker == 0 else f"bad_videos.worker_{worker}.csv")
 
     @property
     def holds_run(self) -> bool:
@@ -65,9 +72,12 @@ class RunDirectory:
 
     def check(self, resume: str) -> None:
         """Raises `ConfigError` where a run must not start: another's directory, or a run with `resume=never`."""
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"run_dir={self.path} is a file; give a directory")
-        others = {path.name for path in self.path.iterdir()} - {LOCK} if self.path.is_dir() else set()
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise ConfigError(f"run_dir={self.path} is a file; give a directory")
+            others = {path.name for path in self.path.iterdir()} - {LOCK} if self.path.is_dir() else set()
+        except OSError as error:
+            raise ConfigError(f"run_dir={self.path} cannot be used: {error.strerror}") from error
         if others and not self.holds_run:
             raise ConfigError(f"run_dir={self.path} is neither empty nor a run: give another run_dir")
         if resume == "never" and self.holds_run:
@@ -107,7 +117,12 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: Path) ->
     old, new = _flat(before), _flat(after)
     different = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     lines = [f"{key}: {old.get(key)} → {new.get(key)}" for key in different]
-    frozen = [line for key, line in zip(different, lines, strict=True) if key.startswith(FROZEN)]
+    # A key that the older config does not have is a setting that did not exist.
+    frozen = [
+        line
+        for key, line in zip(different, lines, strict=True)
+        if key.startswith(FROZEN) and key not in FREE and key in old
+    ]
     if frozen:
         raise ConfigError(f"{where} belongs to a run with other settings ({'; '.join(frozen)}): give another run_dir")
     return lines

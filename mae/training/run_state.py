@@ -4,11 +4,14 @@ A checkpoint is one `.npz` file: every variable under its path, and `__meta__`, 
 else a resumed run must know. NumPy reads it anywhere; the zip container carries a checksum for each array.
 """
 
+import errno
 import itertools
 import json
 import os
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,13 @@ from mae.errors import ConfigError
 
 _NAME = re.compile(r"step_(\d{8})\.npz")
 _META = "__meta__"
+_NAMES = "arrays"  # within it
+AVERAGE = "ema/"  # before the name of a weight: its moving average
+# What zipfile, NumPy and JSON raise for one flipped bit or another: it may fall into a length, a method, a flag.
+_UNREADABLE = (
+    *(OSError, EOFError, MemoryError, OverflowError, TypeError, ValueError, RuntimeError, NotImplementedError),
+    *(SyntaxError, struct.error, zlib.error, zipfile.BadZipFile),
+)
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,18 @@ class Checkpoint:
 
     @property
     def step(self) -> int:
-        """Updates made when it was saved."""
+        """Steps made when it was saved."""
         return int(self.meta["step"])
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the run keeps a moving average of its weights."""
+        return any(name.startswith(AVERAGE) for name in self.arrays)
+
+    def evaluated_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays, with the averages in place of the weights where there are any."""
+        averages = {n.removeprefix(AVERAGE): array for n, array in self.arrays.items() if n.startswith(AVERAGE)}
+        return {name: array for name, array in self.arrays.items() if not name.startswith(AVERAGE)} | averages
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -51,10 +71,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ConfigError(f"no checkpoint at {path}") from error
     except KeyError as error:
         raise ConfigError(f"{path} is not a checkpoint of this project: it has no {_META}") from error
-    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({error})") from error
     if not isinstance(meta, dict) or "step" not in meta:
         raise ConfigError(f"{path} is not a checkpoint of this project: its {_META} has no step")
+    if sorted(arrays) != meta.pop(_NAMES, None):
+        raise ConfigError(f"{path} is damaged: it does not hold the arrays it was written with")
     return Checkpoint(path, arrays, meta)
 
 
@@ -74,23 +96,33 @@ class Checkpoints:
     def save(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Path:
         """Writes a checkpoint for `meta["step"]`, and only then removes those that are no longer kept.
 
-        The file is written under another name, synced and renamed: a crash or a full disk at any moment leaves the
-        earlier checkpoints as they are.
+        The file is written under another name, synced, read back and renamed: a crash or a full disk at any moment
+        leaves the earlier checkpoints as they are. Files of later steps, which a resumed run could not read, do not
+        count as kept and are left alone.
+
+        Raises:
+            OSError: it cannot be written, or not read back.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"step_{meta['step']:08d}.npz"
+        for abandoned in self.directory.glob("step_*.tmp"):  # by a process that was killed while it wrote
+            abandoned.unlink()
         temporary = path.with_suffix(".tmp")
-        encoded = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
+        # A zip whose directory lost its last entries is a valid zip: the names say what has to be there.
+        told = {**meta, _NAMES: sorted(arrays)}
+        encoded = np.frombuffer(json.dumps(told).encode(), np.uint8)
         try:
             with open(temporary, "wb") as file:
                 np.savez(file, allow_pickle=False, **{_META: encoded}, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
+            _check_readable(temporary)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
         _sync_directory(self.directory)
-        for old in self.paths()[: -self._keep]:
+        until_now = [kept for kept in self.paths() if kept.name <= path.name]
+        for old in until_now[: -self._keep]:
             old.unlink()
         return path
 
@@ -158,6 +190,17 @@ def _some(names: Sequence[str], shown: int = 3) -> str:
         return "none"
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
+
+
+def _check_readable(path: Path) -> None:
+    """Raises `OSError` unless every array has the checksum it was written with."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile as error:
+        raise OSError(errno.EIO, f"it cannot be read back: {error}") from error
+    if damaged is not None:
+        raise OSError(errno.EIO, f"{damaged} is read back with another checksum")
 
 
 def _sync_directory(directory: Path) -> None:

@@ -1,6 +1,9 @@
 """Devices: which distribution strategy runs, and in which precision."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,10 +19,17 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     - `auto`: all GPUs of this machine mirrored; one GPU or none: no distribution.
     - `single`: the first GPU, or the CPU.
     - `mirrored`: all GPUs; without any, all logical CPU devices, at least two of either.
+    - `multiworker`: all GPUs, or the CPU, of every machine of a cluster. To be made before any TensorFlow operation;
+      returns once all of its processes are there.
+    - `tpu`: all cores of the TPU that the environment names, or of this machine's.
 
     Raises:
-        ConfigError: `mirrored` on a machine with a single device.
+        ConfigError: `mirrored` on a machine with a single device; no cluster, or no TPU, is found.
     """
+    if name == "multiworker":
+        return _multiworker()
+    if name == "tpu":
+        return _tpu()
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     devices = gpus or [device.name for device in tf.config.list_logical_devices("CPU")]
     if name == "mirrored" and len(devices) < 2:
@@ -31,25 +41,84 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(devices[0])
 
 
-def describe_devices(strategy: tf.distribute.Strategy) -> str:
-    """For the console: "2 × NVIDIA …" or "CPU", and whether a GPU is there that TensorFlow does not see."""
+def _multiworker() -> tf.distribute.Strategy:
+    resolver = cluster_resolver(os.environ)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except (RuntimeError, ValueError, tf.errors.OpError) as error:
+        raise ConfigError(f"strategy=multiworker cannot connect to its workers: {error}") from error
+
+
+def cluster_resolver(environment: Mapping[str, str]) -> Any:
+    """Who the workers are: `TF_CONFIG` says it, else the variables that Slurm's `srun` sets.
+
+    Raises:
+        ConfigError: neither is there, or what is there cannot be read.
+    """
+    resolvers = tf.distribute.cluster_resolver
+    try:
+        if environment.get("TF_CONFIG"):
+            resolver = resolvers.TFConfigClusterResolver()
+        elif "SLURM_PROCID" in environment:
+            # Without GPUs TensorFlow's resolver has nothing to count tasks by; so it is told of one for each.
+            cpu = {} if _NVIDIA_DRIVER.exists() else {"gpus_per_node": 2**10, "gpus_per_task": 1, "auto_set_gpu": False}
+            # Two jobs may share a machine.
+            port = 20000 + int(environment.get("SLURM_JOB_ID", "0")) % 10000
+            resolver = resolvers.SlurmClusterResolver(port_base=port, **cpu)
+        else:
+            raise ConfigError(
+                "strategy=multiworker needs TF_CONFIG, or Slurm's srun, to tell which machines work together: "
+                "see docs/several_machines.md"
+            )
+        jobs = resolver.cluster_spec().as_dict()
+        if resolver.task_type not in jobs or not {"chief", "worker"} >= jobs.keys():
+            raise ValueError(f"task {resolver.task_type!r} of a cluster of {', '.join(jobs) or 'nothing'}")
+        if not 0 <= int(resolver.task_id) < len(jobs[resolver.task_type]):
+            raise ValueError(f"task index {resolver.task_id} of {len(jobs[resolver.task_type])} tasks")
+    except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, OSError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        source = "TF_CONFIG" if environment.get("TF_CONFIG") else "Slurm's environment"
+        raise ConfigError(f"{source} does not describe a cluster of workers: {error}") from error
+    return resolver
+
+
+def _tpu() -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(os.environ.get("TPU_NAME", "local"))
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0].split("{{")[0].strip()
+        raise ConfigError(f"strategy=tpu finds no TPU ({reason}): set TPU_NAME, or give strategy=auto") from error
+
+
+def describe_devices(strategy: tf.distribute.Strategy, workers: int = 1) -> str:
+    """For the console: "2 × NVIDIA …" or "CPU", and whether a GPU is there that TensorFlow does not see.
+
+    With several workers, those of this one.
+    """
+    count = strategy.num_replicas_in_sync // workers
+    each = f" in each of {workers} workers" if workers > 1 else ""
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return f"{count} TPU cores"
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        count = strategy.num_replicas_in_sync
         unseen = ", though an NVIDIA driver is here: pip install -e '.[gpu]'" if _NVIDIA_DRIVER.exists() else ""
-        return ("CPU" if count == 1 else f"{count} logical CPU devices") + unseen
+        return ("CPU" if count == 1 else f"{count} logical CPU devices") + each + unseen
     model = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    return f"{strategy.num_replicas_in_sync} × {model}"
+    return f"{count} × {model}{each}"
 
 
 def compute_dtype(precision: str) -> keras.dtype_policies.DTypePolicy:
     """The Keras dtype policy for `precision=`; weights stay float32 in every one.
 
-    `auto` is bfloat16 where all GPUs have it (compute capability 8.0), and float32 otherwise.
+    `auto` is bfloat16 where all GPUs have it (compute capability 8.0) and on TPUs, and float32 otherwise.
     """
     if precision == "auto":
+        if tf.config.list_physical_devices("TPU"):
+            return keras.dtype_policies.DTypePolicy("mixed_bfloat16")
         gpus = tf.config.list_physical_devices("GPU")
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         capable = bool(gpus) and all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
         precision = "bfloat16" if capable else "float32"
-    return keras.dtype_policies.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    return keras.dtype_policies.DTypePolicy("float32" if precision == "float32" else f"mixed_{precision}")

@@ -418,8 +418,9 @@ def test_wrong_arguments(words, message):
 
 
 def test_input_that_is_none(tmp_path, make_video, out):
-    with pytest.raises(ConfigError, match="expected a list, a folder with videos, or one video"):
-        pack(tmp_path / "nothing.csv", out, PackConfig())
+    for name in ("nothing.csv", "nothing.mp4", "nothing"):
+        with pytest.raises(ConfigError, match="expected a list, a folder with videos, or one video"):
+            pack(tmp_path / name, out, PackConfig())
     path = Path(make_video("a.avi", numbered_frames(2)))
     with pytest.raises(ConfigError, match="root=x is for lists"):
         pack(path, out, PackConfig(root="x"))

@@ -14,7 +14,7 @@ from mae.data import scan as module
 from mae.data.lists.index import index_csv
 from mae.data.scan import ScanConfig, main, parse
 from mae.data.side_by_side import side_by_side
-from mae.data.videos.scan_cache import cache_path, forget_scans
+from mae.data.videos.scan_cache import ScanCache, cache_path, forget_scans
 from mae.data.videos.scan_report import ScanReport
 from mae.errors import ConfigError
 
@@ -126,11 +126,14 @@ def test_a_second_scan_decodes_only_what_is_new_changed_or_broken(videos, monkey
 
 
 def test_an_interrupted_scan_goes_on_where_it_stopped(videos, monkeypatch):
-    begun, stopped = [], []
+    begun, stopped, kept = [], [], threading.Event()
+    put = ScanCache.put
+    monkeypatch.setattr(ScanCache, "put", lambda *arguments: (put(*arguments), kept.set()))
 
     def examine(path, is_stopped):
         begun.append(os.path.basename(path))
         if len(begun) == 2:
+            assert kept.wait(20)
             os.kill(os.getpid(), signal.SIGINT)
             deadline = time.monotonic() + 20
             while not is_stopped() and time.monotonic() < deadline:

@@ -19,14 +19,14 @@ from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.models.classifier import build_classifier
 from mae.models.norms import set_norm_epsilons
 from mae.monitoring.metrics import read_metrics
-from mae.training import run as run_module
+from mae.training.journal import Journal
 from mae.training.run import pretrain
 from mae.training.run_directory import RunDirectory
 from mae.training.run_state import read_checkpoint
 
 CONTRACT = {
     *("step", "epoch", "loss", "learning_rate", "weight_decay", "grad_norm", "clips_per_second"),
-    *("step_ms", "data_wait_fraction", "decode_ms", "bad_clips", "eta_s"),
+    *("step_ms", "data_wait_fraction", "decode_ms", "bad_clips", "skipped_steps", "eta_s"),
 }
 
 
@@ -60,14 +60,14 @@ def losses(directory):
 
 def interrupt_at(step, monkeypatch, signum=signal.SIGTERM):
     """Sends the process a signal after `step` is logged."""
-    log = run_module._Run._log
+    log = Journal.log
 
-    def log_and_kill(self, record, *rest):
-        log(self, record, *rest)
+    def log_and_kill(self, record):
+        log(self, record)
         if record["step"] == step:
             os.kill(os.getpid(), signum)
 
-    monkeypatch.setattr(run_module._Run, "_log", log_and_kill)
+    monkeypatch.setattr(Journal, "log", log_and_kill)
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +125,14 @@ def test_a_killed_run_loses_only_what_followed_its_checkpoint(whole, run, monkey
     class Killed(BaseException):
         pass
 
-    def killed(self, record, *rest):
-        log(self, record, *rest)
+    def killed(self, record):
+        log(self, record)
         if record["step"] == 5:
             raise Killed
 
-    log = run_module._Run._log
+    log = Journal.log
     with monkeypatch.context() as patch:
-        patch.setattr(run_module._Run, "_log", killed)
+        patch.setattr(Journal, "log", killed)
         with pytest.raises(Killed):
             run()
     directory = run()  # from step 4; the logged step 5 is made, and logged, once more
@@ -170,6 +170,8 @@ def test_more_steps_go_on_and_the_change_is_shown(run, capsys):
         ("model.depth=3", "model.depth: 2 → 3"),
         ("mask_ratio=0.5", "mask_ratio: 0.75 → 0.5"),
         ("batch_size=2", "batch_size: 4 → 2"),
+        ("optimizer=lion", "optimizer.name: adamw → lion"),
+        ("ema_decay=0.9", "ema_decay: None → 0.9"),
         ("resume=never", "already holds a run"),
     ],
 )
@@ -190,7 +192,7 @@ def test_another_list_of_videos_is_refused(run, shapes, tmp_path):
 
     start()
     next((tmp_path / "videos").rglob("*.avi")).unlink()
-    with pytest.raises(ConfigError, match="another list of videos than the 11 found now"):
+    with pytest.raises(ConfigError, match="another list of videos than the one found now"):
         start()
 
 
@@ -369,6 +371,20 @@ def test_init_from_and_resume_refuse_each_others_files(released, run, tmp_path):
         run(f"resume={released}")
     with pytest.raises(ConfigError, match="is this run itself; resume=auto continues it"):
         run(f"init_from={tmp_path / 'run'}")
+
+
+def test_the_average_of_the_weights_is_what_is_evaluated_and_exported(shapes, run, tmp_path, capsys):
+    directory = run("steps=4", "ema_decay=0.5")
+    held = weights(directory, 4)
+    model = load_run(directory).model
+    for variable in model.trainable_variables:
+        np.testing.assert_array_equal(variable.numpy(), held[f"ema/{variable.path}"])
+        assert not variable.path.endswith("kernel") or (variable.numpy() != held[variable.path]).any()
+    common = (*SMALL_RUN, f"dataset.root={shapes}", "steps=1", f"init_from={directory}", "ema_decay=0.9")
+    pretrain(configured(*common, f"run_dir={tmp_path / 'next'}"))
+    assert "run of this project, moving average of the weights, pretrainer" in capsys.readouterr().out
+    begin = read_metrics(tmp_path / "next" / "metrics.jsonl")[0]["probe_loss"]
+    assert begin == pytest.approx(read_metrics(directory / "metrics.jsonl")[-1]["probe_loss"], rel=1e-6)
 
 
 def test_the_config_is_in_every_checkpoint(whole):

@@ -1,12 +1,13 @@
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny import tiny_pretrainer
 
 from mae.errors import ConfigError
-from mae.training.run_state import Checkpoints, assign_arrays, read_checkpoint, variables_to_arrays
+from mae.training.run_state import Checkpoint, Checkpoints, assign_arrays, read_checkpoint, variables_to_arrays
 
 
 def arrays(value=0.0):
@@ -49,6 +50,53 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path, damage):
     assert "step_00000002.npz is damaged" in warnings[0]
 
 
+@pytest.mark.parametrize("bits", [0x01, 0x80, 0xFF])
+def test_a_flip_anywhere_in_the_file_is_noticed_or_harmless(tmp_path, bits):
+    """Harmless are fields that nothing reads, as the time in the container's directory."""
+    path = save(Checkpoints(tmp_path, keep=1), 1, value=0.5)
+    whole, noticed = path.read_bytes(), 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ bits]) + whole[place + 1 :])
+        try:
+            read = read_checkpoint(path)
+        except ConfigError:
+            noticed += 1
+            continue
+        assert read.meta == {"step": 1, "note": "ü"}
+        assert read.arrays.keys() == arrays().keys()
+        for name, value in arrays(0.5).items():
+            np.testing.assert_array_equal(read.arrays[name], value)
+    assert noticed > 0.6 * len(whole)
+
+
+def test_files_that_cannot_be_read_do_not_count_as_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    save(checkpoints, 4)
+    (tmp_path / "step_00000006.npz").write_bytes(b"damaged")
+    save(checkpoints, 5)
+    assert [path.name for path in checkpoints.paths()] == ["step_00000005.npz", "step_00000006.npz"]
+    assert checkpoints.newest(warn=lambda _: None).step == 5
+
+
+def test_what_cannot_be_read_back_replaces_nothing(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    save(checkpoints, 1)
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", lambda _: "a/kernel.npy")
+    with pytest.raises(OSError, match="another checksum"):
+        save(checkpoints, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000001.npz"]
+
+
+def test_averages_take_the_place_of_the_weights():
+    held = {"ema/m/kernel": np.ones(2), "m/kernel": np.zeros(2), "m/table": np.full(2, 3)}
+    checkpoint = Checkpoint(Path("x"), held, {"step": 1})
+    assert checkpoint.averaged
+    evaluated = checkpoint.evaluated_arrays()
+    assert evaluated.keys() == {"m/kernel", "m/table"}
+    assert evaluated["m/kernel"].sum() == 2
+    assert not Checkpoint(Path("x"), {"m/kernel": np.zeros(2)}, {"step": 1}).averaged
+
+
 def test_no_readable_checkpoint_is_an_error_and_none_at_all_is_not(tmp_path):
     checkpoints = Checkpoints(tmp_path / "checkpoints", keep=3)
     assert checkpoints.newest(warn=pytest.fail) is None
@@ -69,6 +117,12 @@ def test_a_failed_save_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         save(checkpoints, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000001.npz"]
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    (tmp_path / "step_00000001.tmp").write_bytes(b"half")
+    save(Checkpoints(tmp_path, keep=1), 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000002.npz"]
 
 
 def test_another_file_is_not_a_checkpoint(tmp_path):
@@ -102,4 +156,5 @@ def test_weights_of_another_model_are_refused_and_nothing_is_assigned(tmp_path):
 
 def test_meta_is_plain_json(tmp_path):
     with np.load(save(Checkpoints(tmp_path, keep=1), 1)) as archive:
-        assert json.loads(bytes(archive["__meta__"])) == {"step": 1, "note": "ü"}
+        meta = json.loads(bytes(archive["__meta__"]))
+    assert meta == {"step": 1, "note": "ü", "arrays": ["a/kernel", "step"]}

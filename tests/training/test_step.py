@@ -6,12 +6,17 @@ import pytest
 import tensorflow as tf
 from tiny import masks, tiny_pretrainer
 
-from mae.training.optimizer import build_optimizer
+from mae.training.config import AdamWConfig, LambConfig, LionConfig, MuonConfig
+from mae.training.guard import UpdateGuard
+from mae.training.optimizer import build_optimizer, configured_optimizer
 from mae.training.pretraining import pretraining_step
 from mae.training.run_state import variables_to_arrays
 from mae.training.schedules import warmup_cosine
+from mae.training.weight_average import WeightAverage
 
 BATCH = 8
+SHARED = {"weight_decay": 0.05, "final_weight_decay": None, "layer_decay": 0.8, "clip_grad_norm": 0.05}
+ADAMW = AdamWConfig("adamw", **SHARED, beta_1=0.9, beta_2=0.95, epsilon=1e-8)
 
 
 def batch(seed, bad=()):
@@ -34,15 +39,19 @@ def strategy_of(replicas):
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
-def trained(replicas=1, accumulate=1, batches=None, jit=False, **optimizer_settings):
+def trained(
+    replicas=1, accumulate=1, batches=None, jit=False, config=ADAMW, dtype=None, guard=None, average=None, rate=None
+):
     """Weights, slots and scalars after a step on each of `batches`."""
-    settings = {"layer_decay": 0.8, "clip_grad_norm": 0.05, **optimizer_settings}
     batches = batches or [batch(0), batch(1), batch(2, bad=[5])]
     strategy = strategy_of(replicas)
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = tiny_pretrainer(drop_path_rate=0.3)
-        optimizer = build_optimizer(model, warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3), **settings)
+        model = tiny_pretrainer(drop_path_rate=0.3, dtype=dtype)
+        rate = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3) if rate is None else rate
+        guard = UpdateGuard(**(guard or {}))
+        average = WeightAverage(model, average) if average else None
+        optimizer = configured_optimizer(model, config, rate, 0.05, guard, average)
     step = pretraining_step(
         strategy,
         model,
@@ -77,6 +86,28 @@ def test_replicas_and_parts_change_nothing(one_replica, replicas, accumulate):
         assert made == pytest.approx(expected, rel=1e-5)
 
 
+OTHERS = [
+    LambConfig("lamb", **SHARED, beta_1=0.9, beta_2=0.95, epsilon=1e-6),
+    LionConfig("lion", **SHARED, beta_1=0.95, beta_2=0.98),
+    MuonConfig("muon", **SHARED, momentum=0.95, ns_steps=5, rms=0.2, beta_1=0.9, beta_2=0.95, epsilon=1e-8),
+]
+
+
+@pytest.mark.parametrize("config", OTHERS, ids=lambda config: config.name)
+def test_replicas_change_nothing_for_any_optimizer(config):
+    two, scalars = trained(2, config=config)
+    one, expected = trained(1, config=config)
+    # Lion moves a value by its whole rate one way or the other: where the sum over replicas is rounded to another
+    # side of zero, that value differs; no other does.
+    flipped = 0
+    for name, value in one.items():
+        apart = np.abs(two[name] - value) > 2e-6
+        flipped += int(apart.sum())
+    assert flipped <= (3 if config.name == "lion" else 0)
+    for made, other in zip(scalars, expected, strict=True):
+        assert made == pytest.approx(other, rel=1e-4)
+
+
 def test_clipping_was_on(one_replica):
     assert min(s["grad_norm"] for s in one_replica[1]) > 0.05
 
@@ -109,14 +140,100 @@ def test_an_unreadable_clip_counts_for_nothing():
     assert scalars[0]["loss"] == pytest.approx(clean, rel=0.1)
 
 
+def poisoned(seed):
+    """A batch whose loss is not a number."""
+    values = batch(seed)
+    values["valid"][0] = np.nan
+    return values
+
+
+def without_guard(state):
+    return {name: value for name, value in state.items() if not name.startswith("guard/")}
+
+
+def assert_same(made, expected):
+    assert made.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(made[name], value, err_msg=name)
+
+
 def test_after_a_gradient_that_is_not_finite_no_update_is_made():
-    poisoned = batch(1)
-    poisoned["decode_ms"][:] = 1
-    poisoned["path_noise"] = poisoned["path_noise"].copy()
-    poisoned["valid"][0] = np.nan
     before, _ = trained(batches=[batch(0)])
-    after, scalars = trained(batches=[batch(0), poisoned, batch(2)])
+    after, scalars = trained(batches=[batch(0), poisoned(1), batch(2)])
     assert np.isfinite(scalars[0]["grad_norm"])
     assert not np.isfinite(scalars[1]["grad_norm"])
-    for name, value in before.items():
-        np.testing.assert_array_equal(after[name], value, err_msg=name)
+    assert [s["halted"] for s in scalars] == [0, 1, 1]
+    assert_same(without_guard(after), without_guard(before))
+
+
+def test_steps_that_may_be_skipped_leave_no_trace_but_a_count():
+    plain, expected = trained(batches=[batch(0), batch(2)])
+    skipping, scalars = trained(batches=[batch(0), poisoned(1), batch(2)], guard={"max_skipped": 1})
+    assert_same(without_guard(skipping), without_guard(plain))
+    assert [s["skipped_in_row"] for s in scalars] == [0, 1, 0]
+    assert [s["skipped_steps"] for s in scalars] == [0, 1, 1]
+    # The schedule counts updates, not steps.
+    assert [s["learning_rate"] for s in (scalars[0], scalars[2])] == [s["learning_rate"] for s in expected]
+    assert not any(s["halted"] for s in scalars)
+    assert int(skipping["guard/skipped_steps"]) == 1
+
+
+def test_a_loss_that_is_not_finite_is_skipped_even_if_its_gradient_is():
+    strategy = strategy_of(1)
+    with strategy.scope():
+        model = tiny_pretrainer()
+        optimizer = build_optimizer(model, 0.1)
+    before = variables_to_arrays(model.variables)
+    ones = [tf.ones(v.shape) for v in model.trainable_variables]
+    scalars = strategy.run(lambda: optimizer.apply(ones, model.trainable_variables, tf.constant(np.inf)))
+    assert float(scalars["halted"]) == 1
+    assert_same(variables_to_arrays(model.variables), before)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_scaling_the_loss_changes_nothing_in_float32(one_replica, replicas):
+    state, scalars = trained(replicas, 2, guard={"loss_scale": 2.0**15})
+    for name, value in without_guard(one_replica[0]).items():
+        np.testing.assert_allclose(state[name], value, atol=1e-6, err_msg=name)
+    assert [s["loss_scale"] for s in scalars] == [2.0**15] * 3
+
+
+def test_float16_follows_float32(one_replica):
+    state, scalars = trained(dtype="mixed_float16", guard={"loss_scale": 2.0**10, "max_skipped": 5})
+    assert [s["skipped_steps"] for s in scalars] == [0, 0, 0]
+    for made, expected in zip(scalars, one_replica[1], strict=True):
+        assert made["loss"] == pytest.approx(expected["loss"], rel=5e-3)
+        assert made["grad_norm"] == pytest.approx(expected["grad_norm"], rel=5e-2)
+    assert all(value.dtype != np.float16 for value in state.values())
+
+
+def test_float16_finds_its_scale():
+    """From a scale whose gradients overflow: halved until they do not, and no weight moves before."""
+    same = [batch(0)] * 12
+    state, scalars = trained(dtype="mixed_float16", batches=same, guard={"loss_scale": 2.0**24, "max_skipped": 20})
+    skipped = int(state["guard/skipped_steps"])
+    assert 1 <= skipped < 12
+    assert [s["loss_scale"] for s in scalars[: skipped + 1]] == [2.0 ** (24 - i) for i in range(skipped + 1)]
+    assert int(state["adamw/iteration"]) == 12 - skipped
+    assert len({s["loss"] for s in scalars[: skipped + 1]}) == 1
+    assert scalars[-1]["loss"] < scalars[0]["loss"]
+
+
+def test_an_average_follows_the_weights_on_every_replica():
+    weights = "pretrainer/encoder/block_0/mlp/fc1/kernel"
+    begin = trained(batches=[batch(0)], rate=0.0)[0][weights]
+    seen = [trained(batches=[batch(0), batch(1)][: i + 1], average=0.9)[0] for i in range(2)]
+    by_hand = begin + 0.1 * (seen[0][weights] - begin)
+    np.testing.assert_allclose(seen[0][f"ema/{weights}"], by_hand, atol=1e-7)
+    by_hand = by_hand + 0.1 * (seen[1][weights] - by_hand)
+    np.testing.assert_allclose(seen[1][f"ema/{weights}"], by_hand, atol=1e-7)
+    two, _ = trained(2, batches=[batch(0), batch(1)], average=0.9)
+    for name, value in seen[1].items():
+        np.testing.assert_allclose(two[name], value, atol=1e-6, err_msg=name)
+
+
+def test_an_average_does_not_move_with_a_skipped_step():
+    settings = {"average": 0.9, "guard": {"max_skipped": 1}}
+    plain, _ = trained(batches=[batch(0), batch(2)], **settings)
+    skipping, _ = trained(batches=[batch(0), poisoned(1), batch(2)], **settings)
+    assert_same(without_guard(skipping), without_guard(plain))

@@ -1,9 +1,12 @@
+import json
+import os
+
 import pytest
 import tensorflow as tf
 
 from mae.errors import ConfigError
 from mae.training import strategy as module
-from mae.training.strategy import compute_dtype, describe_devices, make_strategy
+from mae.training.strategy import cluster_resolver, compute_dtype, describe_devices, make_strategy
 
 
 def test_without_a_gpu_auto_and_single_take_the_cpu():
@@ -32,15 +35,69 @@ def test_a_gpu_that_tensorflow_does_not_see_is_mentioned(monkeypatch, tmp_path):
     assert "pip install -e '.[gpu]'" in describe_devices(make_strategy("auto"))
 
 
+def test_without_a_cluster_or_a_tpu_it_is_said_what_is_missing(monkeypatch):
+    for name in ("TF_CONFIG", "SLURM_PROCID", "TPU_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match="needs TF_CONFIG, or Slurm's srun"):
+        make_strategy("multiworker")
+    with pytest.raises(ConfigError, match="strategy=tpu finds no TPU"):
+        make_strategy("tpu")
+
+
+TWO = {"worker": ["127.0.0.1:5001", "127.0.0.1:5002"]}
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("{", "TF_CONFIG does not describe a cluster of workers: Expecting"),
+        (json.dumps({"cluster": TWO}), "does not describe a cluster"),
+        (json.dumps({"cluster": TWO, "task": {"type": "worker", "index": 2}}), "task index 2 of 2 tasks"),
+        (json.dumps({"cluster": TWO, "task": {"type": "ps", "index": 0}}), "task 'ps' of a cluster of worker"),
+    ],
+)
+def test_a_cluster_that_makes_no_sense_is_refused(monkeypatch, told, message):
+    monkeypatch.setenv("TF_CONFIG", told)
+    with pytest.raises(ConfigError) as error:
+        make_strategy("multiworker")
+    assert message in str(error.value)
+
+
+def test_slurm_says_who_the_workers_are(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in {
+        "PROCID": "2",
+        "JOB_ID": "1234567",
+        "STEP_NUM_TASKS": "4",
+        "STEP_NODELIST": "node[01-02]",
+        "STEP_TASKS_PER_NODE": "2(x2)",
+    }.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    resolver = cluster_resolver(os.environ)
+    hosts = ["node01:24567", "node01:24568", "node02:24567", "node02:24568"]
+    assert resolver.cluster_spec().as_dict() == {"worker": hosts}
+    assert (resolver.task_type, resolver.task_id) == ("worker", 2)
+    monkeypatch.delenv("SLURM_STEP_NODELIST")
+    with pytest.raises(ConfigError, match="Slurm's environment does not describe a cluster"):
+        cluster_resolver(os.environ)
+
+
 def test_precisions():
     assert compute_dtype("auto").compute_dtype == "float32"  # no GPU here
-    mixed = compute_dtype("bfloat16")
-    assert (mixed.compute_dtype, mixed.variable_dtype) == ("bfloat16", "float32")
+    for name in ("bfloat16", "float16"):
+        mixed = compute_dtype(name)
+        assert (mixed.compute_dtype, mixed.variable_dtype) == (name, "float32")
+
+
+def test_auto_is_bfloat16_on_a_tpu(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [0] if kind == "TPU" else [])
+    assert compute_dtype("auto").compute_dtype == "bfloat16"
 
 
 @pytest.mark.parametrize(("capabilities", "expected"), [([(8, 0), (9, 0)], "bfloat16"), ([(8, 0), (7, 5)], "float32")])
 def test_auto_is_bfloat16_where_all_gpus_have_it(monkeypatch, capabilities, expected):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(range(len(capabilities))))
+    gpus = list(range(len(capabilities)))
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus if kind == "GPU" else [])
     details = {i: {"compute_capability": capability} for i, capability in enumerate(capabilities)}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
     assert compute_dtype("auto").compute_dtype == expected

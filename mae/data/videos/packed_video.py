@@ -124,18 +124,28 @@ class PackedVideo:
 
     def _read(self, member: _Member) -> bytes:
         """The content of a member, its checksum compared."""
+        try:
+            content = self._content(member)
+        except OSError as error:
+            raise BadVideo(f"{member.name} in the zip cannot be read: {error.strerror}") from error
+        if content is None or zlib.crc32(content) != member.crc:
+            raise BadVideo(f"{member.name} in the zip is damaged")
+        return content
+
+    def _content(self, member: _Member) -> bytes | None:
+        """What stands at the place of a member; None where its header is not there."""
         expected = _LOCAL.size + len(member.name)
         # A damaged directory may ask for gigabytes.
-        if member.offset >= 0 and member.offset + expected + member.size <= self._length:
-            raw = os.pread(self._file, expected + member.size, member.offset)
-            if len(raw) == expected + member.size:  # the file may have been cut since it was opened
-                signature, *_, name_length, extra_length = _LOCAL.unpack_from(raw)
-                start = _LOCAL.size + name_length + extra_length
-                at_once = start == expected
-                content = raw[start:] if at_once else os.pread(self._file, member.size, member.offset + start)
-                if signature == _ZIP_START and zlib.crc32(content) == member.crc:
-                    return content
-        raise BadVideo(f"{member.name} in the zip is damaged")
+        if member.offset < 0 or member.offset + expected + member.size > self._length:
+            return None
+        raw = os.pread(self._file, expected + member.size, member.offset)
+        if len(raw) < expected + member.size:  # the file has been cut since it was opened
+            return None
+        signature, *_, name_length, extra_length = _LOCAL.unpack_from(raw)
+        if signature != _ZIP_START:
+            return None
+        start = _LOCAL.size + name_length + extra_length
+        return raw[start:] if start == expected else os.pread(self._file, member.size, member.offset + start)
 
 
 class _Members:

@@ -60,7 +60,11 @@ class PyAVVideo:
                 if frame is None:
                     raise EndOfVideo(position)
                 position += 1
-            yield _upright(frame)
+            try:
+                pixels = _upright(frame)
+            except (self._error, ValueError) as error:
+                raise BadVideo(f"frame {number} does not convert to 8-bit colour: {_reason(error)}") from error
+            yield pixels
 
     def close(self) -> None:
         self._container.close()

@@ -3,8 +3,8 @@ import os
 import cv2
 import numpy as np
 import pytest
+from encoded_videos import write_video
 from numbered_frames import numbered_frames
-from written_videos import write_video
 
 from mae.data.videos import examine as module
 from mae.data.videos.examine import Stopped, examine

@@ -103,6 +103,8 @@ def test_images_of_other_sizes_take_the_size_of_the_first(tmp_path):
     [
         (b"", "image frame2.png does not decode"),
         (b"no picture", "image frame2.png does not decode"),
+        (".png", "image frame2.png does not decode"),
+        (".jpg", "image frame2.png does not decode"),
         (None, "image frame2.png cannot be read: No such file"),
         ("directory", "image frame2.png cannot be read: Is a directory"),
     ],
@@ -114,6 +116,9 @@ def test_images_that_cannot_be_read(tmp_path, noise, content, reason):
         os.symlink(tmp_path / "nowhere.png", tmp_path / "frames" / "frame2.png")
     elif content == "directory":
         (tmp_path / "frames" / "frame2.png").mkdir()
+    elif isinstance(content, str):  # the disk was full when it was written
+        whole = cv2.imencode(content, noise[1])[1].tobytes()
+        (tmp_path / "frames" / "frame2.png").write_bytes(whole[: len(whole) // 2])
     else:
         (tmp_path / "frames" / "frame2.png").write_bytes(content)
     with pytest.raises(BadVideo, match=reason):

@@ -4,13 +4,14 @@ import os
 import shutil
 import sys
 import wave
+from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
 import pytest
+from encoded_videos import write_video, written_numbers
 from numbered_frames import frame_numbers, numbered_frames
-from written_videos import write_video, written_numbers
 
 from mae.data.videos import read
 from mae.data.videos.opencv_video import OpenCVVideo
@@ -77,6 +78,39 @@ def test_a_program_stream_without_a_table_of_contents(tmp_path):
     assert 22 <= chooser.count <= 40
 
 
+def packed_bitstream(source, target):
+    """What DivX 5 made of B-frames: a chunk holds the frame before it as well, and the next chunk says "nothing"."""
+    start = b"\0\0\1\xb6"
+    with av.open(source) as file, av.open(target, "w") as output:
+        stream = output.add_stream_from_template(file.streams.video[0])
+        coded = [bytes(packet) for packet in file.demux(video=0) if packet.size]
+        is_b = [content[content.index(start) + 4] >> 6 == 2 for content in coded]
+        assert sum(is_b) > 10
+        chunks = []
+        for content, b in zip(coded, is_b, strict=True):
+            if b:
+                chunks[-1] += content
+                chunks.append(start + b"\x40\x00\x7f")
+            else:
+                chunks.append(content)
+        header, _, rest = chunks[0].partition(start)
+        chunks[0] = header + b"\0\0\1\xb2DivX503b1393p" + start + rest
+        for number, chunk in enumerate(chunks):
+            packet = av.Packet(chunk)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 10), number == 0
+            packet.pts = packet.dts = number
+            output.mux(packet)
+
+
+def test_packed_b_frames(tmp_path):
+    source, path = str(tmp_path / "source.avi"), str(tmp_path / "a.avi")
+    write_video(source, "mpeg4", options={"bf": "1", "g": "12", "sc_threshold": "1000000000", "qmin": "1", "qmax": "2"})
+    packed_bitstream(source, path)
+    chooser = Counted()
+    assert written_numbers(read_clip(path, chooser)) == [0, 1, 7, 8, 8, 21, 39]
+    assert written_numbers(read_clip(path, lambda count: np.arange(count))) == list(range(40))
+
+
 def test_names_that_look_like_protocols(tmp_path, monkeypatch):
     write_video(str(tmp_path / "a.mp4"), "libx264", count=5)
     monkeypatch.chdir(tmp_path)
@@ -90,7 +124,7 @@ class Pipe:
     """A file that cannot seek."""
 
     def __init__(self, path):
-        self._file = open(path, "wb")
+        self._file = open(path, "wb")  # noqa: SIM115
 
     def write(self, content):
         return self._file.write(content)
@@ -175,8 +209,7 @@ def test_cut_files_give_the_frames_before_the_cut(tmp_path):
             counts = []
             try:
                 clip = read_clip(cut, lambda count, counts=counts: counts.append(count) or np.arange(count))
-            except BadVideo as error:
-                assert "\n" not in str(error)
+            except BadVideo:
                 continue
             assert written_numbers(clip) == list(range(counts[-1]))
             readable.append((name, part))
@@ -197,8 +230,7 @@ def test_damaged_bytes_do_not_raise_anything_else(tmp_path):
         path.write_bytes(damaged)
         try:
             outcomes.add(read_clip(str(path), lambda count: np.array([0, count - 1])).dtype)
-        except BadVideo as error:
-            assert "\n" not in str(error)
+        except BadVideo:
             outcomes.add(BadVideo)
     assert outcomes == {np.dtype(np.uint8), BadVideo}
 

@@ -162,8 +162,7 @@ def test_a_damaged_byte_never_gives_wrong_frames(tmp_path, members, pictures, fl
             try:
                 np.testing.assert_array_equal(read_clip(path, lambda count: np.arange(count)), expected)
                 outcomes["right"] += 1
-            except BadVideo as error:
-                assert "\n" not in str(error)
+            except BadVideo:
                 outcomes["bad"] += 1
             file.seek(place)
             file.write(whole[place : place + 1])
@@ -185,6 +184,33 @@ def test_a_zip_that_is_cut_during_reading(tmp_path, members):
     with pytest.raises(BadVideo, match=r"00000\d.jpg in the zip is damaged"):
         list(video.frames(np.arange(COUNT)))
     video.close()
+
+
+def test_a_drive_that_fails(tmp_path, members, monkeypatch):
+    video = PackedVideo(zip_of(tmp_path / "a.zip", members))
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", fail)
+        with pytest.raises(BadVideo, match=r"000001.jpg in the zip cannot be read: Input/output error"):
+            list(video.frames(np.array([1])))
+    video.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", fail)
+        with pytest.raises(BadVideo, match="Input/output error"):
+            PackedVideo(str(tmp_path / "a.zip"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are listed in Linux' /proc")
+def test_refused_zips_are_closed(tmp_path, members):
+    path = zip_of(tmp_path / "a.zip", members[:-1])
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(BadVideo):
+            PackedVideo(path)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_more_members_than_the_first_zip_format_allows(tmp_path, pictures):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from written_videos import write_video, written_numbers
+from encoded_videos import write_video, written_numbers
 
+from mae.data.videos import pyav_video
 from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.video import EndOfVideo
@@ -66,6 +67,18 @@ def test_damage_in_the_middle_is_the_end(tmp_path):
     video.close()
     assert 5 <= caught.value.decoded < 40
     assert written_numbers(frames[:5]) == [0, 1, 2, 3, 4]
+
+
+def test_what_is_not_8_bit_colour_is_refused(tmp_path, monkeypatch):
+    path = str(tmp_path / "a.mp4")
+    write_video(path, "libx264")
+
+    def refuse(frame):
+        raise ValueError("Conversion to bgr24 is not supported")
+
+    monkeypatch.setattr(pyav_video, "_upright", refuse)
+    with pytest.raises(BadVideo, match="frame 3 does not convert to 8-bit colour: Conversion to bgr24"):
+        read(PyAVVideo, path, [3])
 
 
 @pytest.mark.parametrize("content", [b"nothing" * 50, b"RIFF\x00\x00\x00\x00AVI " + bytes(300)])

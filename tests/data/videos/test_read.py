@@ -1,13 +1,18 @@
 import builtins
 import os
+import platform
+import subprocess
+import sys
 import threading
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
 
-from mae.data.videos import read
+from mae.data.videos import opencv_video, read
+from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.read import open_video, pin_threads, read_clip, read_frames
 from mae.errors import BadVideo
 
@@ -146,6 +151,20 @@ def test_what_is_chosen_does_not_depend_on_what_was_met_before(truncated, monkey
     for a, b, c in zip(first, again, forgotten[::-1], strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)
+
+
+def test_what_is_chosen_does_not_depend_on_seeking(truncated, monkeypatch):
+    def thirds(count):
+        return np.array([0, count // 3, 2 * count // 3, count - 1])
+
+    walked = read_clip(truncated, thirds)
+    monkeypatch.setattr(read, "_openers", lambda path, _: [partial(OpenCVVideo, path, range(40))])
+    monkeypatch.setattr(opencv_video, "SEEK_BEFORE", 1)
+    monkeypatch.setattr(opencv_video, "SEEK_GAIN", 2)
+    np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
+    monkeypatch.setattr(read, "_real_counts", read._RealCounts())
+    np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
+    np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
 
 
 def test_a_replaced_file_is_counted_anew(truncated, make_video):
@@ -377,3 +396,27 @@ def test_memory_that_does_not_suffice_is_said(make_video):
 
     with pytest.raises(BadVideo, match="do not fit into memory"):
         read_frames(make_video("a.avi", numbered_frames(4)), np.arange, fail)
+
+
+GROWING = """
+import resource, sys
+import numpy as np
+from mae.data.videos.read import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for size in range(9, 25):  # MB, each larger than any that was freed
+    np.full(size << 20, 1, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have rules of their own")
+def test_freed_memory_is_not_fetched_anew():
+    environment = {**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0"}
+    faults = [
+        int(subprocess.check_output([sys.executable, "-c", GROWING, mode], env=environment, timeout=60))
+        for mode in ("keep", "give back")
+    ]
+    assert faults[0] < faults[1] / 4

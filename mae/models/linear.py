@@ -1,0 +1,69 @@
+"""Dense layers whose gradients cost less than those found by differentiating them term by term.
+
+Each function has its own gradient: equal to the formula's, but with fewer passes over memory and fewer arrays kept for
+the backward pass. `lean=False` gives the formula as it stands.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+
+def linear(rows: Any, kernel: Any, bias: Any, lean: bool = True) -> Any:
+    """rows·kernel + bias: (r, d), (d, e), (e,) → (r, e)."""
+    if not lean:
+        return ops.matmul(rows, kernel) + bias
+
+    @ops.custom_gradient
+    def product(rows: Any, kernel: Any, bias: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+        def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
+            # PyTorch's backend passes the inputs again and `upstream` by name.
+            upstream = inputs[0] if upstream is None else upstream
+            of_rows = ops.matmul(upstream, ops.transpose(kernel))
+            return of_rows, ops.matmul(ops.transpose(rows), upstream), sum_of_rows(upstream)
+
+        return ops.matmul(rows, kernel) + bias, gradient
+
+    return product(rows, kernel, bias)
+
+
+def gelu_linear(rows: Any, kernel: Any, bias: Any, lean: bool = True) -> Any:
+    """gelu(rows)·kernel + bias with the exact GELU x·Φ(x) (arXiv:1606.08415): (r, d), (d, e), (e,) → (r, e).
+
+    The GELU is computed in float32 also where `rows` are of half precision: on a CPU that takes a third of the time,
+    and 1 + erf loses nothing near -1. Only `rows` are kept for the backward pass, which computes the GELU again.
+    """
+    if not lean:
+        return ops.matmul(ops.gelu(rows, approximate=False), kernel) + bias
+
+    @ops.custom_gradient
+    def product(rows: Any, kernel: Any, bias: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+        def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
+            upstream = inputs[0] if upstream is None else upstream
+            x = ops.cast(rows, "float32")
+            below = _normal_cdf(x)
+            activated = ops.cast(x * below, rows.dtype)
+            of_activated = ops.cast(ops.matmul(upstream, ops.transpose(kernel)), "float32")
+            of_rows = of_activated * (below + x * _normal_density(x))
+            of_kernel = ops.matmul(ops.transpose(activated), upstream)
+            return ops.cast(of_rows, rows.dtype), of_kernel, sum_of_rows(upstream)
+
+        x = ops.cast(rows, "float32")
+        return ops.matmul(ops.cast(x * _normal_cdf(x), rows.dtype), kernel) + bias, gradient
+
+    return product(rows, kernel, bias)
+
+
+def sum_of_rows(rows: Any) -> Any:
+    """(r, d) → (d,), as a matrix product: TensorFlow's sums over rows take twice the time on a CPU."""
+    return ops.matmul(ops.ones((1, ops.shape(rows)[0]), rows.dtype), rows)[0]
+
+
+def _normal_cdf(x: Any) -> Any:
+    return 0.5 * ops.erf(x * math.sqrt(0.5)) + 0.5
+
+
+def _normal_density(x: Any) -> Any:
+    return ops.exp(-ops.square(x * math.sqrt(0.5))) * (1 / math.sqrt(2 * math.pi))

@@ -1,0 +1,137 @@
+"""The scalars of many steps as one record of the log."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mae.errors import TrainingStopped
+from mae.training.config import RunConfig
+from mae.training.plan import TrainingPlan
+
+Record = dict[str, Any]
+MeterState = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often things happen, in steps."""
+
+    total_steps: int
+    steps_per_epoch: int
+    batch_size: int  # clips in a step
+    log_every: int
+    checkpoint_every: int
+    evaluate_every: int | None  # None: at the end only
+
+    @classmethod
+    def of(cls, config: RunConfig, plan: TrainingPlan) -> "Cadence":
+        """What the config says, with the figures that follow from it."""
+        return cls(
+            total_steps=plan.total_steps,
+            steps_per_epoch=plan.steps_per_epoch,
+            batch_size=config.batch_size,
+            log_every=config.log_every,
+            checkpoint_every=config.checkpoint_every,
+            evaluate_every=config.evaluate_every,
+        )
+
+    def is_due(self, every: int | None, step: int) -> bool:
+        """Whether something done `every` so many steps, and at the end, is done after `step` steps."""
+        return step == self.total_steps or (every is not None and step % every == 0)
+
+
+@dataclass
+class _Clock:
+    """Time since some moment, the steps made in it and how much of it was spent waiting for batches."""
+
+    since: float
+    steps: int = 0
+    waited: float = 0.0  # seconds
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.since
+
+
+class Meter:
+    """Collects the scalars of steps and turns them into one record per logging step.
+
+    Every step gives `loss`, `bad_clips`, `decode_ms` and the scalars of `Optimizer.apply`. Whatever else it gives is
+    averaged under its own name.
+    """
+
+    def __init__(self, cadence: Cadence, state: MeterState | None = None) -> None:
+        """`state`: of the meter that the checkpoint to go on from was saved with."""
+        self._cadence = cadence
+        self._bad_clips = 0 if state is None else state["bad_clips"]
+        self._scalars: list[dict[str, Any]] = [] if state is None else list(state["pending"])
+        self._clock = _Clock(time.perf_counter())
+        self._compiling = True  # the first step's time is the compiler's: no speed follows from it
+
+    @property
+    def state(self) -> MeterState:
+        """What a later meter needs to make the next record as this one would: it is saved with the weights."""
+        pending = [{name: float(value) for name, value in scalars.items()} for scalars in self._scalars]
+        return {"bad_clips": self._bad_clips, "pending": pending}
+
+    def add(self, scalars: dict[str, Any], waited: float) -> None:
+        """Notes a step; its scalars may still be on the device. `waited`: seconds for its batch."""
+        self._scalars.append(scalars)
+        self._clock.steps += 1
+        self._clock.waited += waited
+
+    def check(self, step: int) -> None:
+        """Raises `TrainingStopped` if more updates in a row were skipped than may be; waits for the device."""
+        _raise_if_halted(self._values(), first_step=step - len(self._scalars) + 1)
+
+    def record(self, step: int) -> Record:
+        """Means over the steps since the last record; to be `check`ed before.
+
+        Steps whose update was skipped count in `skipped_steps`, of the whole run, and in no mean; a mean over no step
+        is None.
+        """
+        values = self._values()
+        made = values["skipped_in_row"] == 0
+        self._bad_clips += int(values["bad_clips"].sum())
+        means = {name: value[made].mean() if made.any() else None for name, value in values.items()}
+        cadence, clock, seconds = self._cadence, self._clock, self._clock.seconds()
+        record: Record = {
+            "step": step,
+            "epoch": step / cadence.steps_per_epoch,
+            **{name: mean for name, mean in means.items() if name not in _NO_MEAN},
+            **{name: values[name][-1] for name in ("learning_rate", "weight_decay", "loss_scale") if name in values},
+            "clips_per_second": None if self._compiling else clock.steps * cadence.batch_size / seconds,
+            "step_ms": 1000 * seconds / clock.steps,
+            "data_wait_fraction": clock.waited / seconds,
+            "decode_ms": values["decode_ms"].mean(),
+            "bad_clips": self._bad_clips,
+            "skipped_steps": int(values["skipped_steps"][-1]),
+            "eta_s": None if self._compiling else (cadence.total_steps - step) * seconds / clock.steps,
+        }
+        self._scalars = []
+        return record
+
+    def restart_clock(self) -> None:
+        """What follows is timed; what was done before (compiling, evaluating, saving) is not."""
+        self._clock = _Clock(time.perf_counter())
+        self._compiling = False
+
+    def _values(self) -> dict[str, np.ndarray]:
+        return {name: np.array([float(s[name]) for s in self._scalars]) for name in self._scalars[0]}
+
+
+_NO_MEAN = {"skipped_in_row", "halted"}
+
+
+def _raise_if_halted(values: dict[str, np.ndarray], first_step: int) -> None:
+    if not values["halted"].any():
+        return
+    i = int(np.argmax(values["halted"]))
+    name = "grad_norm" if np.isfinite(values["loss"][i]) else "loss"
+    in_row = int(values["skipped_in_row"][i])
+    before = f" and something not finite in the {in_row - 1} steps before it" if in_row > 1 else ""
+    raise TrainingStopped(
+        f"{name} is {values[name][i]} at step {first_step + i}{before}; no update was made with it. "
+        "Try a lower learning_rate, optimizer.clip_grad_norm=1 or precision=float32"
+    )

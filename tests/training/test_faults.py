@@ -1,0 +1,144 @@
+"""What may happen to a run: its process is killed, its disk is full or read-only. Real processes, real limits."""
+
+import resource
+import signal
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from configured import SMALL_RUN, configured
+from processes import finish, kill, read_until, start
+
+from mae.data.config import ShapesDataset
+from mae.data.shapes import ensure_shapes
+from mae.errors import ConfigError, Interrupted, TrainingStopped
+from mae.evaluation.probe_batch import ProbeBatch
+from mae.monitoring.metrics import read_metrics
+from mae.seeds import generator
+from mae.training.run import pretrain
+from mae.training.run_directory import RunDirectory
+from mae.training.run_state import read_checkpoint
+
+# Everything that is state of a run is on; logging windows and saves do not fall together.
+EVERYTHING = (
+    *("deterministic=true", "accumulate=2", "ema_decay=0.9", "model.drop_path_rate=0.3"),
+    *("steps=40", "log_every=3", "checkpoint_every=4", "evaluate_every=10", "precision=float16"),
+    *("max_skipped_steps=30", "loss_scale=16777216"),  # so high that the first steps are skipped
+)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("shapes") / "videos"
+    return ensure_shapes(ShapesDataset("shapes", frame_stride=1, root=str(root), videos_per_class=1, seed=0))
+
+
+def same_run(directory, whole, step):
+    made, expected = (read_checkpoint(d / "checkpoints" / f"step_{step:08d}.npz").arrays for d in (directory, whole))
+    assert made.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(made[name], value, err_msg=name)
+    timings = {"clips_per_second", "step_ms", "data_wait_fraction", "decode_ms", "eta_s"}
+    logged, expected_log = (
+        [{k: v for k, v in record.items() if k not in timings} for record in read_metrics(d / "metrics.jsonl")]
+        for d in (directory, whole)
+    )
+    assert logged == expected_log
+    return expected_log
+
+
+def last_logged(directory):
+    return max((record["step"] for record in read_metrics(directory / "metrics.jsonl")), default=0)
+
+
+def test_terminated_and_killed_is_uninterrupted_bit_for_bit(shapes, tmp_path):
+    common = (*EVERYTHING, "model.depth=1", f"dataset.root={shapes}")
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    first = start(*common, f"run_dir={run}")
+    reference = start(*common, f"run_dir={whole}")
+    before = read_until(first, "step  3/40")
+    first.send_signal(signal.SIGTERM)
+    status, output = finish(first)
+    assert status == 128 + signal.SIGTERM, before + output
+    assert "its state is saved; the same command goes on from there" in output
+    second = start(*common, f"run_dir={run}")
+    read_until(second, "step 21/40")
+    kill(second)
+    assert last_logged(run) < 40
+    for process in (start(*common, f"run_dir={run}"), reference):
+        status, output = finish(process)
+        assert status == 0, output
+    log = same_run(run, whole, 40)
+    assert log[0]["skipped_steps"] == 1
+    assert 1 < log[-1]["skipped_steps"] < 30
+
+
+@pytest.mark.slow
+def test_killed_ten_times_is_uninterrupted_bit_for_bit(shapes, tmp_path):
+    common = (*EVERYTHING, "steps=120", "optimizer=muon", f"dataset.root={shapes}")
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert finish(start(*common, f"run_dir={whole}"))[0] == 0
+    rng = generator(0, "kills")
+    for _ in range(10):
+        # Up to some more lines than it has; where a kill comes too late, the run is over and says so.
+        process = start(*common, f"run_dir={run}")
+        read_until(process, "W&B disabled")
+        for _ in range(int(rng.integers(0, 6))):
+            read_until(process, "step ")
+        kill(process)
+    assert last_logged(run) < 120
+    status, output = finish(start(*common, f"run_dir={run}"))
+    assert status == 0, output
+    same_run(run, whole, 120)
+
+
+def small(shapes, run_dir, *overrides):
+    pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={run_dir}", *overrides))
+
+
+def test_a_signal_during_evaluation_ends_the_run_after_that_step(shapes, tmp_path, monkeypatch):
+    look = ProbeBatch.loss
+
+    def interrupted(self, model, target):
+        signal.raise_signal(signal.SIGTERM)
+        return look(self, model, target)
+
+    monkeypatch.setattr(ProbeBatch, "loss", interrupted)
+    with pytest.raises(Interrupted, match="interrupted after step 3; its state is saved"):
+        small(shapes, tmp_path / "run", "evaluate_every=3")
+    assert [path.name for path in sorted((tmp_path / "run" / "checkpoints").iterdir())] == [
+        f"step_{step:08d}.npz" for step in (2, 3)
+    ]
+    assert "probe_loss" in read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
+
+
+@contextmanager
+def largest_file(size):
+    """The system refuses to write more than so many bytes into a file, as a full disk or a quota would."""
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_for_a_checkpoint_stops_the_run_and_keeps_the_earlier_ones(shapes, tmp_path):
+    small(shapes, tmp_path / "run", "steps=2", "keep_checkpoints=1")
+    with largest_file(100_000), pytest.raises(TrainingStopped, match="the checkpoint of step 4 cannot be written"):
+        small(shapes, tmp_path / "run", "steps=6", "keep_checkpoints=1")
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_00000002.npz"]
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz").step == 2
+
+
+def test_a_full_disk_is_told_in_one_line(shapes, tmp_path):
+    small(shapes, tmp_path / "run", "steps=2")
+    (tmp_path / "run" / "config.tmp").symlink_to("/dev/full")  # where the config is written first
+    with pytest.raises(TrainingStopped, match=r"No space left on device.; earlier checkpoints are kept"):
+        small(shapes, tmp_path / "run", "steps=4")
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz").step == 2
+
+
+def test_a_directory_that_cannot_be_written_is_told_before_anything_else():
+    with pytest.raises(ConfigError, match="run_dir=/proc/none/run cannot be used"), RunDirectory("/proc/none/run"):
+        pass

@@ -1,0 +1,138 @@
+"""The loop with pretended steps: what is logged, saved and stopped when."""
+
+import json
+import signal
+
+import pytest
+
+from mae.errors import Interrupted, TrainingStopped
+from mae.training.loop import Hooks, train
+from mae.training.meter import Cadence, Meter
+
+CADENCE = Cadence(total_steps=11, steps_per_epoch=4, batch_size=8, log_every=3, checkpoint_every=5, evaluate_every=4)
+TIMES = {"clips_per_second", "step_ms", "data_wait_fraction", "eta_s"}
+
+
+def scalars(step, **others):
+    return {
+        **{"loss": 1 / step, "grad_norm": float(step), "learning_rate": 0.1 * step, "weight_decay": 0.05},
+        **{"bad_clips": step % 2, "decode_ms": 2.0, "accuracy": step / 100},
+        **{"skipped_steps": 0.0, "skipped_in_row": 0.0, "halted": 0.0, **others},
+    }
+
+
+class Run:
+    """A run whose steps are given; what it logged, and what it saved by step."""
+
+    def __init__(self):
+        self.logged, self.saved, self.calls = [], {0: None}, []
+
+    def go(self, from_step=0, step=scalars, check=lambda: None):
+        self.logged = [record for record in self.logged if record["step"] <= from_step]
+        hooks = Hooks(
+            log=lambda record: self.logged.append({k: v for k, v in record.items() if k not in TIMES}),
+            evaluate=lambda step: self.calls.append(("evaluate", step)) or {"psnr": step},
+            save=lambda step, meter: self.saved.update({step: json.loads(json.dumps(meter))}),
+            check=check,
+            agree=lambda signum: signum,
+        )
+        train(step, iter(range(from_step + 1, 100)), from_step, CADENCE, hooks, self.saved[from_step])
+
+
+@pytest.fixture(scope="module")
+def whole():
+    run = Run()
+    run.go()
+    return run
+
+
+def test_what_happens_when(whole):
+    assert [record["step"] for record in whole.logged] == [1, 3, 4, 5, 6, 8, 9, 10, 11]
+    assert list(whole.saved) == [0, 5, 10, 11]
+    assert whole.calls == [("evaluate", 4), ("evaluate", 8), ("evaluate", 11)]
+    third = whole.logged[1]
+    assert third["loss"] == pytest.approx((1 / 2 + 1 / 3) / 2)
+    assert third["accuracy"] == pytest.approx(0.025)  # whatever else a step gives is averaged
+    assert third["learning_rate"] == pytest.approx(0.3)  # the last step's
+    assert [record["bad_clips"] for record in whole.logged] == [1, 2, 2, 3, 3, 4, 5, 5, 6]
+
+
+@pytest.mark.parametrize("at", range(1, 11))
+def test_what_is_logged_does_not_depend_on_interruptions(whole, at):
+    def terminated(step):
+        if step == at:
+            signal.raise_signal(signal.SIGTERM)
+        return scalars(step)
+
+    run = Run()
+    with pytest.raises(Interrupted, match=f"interrupted after step {at}; its state is saved"):
+        run.go(step=terminated)
+    run.go(from_step=at)
+    expected = [dict(record) for record in whole.logged]
+    for record in expected:
+        if record["step"] == at:
+            record.pop("psnr", None)  # there was no time for it
+    assert run.logged == expected
+
+
+def test_a_killed_run_logs_the_same_again(whole):
+    run = Run()
+    with pytest.raises(ZeroDivisionError):
+        run.go(step=lambda step: scalars(step) if step < 8 else 1 / 0)
+    run.go(from_step=5)
+    assert run.logged == whole.logged
+
+
+def test_skipped_steps_are_counted_and_left_out_of_the_averages():
+    def skipping(step):
+        if step in (2, 5, 6):
+            return scalars(step, loss=float("nan"), grad_norm=float("inf"), skipped_in_row=1.0, skipped_steps=step)
+        return scalars(step)
+
+    run = Run()
+    run.go(step=skipping)
+    by_step = {record["step"]: record for record in run.logged}
+    assert by_step[3]["loss"] == pytest.approx(1 / 3)
+    assert by_step[6]["loss"] is None  # nothing was averaged
+    assert by_step[6]["skipped_steps"] == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"grad_norm": float("nan")}, "grad_norm is nan at step 7; no update was made with it. Try a lower"),
+        ({"loss": float("inf")}, "loss is inf at step 7; no update"),
+        (
+            {"grad_norm": float("inf"), "skipped_in_row": 4.0},
+            "is inf at step 7 and something not finite in the 3 steps",
+        ),
+    ],
+)
+def test_it_stops_with_the_checkpoint_before_where_no_update_is_made_any_more(values, message):
+    def poisoned(step):
+        return scalars(step) if step < 7 else scalars(step, **{"halted": 1.0, "skipped_in_row": 1.0, **values})
+
+    run = Run()
+    with pytest.raises(TrainingStopped) as stopped:
+        run.go(step=poisoned)
+    assert message in str(stopped.value)
+    assert list(run.saved) == [0, 5]
+
+
+def test_what_else_must_stop_it_is_asked_before_each_record():
+    def full():
+        raise TrainingStopped("too many")
+
+    run = Run()
+    with pytest.raises(TrainingStopped, match="too many"):
+        run.go(check=full)
+    assert run.logged == []
+
+
+def test_compiling_is_no_speed():
+    meter = Meter(CADENCE)
+    meter.add(scalars(1), waited=0.0)
+    assert meter.record(1)["clips_per_second"] is None
+    meter.restart_clock()
+    meter.add(scalars(2), waited=0.0)
+    assert meter.record(2)["clips_per_second"] > 0
