@@ -71,7 +71,11 @@ def quiet_libraries() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what the console cannot show
     # What is wrong with a file, we say ourselves.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        os.environ["OPENCV_LOG_LEVEL"] = "ERROR"
+        if "cv2" in sys.modules:  # which read its environment when it was imported
+            cv2_logging = sys.modules["cv2"].utils.logging
+            cv2_logging.setLogLevel(cv2_logging.LOG_LEVEL_ERROR)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 
 

@@ -38,6 +38,10 @@ class PyAVVideo:
         self._stream.thread_type = "NONE"
 
     @property
+    def codec(self) -> str:
+        return str(self._stream.codec_context.name)
+
+    @property
     def claimed_count(self) -> int | None:
         return self._stream.frames if 1 <= self._stream.frames <= LARGEST_CREDIBLE_COUNT else None
 

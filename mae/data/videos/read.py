@@ -15,6 +15,7 @@ from mae.data.videos.frame_directory import FrameDirectory
 from mae.data.videos.opencv_video import LARGEST_CREDIBLE_COUNT, OpenCVVideo
 from mae.data.videos.packed_video import PackedVideo, is_packed
 from mae.data.videos.pyav_video import PyAVVideo
+from mae.data.videos.scan_cache import scanned
 from mae.data.videos.time_limit import within
 from mae.data.videos.video import EndOfVideo, Video
 from mae.errors import BadVideo
@@ -118,7 +119,10 @@ def _openers(path: str, key: FileKey) -> list[Callable[[], Video]]:
         raise BadVideo(f"cannot be read: {error.strerror}") from error
     if is_zip:
         return [partial(PackedVideo, path)]
-    return [partial(OpenCVVideo, path), partial(PyAVVideo, path)]
+    report = scanned(key)
+    if report is not None and report.decoder == "PyAV":  # where it was the only one, asking OpenCV again is in vain
+        return [partial(PyAVVideo, path)]
+    return [partial(OpenCVVideo, path, () if report is None else report.key_frames), partial(PyAVVideo, path)]
 
 
 class _NothingDecodes(BadVideo):
@@ -153,7 +157,7 @@ def _read_with(
 ) -> Frames:
     with _opened(opener) as video:
         choose_here = _within_segment(choose, segment, video.frames_per_second)
-        wanted = _wanted(video.claimed_count, _real_counts.get(key), choose_here)
+        wanted = _wanted(video.claimed_count, _real_count(key), choose_here)
         try:
             return _cut(video, wanted, views)
         except EndOfVideo as end:
@@ -188,6 +192,14 @@ def _wanted(claimed: int | None, real: int | None, choose: Choose) -> np.ndarray
         if real is None or wanted[-1] < real:
             return wanted
     return np.array([LARGEST_CREDIBLE_COUNT]) if real is None else choose(real)
+
+
+def _real_count(key: FileKey) -> int | None:
+    """How many frames decode, where somebody looked."""
+    count = _real_counts.get(key)
+    if count is None and (report := scanned(key)) is not None:
+        count = report.frames
+    return count
 
 
 def _within_segment(choose: Choose, segment: Segment | None, rate: float | None) -> Choose:

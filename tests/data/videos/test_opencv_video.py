@@ -12,6 +12,7 @@ from mae.data.videos.video import EndOfVideo
 from mae.errors import BadVideo
 
 COUNT = 400
+KEYS = tuple(range(0, COUNT, 30))
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,8 @@ def captures(monkeypatch):
     return lambda: Spy.made
 
 
-def read(path, wanted, seeks=False):
-    video = OpenCVVideo(path, seeks)
+def read(path, wanted, key_frames=()):
+    video = OpenCVVideo(path, key_frames)
     try:
         return [frame.copy() for frame in video.frames(np.asarray(wanted))]
     finally:
@@ -78,50 +79,62 @@ def test_seeking_gives_the_frames_that_walking_gives(moving):
     for size in (1, 2, 4, 16):
         for _ in range(6):
             wanted = np.sort(rng.choice(COUNT, size, replace=False))
-            for number, frame in zip(wanted, read(moving, wanted, seeks=True), strict=True):
+            for number, frame in zip(wanted, read(moving, wanted, KEYS), strict=True):
                 np.testing.assert_array_equal(frame, every[number])
     for first in (23, 24, 29, 30, 31, 59, 60, 61, COUNT - 1):
-        np.testing.assert_array_equal(read(moving, [first], seeks=True)[0], every[first])
+        np.testing.assert_array_equal(read(moving, [first], KEYS)[0], every[first])
 
 
 def test_far_frames_are_sought_and_near_ones_walked_to(moving, captures):
-    read(moving, [200, 204, 390], seeks=True)
-    read(moving, [10, 14, 120], seeks=True)
+    read(moving, [200, 204, 390], KEYS)
+    read(moving, [10, 14, 120], KEYS)
     read(moving, [200, 204, 390])
-    assert [capture.seeks for capture in captures()] == [[200, 390], [], []]
-    assert [capture.grabs for capture in captures()] == [6, 121, 391]
+    assert [capture.seeks for capture in captures()] == [[200, 390], [120], []]
+    assert [capture.grabs for capture in captures()] == [6, 16, 391]
 
 
 def test_the_end_after_a_seek_counts_all_frames(moving):
-    for seeks in (False, True):
+    for key_frames in ((), KEYS):
         with pytest.raises(EndOfVideo) as caught:
-            read(moving, [300, COUNT + 3], seeks)
+            read(moving, [300, COUNT + 3], key_frames)
         assert caught.value.decoded == COUNT
 
 
-def test_a_seek_that_leads_nowhere_is_walked_instead(moving, monkeypatch):
+@pytest.mark.parametrize("error", [-31, -1, 1, 2])
+def test_a_seek_that_leads_elsewhere_is_noticed(moving, monkeypatch, error):
+    class Astray(Spy):
+        def set(self, prop, value):
+            return super().set(prop, value + error if prop == cv2.CAP_PROP_POS_FRAMES else value)
+
+    expected = read(moving, [300, 380])
+    monkeypatch.setattr(cv2, "VideoCapture", Astray)
+    np.testing.assert_array_equal(read(moving, [300, 380], KEYS), expected)
+    assert [len(capture.seeks) for capture in Spy.made[-2:]] == [1, 0], "once is enough"
+
+
+def test_a_seek_that_fails_is_not_taken_for_the_end(moving, monkeypatch):
     class Lost(Spy):
         def grab(self):
             return not self.seeks and super().grab()
 
     expected = read(moving, [300, 310])
     monkeypatch.setattr(cv2, "VideoCapture", Lost)
-    np.testing.assert_array_equal(read(moving, [300, 310], seeks=True), expected)
+    np.testing.assert_array_equal(read(moving, [300, 310], KEYS), expected)
 
 
-def test_a_seek_that_goes_elsewhere_is_walked_instead(moving, monkeypatch):
-    class Elsewhere(Spy):
-        def set(self, prop, value):
-            return super().set(prop, value - 1 if prop == cv2.CAP_PROP_POS_FRAMES else value)
+def test_an_end_that_comes_too_early_after_a_seek_is_not_taken_for_it(moving, monkeypatch):
+    class Short(Spy):
+        def grab(self):
+            return not (self.seeks and self.grabs >= 5) and super().grab()
 
     expected = read(moving, [300, 310])
-    monkeypatch.setattr(cv2, "VideoCapture", Elsewhere)
-    np.testing.assert_array_equal(read(moving, [300, 310], seeks=True), expected)
+    monkeypatch.setattr(cv2, "VideoCapture", Short)
+    np.testing.assert_array_equal(read(moving, [300, 310], KEYS), expected)
 
 
 def test_a_frame_behind_the_end_that_was_sought_gives_the_count(moving):
     with pytest.raises(EndOfVideo) as caught:
-        read(moving, [10**6], seeks=True)
+        read(moving, [10**6], KEYS)
     assert caught.value.decoded == COUNT
 
 
@@ -176,8 +189,11 @@ def test_a_file_that_cannot_be_opened_leaves_nothing_open(tmp_path):
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_thresholds_are_used(moving, captures, monkeypatch):
-    monkeypatch.setattr(opencv_video, "SEEK_FROM", 5)
-    monkeypatch.setattr(opencv_video, "SEEK_WITHIN", 7)
-    read(moving, [5, 12, 13, 21], seeks=True)
-    assert captures()[0].seeks == [5, 21]
+def test_a_seek_must_spare_enough(moving, captures, monkeypatch):
+    """Frame 46 is the first for which OpenCV goes to the key frame 30."""
+    read(moving, [45], KEYS)
+    read(moving, [46], KEYS)
+    read(moving, [10, 46], KEYS)
+    monkeypatch.setattr(opencv_video, "SEEK_GAIN", 20)
+    read(moving, [10, 46], KEYS)
+    assert [capture.seeks for capture in captures()] == [[], [46], [46], []]

@@ -158,9 +158,9 @@ def test_what_is_chosen_does_not_depend_on_seeking(truncated, monkeypatch):
         return np.array([0, count // 3, 2 * count // 3, count - 1])
 
     walked = read_clip(truncated, thirds)
-    monkeypatch.setattr(read, "_openers", lambda path, _: [partial(OpenCVVideo, path, seeks=True)])
-    monkeypatch.setattr(opencv_video, "SEEK_FROM", 2)
-    monkeypatch.setattr(opencv_video, "SEEK_WITHIN", 2)
+    monkeypatch.setattr(read, "_openers", lambda path, _: [partial(OpenCVVideo, path, range(40))])
+    monkeypatch.setattr(opencv_video, "SEEK_BEFORE", 1)
+    monkeypatch.setattr(opencv_video, "SEEK_GAIN", 2)
     np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
     monkeypatch.setattr(read, "_real_counts", read._RealCounts())
     np.testing.assert_array_equal(read_clip(truncated, thirds), walked)

@@ -1,0 +1,247 @@
+"""`python -m mae.data.scan list.csv [key=value …]`: which videos are broken, and what can be known about the others.
+
+videos     a list (.csv, .txt, .tsv, .lst), a folder of videos, or one video; also without `videos=` as first argument
+root       what relative paths in the list are relative to (default: the list's own folder)
+output     folder for the files below, there already (default: the list's own folder; else the working directory)
+workers    videos decoded at the same time (default 0: one per core)
+timeout_s  seconds that one video may take (default 600)
+again      true: decode also what an earlier scan has decoded (default false)
+
+Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
+`<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those.
+What was found out about the others is kept in the user's cache directory, so that an interrupted scan goes on where it
+stopped, and training reads faster: it seeks in files in which seeks were found exact, and knows the frame counts that
+files state wrongly. No clip changes by it.
+
+Exit status: 0 if no video is broken, 2 for a mistake in the command, 3 if broken ones were found.
+"""
+
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mae.data.lists.index import VideoIndex, index_csv, index_folder, single_video
+from mae.data.lists.places import absolute
+from mae.data.scan_files import check_writable, write_scan
+from mae.data.scan_table import scan_rows
+from mae.data.side_by_side import side_by_side
+from mae.data.videos.examine import examine
+from mae.data.videos.file_key import FileKey, file_key
+from mae.data.videos.read import pin_threads
+from mae.data.videos.scan_cache import ScanCache, scan_cache
+from mae.data.videos.scan_report import ScanReport
+from mae.data.videos.time_limit import within
+from mae.entry import EXIT_STOPPED, command_config, exit_statuses, quiet_libraries
+from mae.errors import BadVideo, ConfigError
+from mae.monitoring.console import format_duration, format_table
+
+LISTS = (".csv", ".txt", ".tsv", ".lst")
+STOP_WITHIN_S = 3.0  # after Control-C, for the videos begun
+SAY_EVERY_S = (0.5, 10.0)  # progress, on a terminal and elsewhere
+
+
+@dataclass(frozen=True)
+class ScanConfig:
+    """The arguments of the command."""
+
+    videos: str  # a list, a folder or a video
+    root: str | None = None  # of a list's relative paths; null: its own folder
+    output: str | None = None  # folder; null: the list's own, or the working directory
+    workers: int = 0  # videos decoded at the same time; 0: one per core
+    timeout_s: float = 600.0  # per video
+    again: bool = False  # whether to decode what is in the cache, too
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ConfigError(f"workers={self.workers} must be 0 (one per core) or more")
+        if not self.timeout_s > 0:
+            raise ConfigError(f"timeout_s={self.timeout_s} must be more than 0")
+        if self.root is not None and not self.is_list:
+            raise ConfigError(f"root={self.root} is for lists; videos={self.videos} is none")
+        if self.output is not None and not self.folder.is_dir():
+            raise ConfigError(f"output={self.output} is not a folder; make it first")
+
+    @property
+    def is_list(self) -> bool:
+        path = absolute(self.videos)
+        return not path.is_dir() and path.suffix.lower() in LISTS
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are written."""
+        if self.output is not None:
+            return absolute(self.output)
+        return absolute(self.videos).parent if self.is_list else Path.cwd()
+
+    @property
+    def name(self) -> str:
+        """What the names of the results begin with."""
+        path = Path(os.path.normpath(absolute(self.videos)))
+        return path.name if path.is_dir() else path.stem
+
+    def index(self) -> VideoIndex:
+        """Raises `ConfigError` where there is nothing to scan."""
+        path = absolute(self.videos)
+        if self.is_list:
+            return index_csv(path, self.root)
+        if path.is_dir():
+            return index_folder(path)
+        if not os.path.lexists(path):
+            raise ConfigError(f"videos={self.videos} does not exist; give a list, a folder or a video")
+        return single_video(path)
+
+
+def parse(arguments: Sequence[str]) -> ScanConfig:
+    """The arguments of the command; the first may be the videos themselves.
+
+    Raises:
+        ConfigError: wrong ones.
+    """
+    first, *others = arguments or [""]
+    name, equals, _ = first.partition("=")
+    is_key = equals and (name in ScanConfig.__dataclass_fields__ or not os.path.exists(os.path.expanduser(first)))
+    if first and not first.startswith("-") and not is_key:
+        arguments = [f"videos={first}", *others]
+    return command_config(ScanConfig, arguments)
+
+
+def scan(config: ScanConfig) -> dict[str, ScanReport]:
+    """Scans, writes the files, prints the table; returns the reports by path, in the order of the list."""
+    index = config.index()
+    paths = list(dict.fromkeys(index.paths))
+    check_writable(config.folder)
+    pin_threads()
+    try:
+        with scan_cache() as cache:
+            reports = _reports(paths, config, cache)
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(f"the cache of scans cannot be written ({error}); XDG_CACHE_HOME= names another") from error
+    reports = {path: reports[path] for path in paths}
+    source = absolute(config.videos) if config.is_list else None
+    written = write_scan(config.folder, config.name, source, index, reports)
+    print(format_table([*scan_rows(reports), ("written", "\n".join(map(str, written)))], "scan"))
+    return reports
+
+
+def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str, ScanReport]:
+    """Of every path: from the cache, or else by decoding."""
+    reports: dict[str, ScanReport] = {}
+    keys: dict[str, FileKey] = {}
+    for path in paths:
+        try:
+            keys[path] = file_key(path)
+        except BadVideo as error:
+            reports[path] = ScanReport(reason=str(error))
+            continue
+        known = None if config.again else cache.get(keys[path])
+        if known is not None:
+            reports[path] = known
+    left = [path for path in paths if path not in reports]
+    progress = _Progress(len(left), len(paths) - len(left))
+    is_stopped, running = threading.Event(), _Running()
+
+    def look(path: str) -> ScanReport:
+        with running:
+            return _look(path, config.timeout_s, is_stopped)
+
+    try:
+        for pair in side_by_side(look, left, config.workers or os.cpu_count() or 1, wait_s=1.0):
+            if pair is None:
+                cache.flush()
+            else:
+                path, report = pair
+                reports[path] = report
+                if not report.is_broken:  # what is broken may be so for now: a full disk, a decoder not installed
+                    cache.put(keys[path], report)
+                progress.done(report.is_broken)
+            progress.say()
+    except BaseException:
+        is_stopped.set()
+        running.wait(STOP_WITHIN_S)  # a decoder that runs while the process ends may crash it
+        raise
+    finally:
+        progress.end()
+    return reports
+
+
+def _look(path: str, timeout_s: float, is_stopped: threading.Event) -> ScanReport:
+    try:
+        return within(timeout_s, partial(examine, path, is_stopped.is_set))
+    except TimeoutError:
+        return ScanReport(reason=f"not decoded within {timeout_s:g} s")
+
+
+class _Running:
+    """How many calls are under way."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Until none is, or for so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._count, seconds)
+
+
+class _Progress:
+    """A line on stderr: rewritten on a terminal, a new one now and then elsewhere."""
+
+    def __init__(self, total: int, known: int) -> None:
+        self._total, self._known = total, known
+        self._done = self._broken = 0
+        self._is_terminal = sys.stderr.isatty()
+        self._started = self._said = time.monotonic()
+
+    def done(self, is_broken: bool) -> None:
+        self._done += 1
+        self._broken += is_broken
+
+    def say(self) -> None:
+        now = time.monotonic()
+        if now - self._said < SAY_EVERY_S[0 if self._is_terminal else 1]:
+            return
+        self._said = now
+        rate = self._done / (now - self._started)
+        eta = (self._total - self._done) / rate if rate else float("inf")
+        known = f" ({self._known} known before)" if self._known else ""
+        line = (
+            f"{self._done}/{self._total} videos{known}  {self._broken} broken  {rate:.1f} videos/s  "
+            f"ETA {format_duration(eta)}"
+        )
+        print(f"\r{line}\x1b[K" if self._is_terminal else line, end="" if self._is_terminal else "\n", file=sys.stderr)
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._is_terminal and self._said > self._started:
+            print(file=sys.stderr)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    if {"--help", "-h"} & set(arguments):
+        print(__doc__)
+        return 0
+    reports = scan(parse(arguments))
+    return EXIT_STOPPED if any(report.is_broken for report in reports.values()) else 0
+
+
+if __name__ == "__main__":
+    quiet_libraries()
+    with exit_statuses():
+        sys.exit(main(sys.argv[1:]))

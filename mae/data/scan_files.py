@@ -1,0 +1,86 @@
+"""What a scan leaves on disk: a line per video, the broken ones, and the list without them."""
+
+import csv
+import io
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mae.checkpoints.containers.atomic import replacing
+from mae.data.bad_videos import HEADER
+from mae.data.lists.index import VideoIndex
+from mae.data.lists.official.write_lists import list_text
+from mae.data.videos.scan_report import ScanReport
+from mae.errors import ConfigError
+
+COLUMNS = (
+    *("path", "status", "reason", "decoder", "codec", "width", "height", "rotation", "fps"),
+    *("claimed_frames", "frames", "seeks_exactly"),
+)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises `ConfigError` before hours of decoding, not after."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}); output= names another folder") from error
+
+
+def write_scan(
+    folder: Path, name: str, source: Path | None, index: VideoIndex, reports: Mapping[str, ScanReport]
+) -> list[Path]:
+    """Writes the files, each at once or not at all; returns their paths.
+
+    Args:
+        source: the list that was scanned; None for a folder or a single video.
+        index: what was scanned; no clean list is made of a single video.
+        reports: of every path of it.
+    """
+    texts = {
+        folder / f"{name}_scan.csv": _csv(COLUMNS, (_row(path, report) for path, report in reports.items())),
+        folder / f"{name}_quarantine.csv": _csv(HEADER, ((p, r.reason) for p, r in reports.items() if r.is_broken)),
+    }
+    broken = {path for path, report in reports.items() if report.is_broken}
+    if source is not None:
+        texts[folder / f"{name}_clean{source.suffix}"] = _without(source, index, broken)
+    elif len(index.paths) > 1:
+        texts[folder / f"{name}_clean.csv"] = _listed(index, broken)
+    for path, text in texts.items():
+        try:
+            with replacing(path) as temporary:
+                temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written ({error.strerror}); output= names another folder") from error
+    return list(texts)
+
+
+def _row(path: str, report: ScanReport) -> tuple[object, ...]:
+    described: tuple[object, ...] = (report.decoder, report.codec, report.width, report.height, report.rotation)
+    counted = (report.rate, report.claimed, report.frames, "yes" if report.seeks_exactly else "no")
+    status = "broken" if report.is_broken else "ok"
+    return (path, status, report.reason, *("" if value is None else value for value in (*described, *counted)))
+
+
+def _csv(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _without(source: Path, index: VideoIndex, broken: set[str]) -> str:
+    """The text of a list without the lines of broken videos; everything else in it stays as it is."""
+    lines = source.read_text(encoding="utf-8-sig").split("\n")
+    listed = [number for number, line in enumerate(lines) if line.strip() and not line.strip().startswith("#")]
+    listed = listed[len(listed) - len(index.paths) :]  # the first may be a header
+    dropped = {number for number, path in zip(listed, index.paths, strict=True) if path in broken}
+    return "\n".join(line for number, line in enumerate(lines) if number not in dropped)
+
+
+def _listed(index: VideoIndex, broken: set[str]) -> str:
+    kept = [place for place, path in enumerate(index.paths) if path not in broken]
+    labels = None if index.labels is None else [index.labels[place] for place in kept]
+    return list_text([index.paths[place] for place in kept], labels)

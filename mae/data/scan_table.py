@@ -1,0 +1,38 @@
+"""What a person should know of a scan, in a few lines."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from mae.data.videos.scan_report import ScanReport
+
+SHOWN = 6  # values of a kind, and broken videos
+
+
+def scan_rows(reports: Mapping[str, ScanReport]) -> list[tuple[str, str]]:
+    """Name and value of every line of the table."""
+    good = [report for report in reports.values() if not report.is_broken]
+    broken = {path: report.reason for path, report in reports.items() if report.is_broken}
+    differing = sum(report.frames != report.claimed for report in good)
+    rows = [("videos", f"{len(reports)}: {len(good)} ok, {len(broken)} broken")]
+    if good:
+        rows += [
+            ("frames", f"{sum(report.frames for report in good)}"),
+            ("wrong frame count", f"{differing}; the reader goes by what decodes"),
+            ("decoder", _tally(report.decoder for report in good)),
+            ("codec", _tally(report.codec or report.decoder for report in good)),
+            ("size", _tally(f"{report.width}x{report.height}" for report in good)),
+            ("rotation", _tally("unknown" if r.rotation is None else f"{r.rotation}°" for r in good)),
+            ("frames per second", _tally("unknown" if r.rate is None else f"{r.rate:.4g}" for r in good)),
+            ("seeking", f"{sum(report.seeks_exactly for report in good)} exact; others are read from their start"),
+        ]
+    shown = [f"{path}: {reason}" for path, reason in list(broken.items())[:SHOWN]]
+    if len(broken) > SHOWN:
+        shown.append(f"… {len(broken) - SHOWN} more")
+    return rows + ([("broken", "\n".join(shown))] if shown else [])
+
+
+def _tally(values: Iterable[str]) -> str:
+    """Each value and how often it occurs, the most frequent first."""
+    counts = Counter(values).most_common()
+    shown = ", ".join(f"{value} ({count})" for value, count in counts[:SHOWN])
+    return shown + (f", … {len(counts) - SHOWN} others" if len(counts) > SHOWN else "")

@@ -1,0 +1,280 @@
+import csv
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from numbered_frames import numbered_frames
+
+from mae.data import scan as module
+from mae.data.lists.index import index_csv
+from mae.data.scan import ScanConfig, main, parse
+from mae.data.side_by_side import side_by_side
+from mae.data.videos.scan_cache import ScanCache, cache_path, forget_scans
+from mae.data.videos.scan_report import ScanReport
+from mae.errors import ConfigError
+
+GOOD = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 10, 10)
+
+
+@pytest.fixture(autouse=True)
+def cache_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    forget_scans()
+    yield
+    forget_scans()
+
+
+@pytest.fixture
+def videos(make_video, tmp_path):
+    """A folder of three videos, of which one is broken, and a list of them."""
+    make_video("videos/a/one.avi", numbered_frames(4))
+    make_video("videos/b/twö and, more 7.avi", numbered_frames(5))
+    (tmp_path / "videos" / "a" / "zzz.mp4").write_text("no video\n" * 50)
+    (tmp_path / "list.csv").write_text(
+        '﻿path,label\n# a remark\nvideos/a/zzz.mp4,0\n\n"videos/b/twö and, more 7.avi",1\nvideos/a/one.avi,0\n',
+        encoding="utf-8",
+    )
+    return tmp_path
+
+
+def rows(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """Paths in the order of examination; nothing is decoded."""
+    paths = []
+    monkeypatch.setattr(module, "examine", lambda path, is_stopped: paths.append(path) or GOOD)
+    return paths
+
+
+def test_a_list(videos, capsys):
+    assert main([str(videos / "list.csv")]) == 3
+    report = {os.path.basename(row["path"]): row for row in rows(videos / "list_scan.csv")}
+    assert list(report) == ["zzz.mp4", "twö and, more 7.avi", "one.avi"]
+    assert {name: row["status"] for name, row in report.items()} == {
+        "zzz.mp4": "broken",
+        "twö and, more 7.avi": "ok",
+        "one.avi": "ok",
+    }
+    one = report["one.avi"]
+    assert (one["codec"], one["width"], one["height"], one["frames"], one["claimed_frames"], one["fps"]) == (
+        *("ffv1", "48", "32", "4", "4", "10.0"),
+    )
+    (broken,) = rows(videos / "list_quarantine.csv")
+    assert broken["path"] == str(videos / "videos/a/zzz.mp4")
+    assert "OpenCV can open" in broken["reason"]
+    clean = index_csv(videos / "list_clean.csv", None)
+    assert [os.path.basename(path) for path in clean.paths] == ["twö and, more 7.avi", "one.avi"]
+    assert clean.labels == (1, 0)
+    assert "# a remark" in (videos / "list_clean.csv").read_text()
+    said = capsys.readouterr().out
+    assert "3: 2 ok, 1 broken" in said
+    assert "ffv1 (2)" in said
+    assert f"{broken['path']}: not a video" in said
+
+
+def test_a_list_without_a_broken_video_stays_as_it_is(videos):
+    (videos / "videos/a/zzz.mp4").write_bytes((videos / "videos/a/one.avi").read_bytes())
+    assert main([str(videos / "list.csv")]) == 0
+    assert (videos / "list_clean.csv").read_text() == (videos / "list.csv").read_text(encoding="utf-8-sig")
+    assert rows(videos / "list_quarantine.csv") == []
+
+
+def test_a_folder(videos, monkeypatch):
+    (videos / "out").mkdir()
+    monkeypatch.chdir(videos / "out")
+    assert main([str(videos / "videos")]) == 3
+    clean = index_csv("videos_clean.csv", None)
+    assert clean.paths == (str(videos / "videos/a/one.avi"), str(videos / "videos/b/twö and, more 7.avi"))
+    assert clean.labels == (0, 1)
+    assert len(rows("videos_scan.csv")) == 3
+
+
+def test_one_video(videos):
+    (videos / "out").mkdir()
+    assert main([str(videos / "videos/a/one.avi"), f"output={videos / 'out'}"]) == 0
+    assert sorted(os.listdir(videos / "out")) == ["one_quarantine.csv", "one_scan.csv"]
+
+
+def test_a_second_scan_decodes_only_what_is_new_changed_or_broken(videos, monkeypatch):
+    decoded = []
+    examine = module.examine
+    monkeypatch.setattr(module, "examine", lambda path, *a: decoded.append(os.path.basename(path)) or examine(path, *a))
+    given = [str(videos / "list.csv"), "workers=1"]
+    main(given)
+    assert decoded == ["zzz.mp4", "twö and, more 7.avi", "one.avi"]
+    first = rows(videos / "list_scan.csv")
+    del decoded[:]
+    main(given)
+    assert decoded == ["zzz.mp4"]
+    assert rows(videos / "list_scan.csv") == first
+    os.utime(videos / "videos/a/one.avi", ns=(1, 1))
+    del decoded[:]
+    main(given)
+    assert decoded == ["zzz.mp4", "one.avi"]
+    del decoded[:]
+    main([*given, "again=true"])
+    assert len(decoded) == 3
+
+
+def test_an_interrupted_scan_goes_on_where_it_stopped(videos, monkeypatch):
+    begun, stopped, kept = [], [], threading.Event()
+    put = ScanCache.put
+    monkeypatch.setattr(ScanCache, "put", lambda *arguments: (put(*arguments), kept.set()))
+
+    def examine(path, is_stopped):
+        begun.append(os.path.basename(path))
+        if len(begun) == 2:
+            assert kept.wait(20)
+            os.kill(os.getpid(), signal.SIGINT)
+            deadline = time.monotonic() + 20
+            while not is_stopped() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            stopped.append(is_stopped())
+            raise module.ConfigError("stopped")
+        return GOOD
+
+    monkeypatch.setattr(module, "examine", examine)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(videos / "list.csv"), "workers=1"])
+    assert stopped == [True]
+    assert begun == ["zzz.mp4", "twö and, more 7.avi"]
+    assert not (videos / "list_scan.csv").exists()
+    main([str(videos / "list.csv"), "workers=1"])
+    assert begun[2:] == ["twö and, more 7.avi", "one.avi"]
+
+
+def test_a_decoder_that_hangs_is_given_up(videos, monkeypatch):
+    over = threading.Event()
+
+    def examine(path, is_stopped):
+        if path.endswith("zzz.mp4"):
+            over.wait(20)
+        return GOOD
+
+    monkeypatch.setattr(module, "examine", examine)
+    assert main([str(videos / "list.csv"), "timeout_s=0.2"]) == 3
+    over.set()
+    (broken,) = rows(videos / "list_quarantine.csv")
+    assert broken["reason"] == "not decoded within 0.2 s"
+
+
+def test_missing_and_repeated_videos(tmp_path, make_video, examined):
+    make_video("a.avi", numbered_frames(2))
+    (tmp_path / "list.txt").write_text("a.avi\nabsent.avi\na.avi\nabsent.avi\n")
+    assert main([str(tmp_path / "list.txt")]) == 3
+    assert examined == [str(tmp_path / "a.avi")]
+    assert [row["reason"] for row in rows(tmp_path / "list_quarantine.csv")] == ["missing"]
+    assert (tmp_path / "list_clean.txt").read_text() == "a.avi\na.avi\n"
+
+
+def test_many_videos(tmp_path, examined, capsys, monkeypatch):
+    monkeypatch.setattr(module, "SAY_EVERY_S", (0, 0))
+    (tmp_path / "videos").mkdir()
+    for number in range(2000):
+        (tmp_path / "videos" / f"{number}.mp4").write_bytes(b"x")
+    assert main([str(tmp_path / "videos"), f"output={tmp_path}", "workers=3"]) == 0
+    assert len(set(examined)) == len(examined) == 2000
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("2000/2000 videos  0 broken")
+    assert "videos/s  ETA 0s" in last
+    main([str(tmp_path / "videos"), f"output={tmp_path}"])
+    assert len(examined) == 2000
+
+
+def test_a_cache_that_cannot_be_written_is_a_mistake_in_the_command(videos, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(videos / "list.csv"))
+    with pytest.raises(ConfigError, match="XDG_CACHE_HOME= names another"):
+        main([str(videos / "list.csv")])
+
+
+def test_a_locked_cache_is_a_mistake_in_the_command(videos, examined, monkeypatch):
+    main([str(videos / "list.csv")])
+    monkeypatch.setattr("mae.data.videos.scan_cache.WAIT_S", 0.1)
+    other = sqlite3.connect(cache_path(), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(ConfigError, match="locked"):
+        main([str(videos / "list.csv"), "again=true"])
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "videos= is missing"),
+        (["absent.csv"], "absent.csv cannot be read"),
+        (["absent.mp4"], "videos=absent.mp4 does not exist"),
+        (["absent"], "videos=absent does not exist"),
+        (["list.csv", "workers=-1"], "workers=-1 must be 0"),
+        (["list.csv", "timeout_s=0"], r"timeout_s=0\.0 must be more than 0"),
+        (["list.csv", "output=absent"], "output=absent is not a folder"),
+        (["videos", "root=/"], "root=/ is for lists"),
+        (["list.csv", "wokers=1"], "did you mean 'workers'"),
+        (["list.csv", "fast"], "'fast' is not of the form key=value"),
+        (["wokers=1"], "did you mean 'workers'"),
+    ],
+)
+def test_mistakes(videos, monkeypatch, arguments, message):
+    monkeypatch.chdir(videos)
+    with pytest.raises(ConfigError, match=message):
+        main(arguments)
+
+
+def test_how_the_videos_may_be_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b.csv").touch()
+    assert parse(["x.csv", "workers=2"]) == ScanConfig("x.csv", workers=2)
+    assert parse(["workers=2", "videos=x.csv"]) == ScanConfig("x.csv", workers=2)
+    assert parse(["a=b.csv"]) == ScanConfig("a=b.csv")
+
+
+def test_the_command(videos):
+    def run(*arguments):
+        command = [sys.executable, "-m", "mae.data.scan", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    helped = run("--help")
+    assert helped.returncode == 0
+    assert helped.stdout.startswith("`python -m mae.data.scan list.csv")
+    scanned = run(str(videos / "list.csv"))
+    assert scanned.returncode == 3
+    assert scanned.stderr == "", "what is wrong with a file is in the table"
+
+
+def test_every_argument_is_explained():
+    for name in ScanConfig.__dataclass_fields__:
+        assert f"\n{name} " in module.__doc__
+
+
+def test_side_by_side_runs_at_once_and_tells_when_nothing_is_ready():
+    both = threading.Barrier(2, timeout=20)
+    pairs = side_by_side(lambda item: (both.wait(), item * 2)[1], [1, 2], threads=2, wait_s=5)
+    assert sorted(pair for pair in pairs if pair) == [(1, 2), (2, 4)]
+    go = threading.Event()
+    slow = side_by_side(lambda item: go.wait(20), ["a"], threads=1, wait_s=0.01)
+    assert next(slow) is None
+    go.set()
+    assert [pair for pair in slow if pair] == [("a", True)]
+
+
+def test_side_by_side_raises_and_begins_nothing_more():
+    begun = []
+
+    def fail(item):
+        begun.append(item)
+        raise KeyError(item)
+
+    pairs = side_by_side(fail, list(range(100)), threads=1, wait_s=5)
+    with pytest.raises(KeyError):
+        next(pairs)
+    time.sleep(0.05)
+    assert begun == [0]
+    assert list(side_by_side(fail, [], threads=1, wait_s=5)) == []

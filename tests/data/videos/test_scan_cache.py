@@ -1,0 +1,200 @@
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from numbered_frames import frame_numbers, numbered_frames
+
+from mae.data.videos import read, scan_cache
+from mae.data.videos.file_key import file_key
+from mae.data.videos.opencv_video import OpenCVVideo
+from mae.data.videos.read import read_clip
+from mae.data.videos.scan_cache import FLUSH_S, ScanCache, cache_path, forget_scans, scanned
+from mae.data.videos.scan_report import ScanReport
+
+WRONG_CLAIM = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 12, 10)
+PLAIN = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 10, 10)
+
+
+@pytest.fixture(autouse=True)
+def cache_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    forget_scans()
+    yield tmp_path / "cache"
+    forget_scans()
+
+
+def put(key, report):
+    with scan_cache.scan_cache() as cache:
+        cache.put(key, report)
+    forget_scans()
+
+
+def test_what_was_put_is_there_for_another_scan():
+    put(("/a b/ü.mp4", 5, 7), PLAIN)
+    with scan_cache.scan_cache() as cache:
+        assert cache.get(("/a b/ü.mp4", 5, 7)) == PLAIN
+        assert cache.get(("/a b/ü.mp4", 5, 8)) is None, "modified since"
+        assert cache.get(("/a b/ü.mp4", 6, 7)) is None
+        cache.put(("/a b/ü.mp4", 5, 8), WRONG_CLAIM)
+        cache.flush()
+        assert cache.get(("/a b/ü.mp4", 5, 8)) == WRONG_CLAIM
+        assert cache.get(("/a b/ü.mp4", 5, 7)) is None, "a path has one report"
+
+
+def test_other_decoders_may_judge_otherwise(monkeypatch):
+    put(("/a.mp4", 5, 7), WRONG_CLAIM)
+    assert scanned(("/a.mp4", 5, 7)) == WRONG_CLAIM
+    monkeypatch.setattr(scan_cache, "software", lambda: "others")
+    forget_scans()
+    assert scanned(("/a.mp4", 5, 7)) is None
+    with scan_cache.scan_cache() as cache:
+        assert cache.get(("/a.mp4", 5, 7)) is None
+
+
+def test_the_reader_is_told_only_what_helps():
+    put(("/plain.mp4", 5, 7), PLAIN)
+    put(("/wrong.mp4", 5, 7), WRONG_CLAIM)
+    assert scanned(("/plain.mp4", 5, 7)) is None
+    assert scanned(("/wrong.mp4", 5, 7)) == WRONG_CLAIM
+    assert scanned(("/wrong.mp4", 5, 8)) is None
+
+
+def test_paths_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(("a.mp4", 5, 7), WRONG_CLAIM)
+    assert scanned((str(tmp_path / "a.mp4"), 5, 7)) == WRONG_CLAIM
+    assert scanned(("./a.mp4", 5, 7)) == WRONG_CLAIM
+
+
+def test_no_cache_is_nothing_known(capsys):
+    assert scanned(("/a.mp4", 5, 7)) is None
+    assert not cache_path().exists(), "asking makes none"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_damaged_cache_is_told_once_and_begun_anew_by_the_next_scan(capsys):
+    cache_path().parent.mkdir(parents=True)
+    cache_path().write_bytes(b"no database" * 100)
+    assert [scanned(("/a.mp4", 5, 7)), scanned(("/b.mp4", 5, 7))] == [None, None]
+    assert capsys.readouterr().err.count("cannot be read") == 1
+    put(("/a.mp4", 5, 7), WRONG_CLAIM)
+    assert scanned(("/a.mp4", 5, 7)) == WRONG_CLAIM
+    assert cache_path().with_suffix(".damaged").exists()
+
+
+def test_a_damaged_row_is_nothing_known():
+    put(("/a.mp4", 5, 7), WRONG_CLAIM)
+    connection = sqlite3.connect(cache_path())
+    with connection:
+        connection.execute("UPDATE scans SET report = '{'")
+    connection.close()
+    forget_scans()
+    assert scanned(("/a.mp4", 5, 7)) is None
+
+
+def test_scans_at_once_lose_nothing():
+    def work(first):
+        with scan_cache.scan_cache() as cache:
+            for number in range(first, first + 25):
+                cache.put((f"/{number}.mp4", 1, 1), WRONG_CLAIM)
+                cache.flush()
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in (0, 25)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(scanned((f"/{number}.mp4", 1, 1)) for number in range(50))
+
+
+def test_no_transaction_stays_open_while_a_scan_decodes(monkeypatch):
+    with scan_cache.scan_cache() as cache:
+        cache.put(("/a.mp4", 1, 1), WRONG_CLAIM)
+        cache._flushed -= 2 * FLUSH_S
+        cache.put(("/b.mp4", 1, 1), WRONG_CLAIM)
+        cache.put(("/c.mp4", 1, 1), WRONG_CLAIM)
+        monkeypatch.setattr(scan_cache, "WAIT_S", 0.1)
+        with scan_cache.scan_cache() as other:
+            assert isinstance(other, ScanCache)
+            assert other.get(("/b.mp4", 1, 1)) == WRONG_CLAIM
+            assert other.get(("/c.mp4", 1, 1)) is None
+            other.put(("/d.mp4", 1, 1), WRONG_CLAIM)
+
+
+def test_a_scan_killed_while_it_writes_leaves_what_was_complete(capsys):
+    put(("/a.mp4", 5, 7), WRONG_CLAIM)
+    code = (
+        "import os, sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute('PRAGMA cache_size = 1'); c.execute('BEGIN IMMEDIATE')\n"
+        "for i in range(2000): c.execute('INSERT INTO scans VALUES (?, 1, 1, ?, 1, ?)', (str(i), 'x', 'y' * 300))\n"
+        "os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(cache_path())], check=False).returncode == 9
+    journal = cache_path().with_name(cache_path().name + "-journal")
+    assert journal.stat().st_size > 0
+    assert scanned(("/a.mp4", 5, 7)) == WRONG_CLAIM
+    assert capsys.readouterr().err == ""
+
+
+def test_the_reader_seeks_where_a_scan_says_so(make_video, monkeypatch):
+    path = make_video("a.avi", numbered_frames(80))  # FFV1: every frame is a key frame
+    asked = []
+
+    class Spied(OpenCVVideo):
+        def __init__(self, path, key_frames=()):
+            asked.append(key_frames)
+            super().__init__(path, key_frames)
+
+    monkeypatch.setattr(read, "OpenCVVideo", Spied)
+
+    def clip():
+        return read_clip(path, lambda count: np.array([40, 41, 79]))
+
+    before = clip()
+    put(file_key(path), ScanReport("", "OpenCV", "FFV1", 48, 32, 0, 10.0, 80, 80, tuple(range(80))))
+    after = clip()
+    assert frame_numbers(before) == [40, 41, 79]
+    np.testing.assert_array_equal(before, after)
+    assert asked == [(), tuple(range(80))]
+    os.utime(path, ns=(1, 1))
+    clip()
+    assert asked[2] == (), "another file now"
+
+
+def test_a_scan_changes_no_choice(make_video, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 255, (40, 32, 48, 3), np.uint8)
+    path = make_video("cut.avi", noise)
+    os.truncate(path, os.path.getsize(path) // 2)
+    from mae.data.videos.examine import examine
+
+    report = examine(path)
+
+    def early(count):
+        return np.array([0, count // 8])
+
+    def late(count):
+        return np.array([0, count // 4, count - 3])
+
+    def clips():
+        monkeypatch.setattr(read, "_real_counts", read._RealCounts())
+        return read_clip(path, early), read_clip(path, late)
+
+    unscanned = clips()
+    put(file_key(path), report)
+    asked = []
+    read_clip(path, lambda count: asked.append(count) or late(count))
+    assert asked == [40, report.frames]
+    for one, other in zip(unscanned, clips(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_opencv_is_not_asked_where_only_pyav_decodes(make_video, monkeypatch):
+    path = make_video("a.avi", numbered_frames(5))
+    put(file_key(path), ScanReport("", "PyAV", "ffv1", 48, 32, None, 10.0, 5, 5))
+    monkeypatch.setattr(read, "OpenCVVideo", None)
+    assert frame_numbers(read_clip(path, lambda count: np.array([1, 4]))) == [1, 4]
