@@ -78,7 +78,7 @@ def test_lists_for_validation_and_test(tmp_path):
     assert names(only_val.test) == ["b.mp4"]
     assert evaluation_list(csv(tmp_path, train=None, test="test.csv"), 0) == splits.test
     assert build_splits(csv(tmp_path), 0).val is None
-    with pytest.raises(ConfigError, match="dataset=csv has no list to test on: give dataset.val="):
+    with pytest.raises(ConfigError, match=r"dataset=csv has no list to test on: give dataset.val="):
         evaluation_list(csv(tmp_path), 0)
 
 
@@ -86,10 +86,10 @@ def test_labels_that_training_does_not_have(tmp_path):
     touch(tmp_path, "a.mp4")
     (tmp_path / "train.csv").write_text("a.mp4 1")
     (tmp_path / "val.csv").write_text("a.mp4 2")
-    with pytest.raises(ConfigError, match="a.mp4 has label 2, and the training list has the 2 classes 0 … 1"):
+    with pytest.raises(ConfigError, match=r"a.mp4 has label 2, and the training list has the 2 classes 0 … 1"):
         build_splits(csv(tmp_path, val="val.csv"), 0)
     (tmp_path / "train.csv").write_text("a.mp4")
-    with pytest.raises(ConfigError, match="the training list with .*a.mp4 has no labels"):
+    with pytest.raises(ConfigError, match=r"the training list with .*a.mp4 has no labels"):
         build_splits(csv(tmp_path), 0)
 
 
