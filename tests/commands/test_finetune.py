@@ -253,10 +253,9 @@ def test_what_a_run_refuses(command, files, whole, tmp_path, overrides, message)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_a_head_of_other_classes_is_refused_unless_a_fresh_one_is_asked_for(command, whole, tmp_path, capsys):
+def test_a_head_of_other_classes_is_refused_unless_a_fresh_one_is_asked_for(command, tmp_path, capsys):
     renamed = tmp_path / "other"
-    model = build_classifier("vit_tiny", 12, **SIZES)
-    load_checkpoint(whole, model)
+    model = build_classifier("vit_tiny", 12, **SIZES, positions="sincos")
     save_checkpoint(model, renamed, "huggingface", {number: f"class {number}" for number in range(12)})
     settings = (f"init_from={renamed}", f"run_dir={tmp_path / 'run'}", "steps=1", "model.positions=sincos")
     with pytest.raises(ConfigError, match="differ from the list's from class 0 on: 'class 0' and 'circle_clockwise'"):
