@@ -100,7 +100,7 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
         optimizer = build_optimizer(model, learning_rate=1e-4)
     a = model.architecture
     masked = num_masked("tube", a.grid, options.mask_ratio)
-    predicted, _ = num_predicted("tube", a.grid, options.mask_ratio, options.decoder_mask_ratio)
+    predicted = num_predicted("tube", a.grid, options.mask_ratio, options.decoder_mask_ratio)
     settings: dict[str, Any] = {"jit": options.jit}
     if options.decoder_mask_ratio:
         settings |= {"num_predicted": predicted}
@@ -114,7 +114,7 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
         product = tf.function(lambda: tf.reduce_sum(tf.cast((x @ x)[:1], tf.float32)))
         return 2 * SIDE**3 / best_of(5, lambda: float(product()))
 
-    flops = flops_per_clip(a, a.num_tokens - masked, predicted)
+    flops = flops_per_clip(a, a.num_tokens - masked, predicted[0])
     return lambda: float(step(batch)["loss"]), matmul_rate, flops
 
 

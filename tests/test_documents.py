@@ -7,10 +7,11 @@ from pathlib import Path
 from runpy import run_path
 
 import pytest
-from configured import CONF, configured
+from configured import CONF, configured, configured_finetuning
 
 from mae import convert
-from mae.entry import check_overrides, command_config
+from mae.data import pack, scan
+from mae.entry import check_overrides, command_config, share_groups
 from mae.extract import ExtractConfig
 from mae.predict import PredictConfig
 from mae.reconstruct import ReconstructConfig
@@ -18,6 +19,7 @@ from mae.reconstruct import ReconstructConfig
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", *PAGES]
+PARSERS = {"mae.convert": convert.parse, "mae.data.pack": pack.parse, "mae.data.scan": scan.parse}
 ARGUMENTS = {"mae.reconstruct": ReconstructConfig, "mae.predict": PredictConfig, "mae.extract": ExtractConfig}
 
 
@@ -35,13 +37,17 @@ def test_commands_are_accepted(words):
     if words[1] == "pretrain.py":
         check_overrides(CONF, "pretrain", words[2:])
         configured(*words[2:])
+    elif words[1] == "finetune.py":
+        share_groups(CONF)
+        check_overrides(CONF / "finetune", "finetune", words[2:], shared_dir=CONF)
+        configured_finetuning(*words[2:])
     elif words[1].startswith(("benchmarks/", "datasets/")):
         assert run_path(str(ROOT / words[1]))["parse"](words[2:])
     elif words[1:3] != ["-m", "venv"]:
         assert words[1] == "-m"
         assert find_spec(words[2])
-        if words[2] == "mae.convert":
-            assert convert.parse(words[3:])
+        if words[2] in PARSERS:
+            assert PARSERS[words[2]](words[3:])
             return
         command_config(ARGUMENTS[words[2]], [word.replace("some.gif", "/tmp/some.gif") for word in words[3:]])
 

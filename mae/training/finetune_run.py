@@ -41,7 +41,7 @@ from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
 from mae.training.run_state import Checkpoint, Checkpoints
 from mae.training.session import Objective, Progress, Session
-from mae.training.strategy import compute_dtype, make_strategy
+from mae.training.strategy import compute_dtype, make_strategy, suited_to_devices
 from mae.training.weight_average import WeightAverage
 from mae.training.workers import connected_workers
 
@@ -267,7 +267,7 @@ def _build(
     c = config
     with strategy.scope():
         model = Classifier(
-            c.model.architecture,
+            suited_to_devices(c.model.architecture, c.model.attention_chunk),
             num_classes,
             c.head_dropout_rate,
             c.pooling,

@@ -65,11 +65,13 @@ def verdict(loss: float, trivial: float, target: str) -> str:
     )
 
 
-def goodbye(run_dir: Path, index: VideoIndex) -> str:
-    """Where the run is, and the command to type next."""
+def goodbye(run_dir: Path, index: VideoIndex, dataset: str) -> str:
+    """Where the run is, and the commands to type next."""
+    run = shlex.quote(str(run_dir))
+    finetune = f", or python finetune.py dataset={dataset} init_from={run}" if index.labels else ""
     return (
         f"run: {run_dir} (pictures in reconstructions/). "
-        f"Next: python -m mae.reconstruct checkpoint={shlex.quote(str(run_dir))} video={shlex.quote(index.paths[0])}"
+        f"Next: python -m mae.reconstruct checkpoint={run} video={shlex.quote(index.paths[0])}{finetune}"
     )
 
 

@@ -34,7 +34,7 @@ from mae.training.pretraining import pretraining_step
 from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
 from mae.training.session import Objective, Progress, Session, locked
-from mae.training.strategy import compute_dtype, make_strategy
+from mae.training.strategy import compute_dtype, make_strategy, suited_to_devices
 from mae.training.weight_average import WeightAverage
 from mae.training.workers import Workers, connected_workers
 
@@ -74,7 +74,7 @@ def _pretrain(config: PretrainConfig, workers: Workers) -> None:
         progress = workers.together(lambda: session.restore(checkpoint, changed) if checkpoint else run.start())
         session.check_same_everywhere(progress)
         run.train(progress)
-    workers.say(goodbye(directory.path, videos.index))
+    workers.say(goodbye(directory.path, videos.index, config.dataset.name))
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,8 @@ def _build(
     """Model and optimizer under the strategy, their initial values a function of the run's seed."""
     keras.utils.set_random_seed(config.seed)  # Keras' initialisers have no other way to be seeded together
     with strategy.scope():
-        model = Pretrainer(config.architecture, name="pretrainer", dtype=compute_dtype(config.precision))
+        architecture = suited_to_devices(config.architecture, config.model.attention_chunk)
+        model = Pretrainer(architecture, name="pretrainer", dtype=compute_dtype(config.precision))
         model.build()
         guard = UpdateGuard(config.skippable_steps, config.loss_scale if config.precision == "float16" else None)
         average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)

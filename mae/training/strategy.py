@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import keras
 import tensorflow as tf
 
 from mae.errors import ConfigError
+from mae.presets import Architecture
 
+ACCELERATOR_CHUNK = 100_000_000  # scores; 400 MB in float32
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
 
 
@@ -122,3 +125,13 @@ def compute_dtype(precision: str) -> keras.dtype_policies.DTypePolicy:
         capable = bool(gpus) and all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
         precision = "bfloat16" if capable else "float32"
     return keras.dtype_policies.DTypePolicy("float32" if precision == "float32" else f"mixed_{precision}")
+
+
+def suited_to_devices(architecture: Architecture, attention_chunk: int | None) -> Architecture:
+    """The architecture with chunks of attention as the devices want them, unless `attention_chunk` says otherwise.
+
+    The preset's chunk fits a CPU's cache. GPUs and TPUs want few large products instead.
+    """
+    if attention_chunk is None and (tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU")):
+        return replace(architecture, attention_chunk=ACCELERATOR_CHUNK)
+    return architecture
