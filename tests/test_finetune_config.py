@@ -133,7 +133,7 @@ def test_a_mistyped_command_is_told_before_tensorflow_is_loaded(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 2
-    assert done.stderr == "error: mode 'evaluate' does not exist. There are: train, eval\n"
+    assert done.stderr == "error: mode 'evaluate' does not exist; did you mean 'eval'? There are: train, eval\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""A fine-tuning run from a config: hand over, train, validate, test; and the test alone."""
+"""A fine-tuning run from a config: hand over, train, validate, test."""
 
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -13,14 +13,12 @@ from mae.checkpoints.load import load_weights
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.data.bad_videos import BadVideos
-from mae.data.clips import ClipReader, ClipSpec
+from mae.data.clips import ClipReader
 from mae.data.config import TestViews
 from mae.data.lists.index import VideoIndex
-from mae.data.lists.splits import Splits, build_splits, evaluation_list, how_to_hold_out, numbers_by_name
+from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
 from mae.errors import ConfigError, Interrupted, TrainingStopped
-from mae.evaluation.replicated import replicated_logits
-from mae.evaluation.trained import load_classifier
-from mae.evaluation.video_test import VideoEvaluation, report_table
+from mae.evaluation.video_test import report_table
 from mae.finetune_config import FinetuneConfig
 from mae.models.classifier import Classifier
 from mae.models.norms import set_norm_epsilons
@@ -29,7 +27,8 @@ from mae.monitoring.metrics import MetricsLog
 from mae.monitoring.wandb_run import WandbMonitor
 from mae.presets import Architecture
 from mae.training.best_weights import BestWeights
-from mae.training.class_names import agreed_names, reported_names
+from mae.training.class_names import agreed_names
+from mae.training.evaluation_run import clip_spec, video_evaluation
 from mae.training.finetune_messages import farewell, finetune_rows
 from mae.training.finetune_plan import FinetunePlan
 from mae.training.finetuning import finetuning_step
@@ -75,39 +74,6 @@ def finetune(config: FinetuneConfig) -> None:
         run.train(checkpoint)
         run.test()
     print(farewell(directory.path, splits.test or splits.train))
-
-
-def evaluate(config: FinetuneConfig) -> None:
-    """Tests `init_from`, or the newest checkpoint of `run_dir`, and writes the figures into `run_dir`.
-
-    Raises:
-        ConfigError: no trained head, other classes than the list's, or a run directory that is another run's.
-        Interrupted: see `VideoEvaluation.test`.
-    """
-    directory = RunDirectory(config.run_dir)
-    directory.check("auto")
-    source = Path(config.init_from or config.run_dir)
-    is_own = source.resolve().is_relative_to(directory.path.resolve())
-    if directory.checkpoints.is_dir() and not is_own:
-        raise ConfigError(
-            f"run_dir={directory.path} is a run of its own and {source} none of its checkpoints: give another run_dir"
-        )
-    if config.init_from is None and not directory.holds_run:
-        raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
-    index = evaluation_list(config.dataset, config.data.max_bad_frac, tell_rendering)
-    strategy = make_strategy(config.strategy)
-    told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
-    with strategy.scope():
-        trained = load_classifier(source, None, config.dataset.frame_stride, config.precision, told)
-    index, names = reported_names(index, trained.class_names, str(source), numbers_by_name(config.dataset))
-    print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
-    reader = ClipReader(index, _clip_spec(config, trained.model.architecture), config.seed, config.data.timeout_s)
-    evaluation = _evaluation(config, strategy, trained.model, reader, names)
-    with directory:
-        if not directory.holds_run:
-            directory.write_config(asdict(config))
-        content = evaluation.test(directory.path, config.test, trained.source)
-    print(report_table(content, directory.path))
 
 
 @dataclass(frozen=True)
@@ -196,7 +162,7 @@ class _Run:
             print(f"NOTE: no list to test on, so no test: {how_to_hold_out(self.config.dataset)}")
             return
         print(f"testing on {len(index.paths)} videos", flush=True)
-        evaluation = _evaluation(self.config, self.strategy, self.model, self._reader(index), self.class_names)
+        evaluation = video_evaluation(self.config, self.strategy, self.model, self._reader(index), self.class_names)
         content = evaluation.test(self.directory.path, self.config.test, self.checkpoints.paths()[-1])
         print(report_table(content, self.directory.path))
         if self.best.step is not None and self.best.step != self.plan.total_steps:
@@ -210,7 +176,7 @@ class _Run:
         return [*self.model.variables, *self.optimizer.variables]
 
     def _reader(self, index: VideoIndex) -> ClipReader:
-        spec = _clip_spec(self.config, self.model.architecture)
+        spec = clip_spec(self.config, self.model.architecture)
         return ClipReader(index, spec, self.config.seed, self.config.data.timeout_s)
 
     def _cadence(self) -> Cadence:
@@ -247,7 +213,7 @@ class _Run:
         if self.splits.val is None:
             return {}
         reader = self._reader(self.splits.val)
-        evaluation = _evaluation(self.config, self.strategy, self.model, reader, self.class_names)
+        evaluation = video_evaluation(self.config, self.strategy, self.model, reader, self.class_names)
         figures = evaluation.validate(TestViews(self.config.test.sampler, clips=1, crops=1))
         if self.best.improves(figures.top1):
             self.best.note(figures.top1, step)
@@ -290,35 +256,6 @@ def _weights_to_start_from(config: FinetuneConfig) -> Weights | None:
         weights.arrays = {name: array for name, array in weights.arrays.items() if not name.startswith("head/")}
         weights.id2label = {}
     return weights
-
-
-def _clip_spec(config: FinetuneConfig, architecture: Architecture) -> ClipSpec:
-    data = config.data
-    return ClipSpec(
-        architecture.num_frames,
-        config.dataset.frame_stride,
-        architecture.image_size,
-        config.augment,
-        data.sampler,
-        data.short_clip,
-        data.clips_per_video,
-    )
-
-
-def _evaluation(
-    config: FinetuneConfig,
-    strategy: tf.distribute.Strategy,
-    model: Classifier,
-    reader: ClipReader,
-    class_names: tuple[str, ...],
-) -> VideoEvaluation:
-    return VideoEvaluation(
-        logits=replicated_logits(strategy, model),
-        reader=reader,
-        class_names=class_names,
-        batch_size=config.eval_batch_size * strategy.num_replicas_in_sync,
-        workers=config.data.workers,
-    )
 
 
 def _build(

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from configured import SMALL_RUN, configured, configured_finetuning
+from written_videos import write_video
 
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.save import save_checkpoint
@@ -20,7 +21,8 @@ from mae.evaluation.trained import load_classifier
 from mae.models.classifier import build_classifier
 from mae.monitoring.metrics import read_metrics
 from mae.training import finetune_run
-from mae.training.finetune_run import evaluate, finetune
+from mae.training.evaluation_run import evaluate
+from mae.training.finetune_run import finetune
 from mae.training.run import pretrain
 from mae.training.run_state import read_checkpoint
 
@@ -263,6 +265,23 @@ def test_a_head_of_other_classes_is_refused_unless_a_fresh_one_is_asked_for(comm
     capsys.readouterr()
     finetune(command(*settings, "fresh_head=true"))
     assert "head/kernel" in capsys.readouterr().out.split("FRESH")[1].split("dropped")[0]
+
+
+def test_what_can_be_told_apart_is_learnt(tmp_path):
+    """Bright and dark noise in other videos than those trained on: after twenty steps all are right."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 6), ("val", 3)):
+        for name, level in (("bright", 150), ("dark", 50)):
+            for number in range(count):
+                frames = rng.integers(level - 50, level + 50, (6, 32, 32, 3)).astype("uint8")
+                write_video(tmp_path / part / name / f"{number}.avi", frames)
+    folders = (f"dataset.root={tmp_path / 'train'}", f"dataset.val={tmp_path / 'val'}", "dataset.frame_stride=1")
+    small = (*(override for override in SMALL_RUN if not override.startswith(NOT_OURS)), f"run_dir={tmp_path / 'run'}")
+    recipe = ("recipe=demo", "model=vit_tiny", "steps=20", "learning_rate=0.3", "data.clips_per_video=1")
+    finetune(configured_finetuning("dataset=folder", *folders, *small, *recipe))
+    content = json.loads((tmp_path / "run" / "test.json").read_text())
+    assert (content["top1"], content["per_class"]) == (1, {"bright": 1, "dark": 1})
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["loss"] < 0.5
 
 
 def test_from_scratch_is_said_loudly(command, tmp_path, capsys):
