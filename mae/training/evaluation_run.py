@@ -8,11 +8,10 @@ import tensorflow as tf
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.lists.splits import evaluation_list, numbers_by_name
 from mae.errors import ConfigError
-from mae.evaluation.replicated import replicated_logits
+from mae.evaluation.replicated import Logits, replicated_logits
 from mae.evaluation.trained import load_classifier
 from mae.evaluation.video_test import VideoEvaluation, report_table
 from mae.finetune_config import FinetuneConfig
-from mae.models.classifier import Classifier
 from mae.monitoring.console import format_table
 from mae.presets import Architecture
 from mae.training.class_names import reported_names
@@ -38,6 +37,8 @@ def evaluate(config: FinetuneConfig) -> None:
         )
     if config.init_from is None and not directory.holds_run:
         raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
     index = evaluation_list(config.dataset, config.data.max_bad_frac, tell_rendering)
     strategy = make_strategy(config.strategy)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
@@ -46,7 +47,7 @@ def evaluate(config: FinetuneConfig) -> None:
     index, names = reported_names(index, trained.class_names, str(source), numbers_by_name(config.dataset))
     print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
     reader = ClipReader(index, clip_spec(config, trained.model.architecture), config.seed, config.data.timeout_s)
-    evaluation = video_evaluation(config, strategy, trained.model, reader, names)
+    evaluation = video_evaluation(config, strategy, replicated_logits(strategy, trained.model), reader, names)
     with directory:
         if not directory.holds_run:
             directory.write_config(asdict(config))
@@ -71,13 +72,13 @@ def clip_spec(config: FinetuneConfig, architecture: Architecture) -> ClipSpec:
 def video_evaluation(
     config: FinetuneConfig,
     strategy: tf.distribute.Strategy,
-    model: Classifier,
+    logits: Logits,
     reader: ClipReader,
     class_names: tuple[str, ...],
 ) -> VideoEvaluation:
-    """The evaluation of a model on the videos of `reader`, all replicas taking part."""
+    """The evaluation of the model behind `logits` (see `replicated_logits`) on the videos of `reader`."""
     return VideoEvaluation(
-        logits=replicated_logits(strategy, model),
+        logits=logits,
         reader=reader,
         class_names=class_names,
         batch_size=config.eval_batch_size * strategy.num_replicas_in_sync,

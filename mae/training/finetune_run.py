@@ -18,6 +18,7 @@ from mae.data.config import TestViews
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
 from mae.errors import ConfigError, Interrupted, TrainingStopped
+from mae.evaluation.replicated import Logits, replicated_logits
 from mae.evaluation.video_test import report_table
 from mae.finetune_config import FinetuneConfig
 from mae.models.classifier import Classifier
@@ -89,6 +90,7 @@ class _Run:
     model: Classifier
     optimizer: Optimizer
     checkpoints: Checkpoints
+    logits: Logits
     best: BestWeights = field(default_factory=BestWeights)
 
     def start(self, weights: Weights | None) -> None:
@@ -162,7 +164,7 @@ class _Run:
             print(f"NOTE: no list to test on, so no test: {how_to_hold_out(self.config.dataset)}")
             return
         print(f"testing on {len(index.paths)} videos", flush=True)
-        evaluation = video_evaluation(self.config, self.strategy, self.model, self._reader(index), self.class_names)
+        evaluation = video_evaluation(self.config, self.strategy, self.logits, self._reader(index), self.class_names)
         content = evaluation.test(self.directory.path, self.config.test, self.checkpoints.paths()[-1])
         print(report_table(content, self.directory.path))
         if self.best.step is not None and self.best.step != self.plan.total_steps:
@@ -213,7 +215,7 @@ class _Run:
         if self.splits.val is None:
             return {}
         reader = self._reader(self.splits.val)
-        evaluation = video_evaluation(self.config, self.strategy, self.model, reader, self.class_names)
+        evaluation = video_evaluation(self.config, self.strategy, self.logits, reader, self.class_names)
         figures = evaluation.validate(TestViews(self.config.test.sampler, clips=1, crops=1))
         if self.best.improves(figures.top1):
             self.best.note(figures.top1, step)
@@ -292,4 +294,5 @@ def _build(
             clip_grad_norm=o.clip_grad_norm,
         )
     checkpoints = Checkpoints(directory.checkpoints, c.keep_checkpoints)
-    return _Run(c, plan, directory, strategy, splits, class_names, model, optimizer, checkpoints)
+    logits = replicated_logits(strategy, model)
+    return _Run(c, plan, directory, strategy, splits, class_names, model, optimizer, checkpoints, logits)
