@@ -27,12 +27,10 @@ def main(composed: DictConfig) -> None:
             composed.run_dir = f"{composed.run_dir}-{HydraConfig.get().job.num}"
         config = typed_finetune_config(composed)
         import_tensorflow()  # only now: a mistake in the command is told before that
-        from mae.training.finetune_run import evaluate, finetune
+        from mae.training.evaluation_run import evaluate
+        from mae.training.finetune_run import finetune
 
-        if config.mode == "eval":
-            evaluate(config)
-        else:
-            finetune(config)
+        {"train": finetune, "eval": evaluate}[config.mode](config)
 
 
 if __name__ == "__main__":

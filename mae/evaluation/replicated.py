@@ -9,11 +9,14 @@ import tensorflow as tf
 from mae.evaluation.features import compiled
 from mae.patches import normalise
 
+Logits = Callable[[np.ndarray], np.ndarray]
 
-def replicated_logits(strategy: tf.distribute.Strategy, model: Any) -> Callable[[np.ndarray], np.ndarray]:
+
+def replicated_logits(strategy: tf.distribute.Strategy, model: Any) -> Logits:
     """Logits of a classifier as a function of (b, T, S, S, c) uint8, b a multiple of the number of replicas.
 
-    Each replica computes an equal share of the clips; float32 (b, classes) in the order of the clips.
+    Compiled when it is first called, so make it once for a model. Each replica computes an equal share of the clips;
+    the result is float32 (b, classes) in the order of the clips.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:

@@ -15,6 +15,7 @@ from mae.data.config import TestViews
 from mae.errors import Interrupted
 from mae.evaluation.metrics import Figures, video_figures
 from mae.evaluation.multi_view import run_views
+from mae.evaluation.replicated import Logits
 from mae.evaluation.report import Evaluated, write_report
 from mae.evaluation.trained import checkpoint_hash
 from mae.evaluation.view_scores import ViewScores
@@ -29,7 +30,7 @@ _TELL_EVERY = 20.0  # seconds
 class VideoEvaluation:
     """A classifier, and the labelled videos to evaluate it on."""
 
-    logits: Callable[[np.ndarray], Any]  # of (batch_size, T, S, S, c) uint8
+    logits: Logits  # of (batch_size, T, S, S, c) uint8
     reader: ClipReader  # of the list to evaluate
     class_names: tuple[str, ...]
     batch_size: int  # clips computed at a time

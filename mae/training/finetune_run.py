@@ -1,4 +1,4 @@
-"""A fine-tuning run from a config: hand over, train, validate, test; and the test alone."""
+"""A fine-tuning run from a config: hand over, train, validate, test."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,16 +15,15 @@ from mae.data.clips import ClipReader, ClipSpec
 from mae.data.config import TestViews
 from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex
-from mae.data.lists.splits import Splits, build_splits, evaluation_list, how_to_hold_out, numbers_by_name
+from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
 from mae.errors import ConfigError, TrainingStopped
-from mae.evaluation.replicated import replicated_logits
-from mae.evaluation.trained import load_classifier
+from mae.evaluation.replicated import Logits, replicated_logits
 from mae.evaluation.video_test import VideoEvaluation, report_table
 from mae.finetune_config import FinetuneConfig
 from mae.models.classifier import Classifier
 from mae.monitoring.console import format_table
 from mae.training.best_weights import BestWeights
-from mae.training.class_names import agreed_names, reported_names
+from mae.training.class_names import agreed_names
 from mae.training.clips_of_run import clip_spec, clips_in_memory
 from mae.training.finetune_messages import farewell, finetune_rows
 from mae.training.finetune_plan import FinetunePlan
@@ -72,45 +71,12 @@ def finetune(config: FinetuneConfig) -> None:
     with directory:
         model, optimizer = _build(config, plan, workers.strategy, len(class_names))
         session = Session(config, workers, directory, model, optimizer, splits.train.digest)
-        run = _Finetuning(config, plan, session, splits, class_names, spec, footprint)
+        logits = replicated_logits(workers.strategy, model)
+        run = _Finetuning(config, plan, session, splits, class_names, spec, footprint, logits)
         progress = run.start(weights) if checkpoint is None else run.restore(checkpoint, changed)
         run.train(progress)
         run.test()
     print(farewell(directory.path, splits.test or splits.train))
-
-
-def evaluate(config: FinetuneConfig) -> None:
-    """Tests `init_from`, or the newest checkpoint of `run_dir`, and writes the figures into `run_dir`.
-
-    Raises:
-        ConfigError: no trained head, other classes than the list's, or a run directory that is another run's.
-        Interrupted: see `VideoEvaluation.test`.
-    """
-    directory = RunDirectory(config.run_dir)
-    directory.check("auto")
-    source = Path(config.init_from or config.run_dir)
-    is_own = source.resolve().is_relative_to(directory.path.resolve())
-    if directory.checkpoints.is_dir() and not is_own:
-        raise ConfigError(
-            f"run_dir={directory.path} is a run of its own and {source} none of its checkpoints: give another run_dir"
-        )
-    if config.init_from is None and not directory.holds_run:
-        raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
-    index = evaluation_list(config.dataset, config.data.max_bad_frac, tell_rendering)
-    strategy = make_strategy(config.strategy)
-    told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
-    with strategy.scope():
-        trained = load_classifier(source, None, config.dataset.frame_stride, config.precision, told)
-    index, names = reported_names(index, trained.class_names, str(source), numbers_by_name(config.dataset))
-    print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
-    spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
-    reader = ClipReader(index, spec, config.seed, config.data.timeout_s)
-    evaluation = _evaluation(config, strategy, trained.model, reader, names)
-    with directory:
-        if not directory.holds_run:
-            directory.write_config(asdict(config))
-        content = evaluation.test(directory.path, config.test, trained.source)
-    print(report_table(content, directory.path))
 
 
 @dataclass(frozen=True)
@@ -124,6 +90,7 @@ class _Finetuning:
     class_names: tuple[str, ...]
     spec: ClipSpec
     footprint: Footprint
+    logits: Logits
     best: BestWeights = field(default_factory=BestWeights)
 
     def start(self, weights: Weights | None) -> Progress:
@@ -196,8 +163,8 @@ class _Finetuning:
         return ClipReader(index, self.spec, self.config.seed, self.config.data.timeout_s)
 
     def _evaluation(self, index: VideoIndex) -> VideoEvaluation:
-        session = self.session
-        return _evaluation(self.config, session.workers.strategy, session.model, self._reader(index), self.class_names)
+        strategy = self.session.workers.strategy
+        return video_evaluation(self.config, strategy, self.logits, self._reader(index), self.class_names)
 
     def _step_function(self) -> StepFunction:
         c, session = self.config, self.session
@@ -241,22 +208,6 @@ def _weights_to_start_from(config: FinetuneConfig) -> Weights | None:
         weights.arrays = {name: array for name, array in weights.arrays.items() if not name.startswith("head/")}
         weights.id2label = {}
     return weights
-
-
-def _evaluation(
-    config: FinetuneConfig,
-    strategy: tf.distribute.Strategy,
-    model: Classifier,
-    reader: ClipReader,
-    class_names: tuple[str, ...],
-) -> VideoEvaluation:
-    return VideoEvaluation(
-        logits=replicated_logits(strategy, model),
-        reader=reader,
-        class_names=class_names,
-        batch_size=config.eval_batch_size * strategy.num_replicas_in_sync,
-        workers=config.data.workers,
-    )
 
 
 def _build(
