@@ -8,8 +8,8 @@ timeout_s  seconds that one video may take (default 600)
 again      true: decode also what an earlier scan has decoded (default false)
 
 Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
-`<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those, by absolute
-paths where the list's relative ones would lead elsewhere from `output`.
+`<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those, by
+absolute paths where the list's relative ones would lead elsewhere from `output`.
 What was found out about the others is kept in the user's cache directory, so that an interrupted scan goes on where it
 stopped, and training reads faster: it seeks in files in which seeks were found exact, and knows the frame counts that
 files state wrongly. No clip changes by it.
