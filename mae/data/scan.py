@@ -8,7 +8,8 @@ timeout_s  seconds that one video may take (default 600)
 again      true: decode also what an earlier scan has decoded (default false)
 
 Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
-`<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those.
+`<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those, by
+absolute paths where the list's relative ones would lead elsewhere from `output`.
 What was found out about the others is kept in the user's cache directory, so that an interrupted scan goes on where it
 stopped, and training reads faster: it seeks in files in which seeks were found exact, and knows the frame counts that
 files state wrongly. No clip changes by it.
@@ -124,7 +125,7 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
         raise ConfigError(f"the cache of scans cannot be written ({error}); XDG_CACHE_HOME= names another") from error
     reports = {path: reports[path] for path in paths}
     source = absolute(config.videos) if config.is_list else None
-    written = write_scan(config.folder, config.name, source, index, reports)
+    written = write_scan(config.folder, config.name, source, index, reports, config.root)
     print(format_table([*scan_rows(reports), ("written", "\n".join(map(str, written)))], "scan"))
     return reports
 

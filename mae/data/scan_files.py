@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mae.checkpoints.containers.atomic import replacing
 from mae.data.bad_videos import HEADER
-from mae.data.lists.index import VideoIndex
+from mae.data.lists.index import VideoIndex, index_csv
 from mae.data.lists.official.write_lists import list_text
 from mae.data.videos.scan_report import ScanReport
 from mae.errors import ConfigError
@@ -29,7 +29,12 @@ def check_writable(folder: Path) -> None:
 
 
 def write_scan(
-    folder: Path, name: str, source: Path | None, index: VideoIndex, reports: Mapping[str, ScanReport]
+    folder: Path,
+    name: str,
+    source: Path | None,
+    index: VideoIndex,
+    reports: Mapping[str, ScanReport],
+    root: str | None = None,
 ) -> list[Path]:
     """Writes the files, each at once or not at all; returns their paths.
 
@@ -37,6 +42,7 @@ def write_scan(
         source: the list that was scanned; None for a folder or a single video.
         index: what was scanned; no clean list is made of a single video.
         reports: of every path of it.
+        root: that was given for the list's relative paths, and has to be for the clean one, too; None: its own folder.
     """
     texts = {
         folder / f"{name}_scan.csv": _csv(COLUMNS, (_row(path, report) for path, report in reports.items())),
@@ -44,7 +50,10 @@ def write_scan(
     }
     broken = {path for path, report in reports.items() if report.is_broken}
     if source is not None:
-        texts[folder / f"{name}_clean{source.suffix}"] = _without(source, index, broken)
+        keeps_lines = root is not None or index_csv(source, folder).paths == index.paths
+        # Elsewhere, relative paths would lead to other files or to none.
+        text = _without(source, index, broken) if keeps_lines else _listed(index, broken)
+        texts[folder / f"{name}_clean{source.suffix}"] = text
     elif len(index.paths) > 1:
         texts[folder / f"{name}_clean.csv"] = _listed(index, broken)
     for path, text in texts.items():
@@ -81,6 +90,8 @@ def _without(source: Path, index: VideoIndex, broken: set[str]) -> str:
 
 
 def _listed(index: VideoIndex, broken: set[str]) -> str:
+    """A list of the videos that are not broken, by absolute paths."""
     kept = [place for place, path in enumerate(index.paths) if path not in broken]
     labels = None if index.labels is None else [index.labels[place] for place in kept]
-    return list_text([index.paths[place] for place in kept], labels)
+    segments = None if index.segments is None else [index.segments[place] for place in kept]
+    return list_text([index.paths[place] for place in kept], labels, segments)

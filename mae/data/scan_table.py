@@ -17,6 +17,7 @@ def scan_rows(reports: Mapping[str, ScanReport]) -> list[tuple[str, str]]:
     if good:
         rows += [
             ("frames", f"{sum(report.frames for report in good)}"),
+            ("hours", _hours(good)),
             ("wrong frame count", f"{differing}; the reader goes by what decodes"),
             ("decoder", _tally(report.decoder for report in good)),
             ("codec", _tally(report.codec or report.decoder for report in good)),
@@ -29,6 +30,14 @@ def scan_rows(reports: Mapping[str, ScanReport]) -> list[tuple[str, str]]:
     if len(broken) > SHOWN:
         shown.append(f"… {len(broken) - SHOWN} more")
     return rows + ([("broken", "\n".join(shown))] if shown else [])
+
+
+def _hours(reports: Iterable[ScanReport]) -> str:
+    """What decodes, played at the rates that the files state."""
+    seconds = [report.frames / report.rate if report.rate else None for report in reports]
+    unknown = seconds.count(None)
+    hours = sum(second for second in seconds if second is not None) / 3600
+    return f"{hours:.3g}" + (f", without {unknown} of unknown rate" if unknown else "")
 
 
 def _tally(values: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from numbered_frames import numbered_frames
@@ -13,6 +14,7 @@ from numbered_frames import numbered_frames
 from mae.data import scan as module
 from mae.data.lists.index import index_csv
 from mae.data.scan import ScanConfig, main, parse
+from mae.data.scan_table import scan_rows
 from mae.data.side_by_side import side_by_side
 from mae.data.videos.scan_cache import ScanCache, cache_path, forget_scans
 from mae.data.videos.scan_report import ScanReport
@@ -86,6 +88,34 @@ def test_a_list_without_a_broken_video_stays_as_it_is(videos):
     assert main([str(videos / "list.csv")]) == 0
     assert (videos / "list_clean.csv").read_text() == (videos / "list.csv").read_text(encoding="utf-8-sig")
     assert rows(videos / "list_quarantine.csv") == []
+
+
+@pytest.mark.parametrize("form", ["{}", "{} 3", "{} 3 0.1 0.25"])
+def test_a_clean_list_elsewhere_names_the_same_files(videos, form):
+    names = ["videos/a/zzz.mp4", "videos/a/one.avi"]
+    (videos / "list.txt").write_text("".join(f"{form.format(name)}\n" for name in names))
+    (videos / "out").mkdir()
+    assert main([str(videos / "list.txt"), f"output={videos / 'out'}"]) == 3
+    listed, clean = index_csv(videos / "list.txt", None), index_csv(videos / "out/list_clean.txt", None)
+    assert clean.paths == (str(videos / "videos/a/one.avi"),)
+    assert clean.labels == (listed.labels and listed.labels[1:])
+    assert clean.segments == (listed.segments and listed.segments[1:])
+
+
+def test_lines_that_mean_the_same_elsewhere_stay_as_they_are(videos):
+    (videos / "out").mkdir()
+    (videos / "list.txt").write_text("# a remark\na/one.avi 3\na/zzz.mp4 3\n")
+    main([str(videos / "list.txt"), f"root={videos / 'videos'}", f"output={videos / 'out'}"])
+    assert (videos / "out/list_clean.txt").read_text() == "# a remark\na/one.avi 3\n"
+    (videos / "list.txt").write_text(f"# a remark\n{videos}/videos/a/one.avi 3\n{videos}/videos/a/zzz.mp4 3\n")
+    main([str(videos / "list.txt"), f"output={videos / 'out'}"])
+    assert (videos / "out/list_clean.txt").read_text() == f"# a remark\n{videos}/videos/a/one.avi 3\n"
+
+
+def test_hours_of_video():
+    reports = {"/a": replace(GOOD, frames=90_000), "/b": replace(GOOD, frames=45_000), "/c": replace(GOOD, rate=None)}
+    assert dict(scan_rows(reports))["hours"] == "1.5, without 1 of unknown rate"
+    assert dict(scan_rows({"/a": reports["/a"]}))["hours"] == "1"
 
 
 def test_a_folder(videos, monkeypatch):
