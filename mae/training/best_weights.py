@@ -1,14 +1,10 @@
 """The weights with the best validation so far, beside a run's checkpoints."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mae.checkpoints.containers.atomic import replacing
-from mae.training.run_state import variables_to_arrays
+from mae.training.run_state import variables_to_arrays, write_checkpoint
 
 
 class BestWeights:
@@ -35,6 +31,4 @@ class BestWeights:
     @staticmethod
     def write(path: Path, model: Any, meta: Mapping[str, Any]) -> None:
         """A file as the run's checkpoints, without the optimizer's state."""
-        encoded = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, __meta__=encoded, **variables_to_arrays(model.variables))
+        write_checkpoint(path, variables_to_arrays(model.variables), meta)

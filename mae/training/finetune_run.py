@@ -25,6 +25,7 @@ from mae.monitoring.console import format_table
 from mae.training.best_weights import BestWeights
 from mae.training.class_names import agreed_names
 from mae.training.clips_of_run import clip_spec, clips_in_memory
+from mae.training.evaluation_run import video_evaluation
 from mae.training.finetune_messages import farewell, finetune_rows
 from mae.training.finetune_plan import FinetunePlan
 from mae.training.finetuning import finetuning_step

@@ -80,6 +80,28 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, arrays, meta)
 
 
+def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Writes a file for `read_checkpoint` under another name, synced, reads it back and renames it.
+
+    Raises:
+        OSError: it cannot be written, or not read back; what was at `path` is still there.
+    """
+    temporary = path.with_suffix(".tmp")
+    # A zip whose directory lost its last entries is a valid zip: the names say what has to be there.
+    told = {**meta, _NAMES: sorted(arrays)}
+    encoded = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, **{_META: encoded}, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        _check_readable(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
 class Checkpoints:
     """The `checkpoints/` directory of a run; keeps the newest `keep` files."""
 
@@ -107,20 +129,7 @@ class Checkpoints:
         path = self.directory / f"step_{meta['step']:08d}.npz"
         for abandoned in self.directory.glob("step_*.tmp"):  # by a process that was killed while it wrote
             abandoned.unlink()
-        temporary = path.with_suffix(".tmp")
-        # A zip whose directory lost its last entries is a valid zip: the names say what has to be there.
-        told = {**meta, _NAMES: sorted(arrays)}
-        encoded = np.frombuffer(json.dumps(told).encode(), np.uint8)
-        try:
-            with open(temporary, "wb") as file:
-                np.savez(file, allow_pickle=False, **{_META: encoded}, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            _check_readable(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_directory(self.directory)
+        write_checkpoint(path, arrays, meta)
         until_now = [kept for kept in self.paths() if kept.name <= path.name]
         for old in until_now[: -self._keep]:
             old.unlink()

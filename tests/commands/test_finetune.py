@@ -23,6 +23,7 @@ from mae.monitoring.metrics import read_metrics
 from mae.training import finetune_run
 from mae.training.evaluation_run import evaluate
 from mae.training.finetune_run import finetune
+from mae.training.journal import Journal
 from mae.training.run import pretrain
 from mae.training.run_state import read_checkpoint
 
@@ -121,15 +122,15 @@ def test_the_encoder_is_that_of_the_pre_training(files, command, tmp_path):
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(whole, command, tmp_path, monkeypatch):
     settings = command(f"run_dir={tmp_path / 'run'}")
-    log = finetune_run._Run._log
+    log = Journal.log
 
-    def log_and_kill(self, record, *rest):
-        log(self, record, *rest)
+    def log_and_kill(self, record):
+        log(self, record)
         if record["step"] == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(finetune_run._Run, "_log", log_and_kill)
+        patch.setattr(Journal, "log", log_and_kill)
         with pytest.raises(Interrupted, match="interrupted after step 4"):
             finetune(settings)
     finetune(settings)

@@ -30,7 +30,9 @@ EVERYTHING = (
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     root = tmp_path_factory.mktemp("shapes") / "videos"
-    return ensure_shapes(ShapesDataset("shapes", frame_stride=1, root=str(root), videos_per_class=1, seed=0))
+    return ensure_shapes(
+        ShapesDataset("shapes", frame_stride=1, root=str(root), videos_per_class=1, seed=0, val_videos_per_class=1)
+    )
 
 
 def same_run(directory, whole, step):
