@@ -46,17 +46,23 @@ def gradients(seed, variables):
     return [np.random.default_rng((seed, i)).normal(0, 1, v.shape).astype("float32") for i, v in enumerate(variables)]
 
 
-def updated(config, steps, state=None):
+def updated(config, steps, state=None, replicas=1):
     """The whole state after updates number `steps` with fixed gradients, from a saved state or from the beginning."""
-    model = Small()
-    optimizer = configured_optimizer(model, config, RATE, DECAY)
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    if replicas > 1:
+        devices = [f"CPU:{i}" for i in range(replicas)]
+        strategy = tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
+    with strategy.scope():
+        model = Small()
+        optimizer = configured_optimizer(model, config, RATE, DECAY)
     variables = [*model.variables, *optimizer.variables]
     if state is not None:
         assign_arrays(variables, state, Path("saved"))
 
     @tf.function
     def update(values):
-        optimizer.apply(values, model.trainable_variables)
+        # The sum of the shares is the gradient.
+        strategy.run(lambda: optimizer.apply([value / replicas for value in values], model.trainable_variables))
 
     for step in steps:
         update(gradients(step, model.trainable_variables))
@@ -143,6 +149,13 @@ def test_a_saved_state_goes_on_bit_for_bit(name):
     assert whole.keys() == resumed.keys()
     for path, value in whole.items():
         np.testing.assert_array_equal(resumed[path], value, err_msg=path)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_replicas_make_the_same_updates(name):
+    one, two = (updated(CONFIGS[name], range(3), replicas=replicas) for replicas in (1, 2))
+    for path, value in one.items():
+        np.testing.assert_allclose(two[path], value, atol=1e-6, err_msg=path)
 
 
 def test_muon_takes_the_matrices_inside_the_blocks_and_nothing_else():

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tiny import masks, tiny_pretrainer
 
-from mae.training.config import AdamWConfig, LambConfig, LionConfig, MuonConfig
+from mae.training.config import AdamWConfig
 from mae.training.guard import UpdateGuard
 from mae.training.optimizer import build_optimizer, configured_optimizer
 from mae.training.pretraining import pretraining_step
@@ -39,19 +39,17 @@ def strategy_of(replicas):
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
-def trained(
-    replicas=1, accumulate=1, batches=None, jit=False, config=ADAMW, dtype=None, guard=None, average=None, rate=None
-):
+def trained(replicas=1, accumulate=1, batches=None, jit=False, dtype=None, guard=None, average=None):
     """Weights, slots and scalars after a step on each of `batches`."""
     batches = batches or [batch(0), batch(1), batch(2, bad=[5])]
     strategy = strategy_of(replicas)
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = tiny_pretrainer(drop_path_rate=0.3, dtype=dtype)
-        rate = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3) if rate is None else rate
+        rate = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3)
         guard = UpdateGuard(**(guard or {}))
         average = WeightAverage(model, average) if average else None
-        optimizer = configured_optimizer(model, config, rate, 0.05, guard, average)
+        optimizer = configured_optimizer(model, ADAMW, rate, 0.05, guard, average)
     step = pretraining_step(
         strategy,
         model,
@@ -84,28 +82,6 @@ def test_replicas_and_parts_change_nothing(one_replica, replicas, accumulate):
         np.testing.assert_allclose(state[name], value, atol=1e-6, err_msg=name)
     for made, expected in zip(scalars, expected_scalars, strict=True):
         assert made == pytest.approx(expected, rel=1e-5)
-
-
-OTHERS = [
-    LambConfig("lamb", **SHARED, beta_1=0.9, beta_2=0.95, epsilon=1e-6),
-    LionConfig("lion", **SHARED, beta_1=0.95, beta_2=0.98),
-    MuonConfig("muon", **SHARED, momentum=0.95, ns_steps=5, rms=0.2, beta_1=0.9, beta_2=0.95, epsilon=1e-8),
-]
-
-
-@pytest.mark.parametrize("config", OTHERS, ids=lambda config: config.name)
-def test_replicas_change_nothing_for_any_optimizer(config):
-    two, scalars = trained(2, config=config)
-    one, expected = trained(1, config=config)
-    # Lion moves a value by its whole rate one way or the other: where the sum over replicas is rounded to another
-    # side of zero, that value differs; no other does.
-    flipped = 0
-    for name, value in one.items():
-        apart = np.abs(two[name] - value) > 2e-6
-        flipped += int(apart.sum())
-    assert flipped <= (3 if config.name == "lion" else 0)
-    for made, other in zip(scalars, expected, strict=True):
-        assert made == pytest.approx(other, rel=1e-4)
 
 
 def test_clipping_was_on(one_replica):
@@ -167,8 +143,8 @@ def test_after_a_gradient_that_is_not_finite_no_update_is_made():
 
 
 def test_steps_that_may_be_skipped_leave_no_trace_but_a_count():
-    plain, expected = trained(batches=[batch(0), batch(2)])
-    skipping, scalars = trained(batches=[batch(0), poisoned(1), batch(2)], guard={"max_skipped": 1})
+    plain, expected = trained(batches=[batch(0), batch(2)], average=0.9)
+    skipping, scalars = trained(batches=[batch(0), poisoned(1), batch(2)], average=0.9, guard={"max_skipped": 1})
     assert_same(without_guard(skipping), without_guard(plain))
     assert [s["skipped_in_row"] for s in scalars] == [0, 1, 0]
     assert [s["skipped_steps"] for s in scalars] == [0, 1, 1]
@@ -190,9 +166,8 @@ def test_a_loss_that_is_not_finite_is_skipped_even_if_its_gradient_is():
     assert_same(variables_to_arrays(model.variables), before)
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
-def test_scaling_the_loss_changes_nothing_in_float32(one_replica, replicas):
-    state, scalars = trained(replicas, 2, guard={"loss_scale": 2.0**15})
+def test_scaling_the_loss_changes_nothing_in_float32(one_replica):
+    state, scalars = trained(2, 2, guard={"loss_scale": 2.0**15})
     for name, value in without_guard(one_replica[0]).items():
         np.testing.assert_allclose(state[name], value, atol=1e-6, err_msg=name)
     assert [s["loss_scale"] for s in scalars] == [2.0**15] * 3
@@ -220,20 +195,8 @@ def test_float16_finds_its_scale():
 
 
 def test_an_average_follows_the_weights_on_every_replica():
-    weights = "pretrainer/encoder/block_0/mlp/fc1/kernel"
-    begin = trained(batches=[batch(0)], rate=0.0)[0][weights]
-    seen = [trained(batches=[batch(0), batch(1)][: i + 1], average=0.9)[0] for i in range(2)]
-    by_hand = begin + 0.1 * (seen[0][weights] - begin)
-    np.testing.assert_allclose(seen[0][f"ema/{weights}"], by_hand, atol=1e-7)
-    by_hand = by_hand + 0.1 * (seen[1][weights] - by_hand)
-    np.testing.assert_allclose(seen[1][f"ema/{weights}"], by_hand, atol=1e-7)
-    two, _ = trained(2, batches=[batch(0), batch(1)], average=0.9)
-    for name, value in seen[1].items():
-        np.testing.assert_allclose(two[name], value, atol=1e-6, err_msg=name)
-
-
-def test_an_average_does_not_move_with_a_skipped_step():
-    settings = {"average": 0.9, "guard": {"max_skipped": 1}}
-    plain, _ = trained(batches=[batch(0), batch(2)], **settings)
-    skipping, _ = trained(batches=[batch(0), poisoned(1), batch(2)], **settings)
-    assert_same(without_guard(skipping), without_guard(plain))
+    begin = {v.path: v.numpy() for v in tiny_pretrainer(drop_path_rate=0.3).trainable_variables}
+    one, two = (trained(replicas, batches=[batch(0)], average=0.9)[0] for replicas in (1, 2))
+    for path, value in begin.items():
+        np.testing.assert_allclose(one[f"ema/{path}"], value + 0.1 * (one[path] - value), atol=1e-7)
+        np.testing.assert_allclose(two[f"ema/{path}"], one[f"ema/{path}"], atol=1e-6)

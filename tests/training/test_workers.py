@@ -64,7 +64,7 @@ def test_two_processes_that_were_interrupted_are_one_that_was_not(shapes, tmp_pa
 @pytest.mark.slow
 def test_a_worker_that_dies_ends_the_others(shapes, tmp_path):
     cluster = start_cluster(2, "steps=5000", f"dataset.root={shapes}", f"run_dir={tmp_path / 'run'}")
-    read_until(cluster[0], "step 4/5000")
+    read_until(cluster[0], "   4/5000")
     kill(cluster[1])
     died = time.monotonic()
     status, output = finish(cluster[0])
