@@ -10,7 +10,6 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 from mae.checkpoints.load import load_weights
-from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
@@ -34,6 +33,7 @@ from mae.training.finetune_messages import farewell, finetune_rows
 from mae.training.finetune_plan import FinetunePlan
 from mae.training.finetuning import finetuning_step
 from mae.training.freezing import freeze
+from mae.training.handoff import weights_to_start_from
 from mae.training.labelled_batches import labelled_batches
 from mae.training.loop import Cadence, Hooks, Record, train
 from mae.training.messages import tell_rendering
@@ -62,7 +62,7 @@ def finetune(config: FinetuneConfig) -> None:
     if config.jit and strategy.num_replicas_in_sync > 1:
         raise ConfigError(f"jit=true needs one replica, found {strategy.num_replicas_in_sync}: give strategy=single")
     plan = FinetunePlan(config, len(splits.train.paths), strategy.num_replicas_in_sync)
-    weights = None if checkpoint is not None else _weights_to_start_from(config)
+    weights = None if checkpoint is not None else weights_to_start_from(config)
     class_names = agreed_names(splits.train, config, weights, checkpoint)
     sizes = {"preset": config.model.preset, **asdict(config.model.architecture)}
     print(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))
@@ -245,19 +245,6 @@ class _Run:
             write()
         except OSError as error:
             raise TrainingStopped(f"{what} cannot be written ({error.strerror}); earlier ones are kept") from error
-
-
-def _weights_to_start_from(config: FinetuneConfig) -> Weights | None:
-    source = config.init_from
-    if source is None:
-        return None
-    if Path(source).resolve() == Path(config.run_dir).resolve():
-        raise ConfigError(f"init_from={source} is this run itself; resume=auto continues it")
-    weights = read_weights(source)
-    if config.fresh_head:
-        weights.arrays = {name: array for name, array in weights.arrays.items() if not name.startswith("head/")}
-        weights.id2label = {}
-    return weights
 
 
 def _build(
