@@ -32,7 +32,7 @@ def finetune_rows(config: FinetuneConfig, splits: Splits, session: Session) -> l
 def farewell(run_dir: Path, index: VideoIndex) -> str:
     """Where the run is, and the command to type next."""
     return (
-        f"run: {run_dir} (best validation: checkpoints/best.npz). "
+        f"run: {run_dir}. "
         f"Next: python -m mae.predict checkpoint={shlex.quote(str(run_dir))} video={shlex.quote(index.paths[0])}"
     )
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 from mae.checkpoints.load import load_weights
-from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
@@ -31,6 +30,7 @@ from mae.training.finetune_plan import FinetunePlan
 from mae.training.finetuning import finetuning_step
 from mae.training.freezing import freeze
 from mae.training.guard import UpdateGuard
+from mae.training.handoff import weights_to_start_from
 from mae.training.journal import Journal
 from mae.training.labelled_batches import labelled_batches
 from mae.training.loop import StepFunction
@@ -65,7 +65,7 @@ def finetune(config: FinetuneConfig) -> None:
         raise ConfigError(f"jit=true needs one replica, found {plan.num_replicas}: give strategy=single")
     spec = clip_spec(config, config.dataset.frame_stride, config.model.architecture)
     footprint = clips_in_memory(config, spec, workers.count)
-    weights = None if checkpoint is not None else _weights_to_start_from(config)
+    weights = None if checkpoint is not None else weights_to_start_from(config)
     class_names = agreed_names(splits.train, config, weights, checkpoint)
     sizes = {"preset": config.model.preset, **asdict(config.model.architecture)}
     print(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))
@@ -196,19 +196,6 @@ class _Finetuning:
                 ) from error
         failed = {"val_failed": figures.failed} if figures.failed else {}
         return {"val_top1": figures.top1, "val_top5": figures.top5, **failed}
-
-
-def _weights_to_start_from(config: FinetuneConfig) -> Weights | None:
-    source = config.init_from
-    if source is None:
-        return None
-    if Path(source).resolve() == Path(config.run_dir).resolve():
-        raise ConfigError(f"init_from={source} is this run itself; resume=auto continues it")
-    weights = read_weights(source)
-    if config.fresh_head:
-        weights.arrays = {name: array for name, array in weights.arrays.items() if not name.startswith("head/")}
-        weights.id2label = {}
-    return weights
 
 
 def _build(

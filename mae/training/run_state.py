@@ -86,6 +86,7 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping
     Raises:
         OSError: it cannot be written, or not read back; what was at `path` is still there.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     # A zip whose directory lost its last entries is a valid zip: the names say what has to be there.
     told = {**meta, _NAMES: sorted(arrays)}
@@ -125,7 +126,6 @@ class Checkpoints:
         Raises:
             OSError: it cannot be written, or not read back.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"step_{meta['step']:08d}.npz"
         for abandoned in self.directory.glob("step_*.tmp"):  # by a process that was killed while it wrote
             abandoned.unlink()

@@ -259,6 +259,8 @@ def test_what_an_evaluation_refuses(command, files, whole, tmp_path):
             ["mixing.mixup=1", "batch_size=6"],
             "6 clips .* cannot be mixed in pairs .*: give a multiple of 4",
         ),
+        (["model.depth=3"], "has depth 2, and model=vit_tiny has depth 3: give model.depth=2"),
+        (["model.embed_dim=32"], "has embed_dim 24, and model=vit_tiny has embed_dim 32: give model.embed_dim=24"),
         (["resume=never", "run_dir={whole}"], "already holds a run"),
         (["run_dir={whole}", "freeze=encoder", "steps=8"], "belongs to a run with other settings .*freeze"),
         (["run_dir={pretrained}"], "init_from=.* is this run itself|other settings"),
