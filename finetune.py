@@ -1,6 +1,6 @@
 """Fine-tunes a classifier: `python finetune.py dataset=ssv2 dataset.root=… init_from=<run or released checkpoint>`
 
-`mode=eval` tests one that is trained. `conf/finetune/` holds what is its own, `conf/` the groups it shares with
+`mode=eval` tests one that is trained, `mode=probe` says what a frozen encoder knows. `conf/finetune/` holds what is its own, `conf/` the groups it shares with
 `pretrain.py`; `--help` lists the settings.
 """
 
@@ -12,9 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mae.config import register_resolvers
 from mae.entry import check_overrides, exit_statuses, import_tensorflow, quiet_libraries, share_groups
-from mae.finetune_config import typed_finetune_config
+from mae.finetune_config import register_finetune_resolvers, typed_finetune_config
 
 CONF = Path(__file__).parent / "conf"
 
@@ -29,13 +28,14 @@ def main(composed: DictConfig) -> None:
         import_tensorflow()  # only now: a mistake in the command is told before that
         from mae.training.evaluation_run import evaluate
         from mae.training.finetune_run import finetune
+        from mae.training.probe_run import probe
 
-        {"train": finetune, "eval": evaluate}[config.mode](config)
+        {"train": finetune, "eval": evaluate, "probe": probe}[config.mode](config)
 
 
 if __name__ == "__main__":
     quiet_libraries()
-    register_resolvers()
+    register_finetune_resolvers()
     share_groups(CONF)
     with exit_statuses():
         check_overrides(CONF / "finetune", "finetune", sys.argv[1:], shared_dir=CONF)

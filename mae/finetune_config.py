@@ -4,17 +4,20 @@ As in `mae.config`, all values come from the YAML files: the dataclasses have no
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mae.config import ModelConfig, checked_sections, register_resolvers
 from mae.data.config import Augmentation, DataConfig, DatasetConfig, TestViews
 from mae.errors import ConfigError, check_choice
+from mae.evaluation.probe_config import ProbeConfig
 from mae.options import POOLINGS
 from mae.training.config import RunConfig, WandbConfig
 from mae.training.mixing_config import MixingConfig
 
-MODES = ("train", "eval")
+MODES = ("train", "eval", "probe")
+RANDOM = "random"  # init_from= of an encoder that nobody trained
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,9 @@ class FinetuneConfig(RunConfig):
     model: ModelConfig
     mixing: MixingConfig
     test: TestViews  # of the test at the end, and of mode=eval
+    probe: ProbeConfig  # of mode=probe
 
-    mode: str  # train, then test | eval: test only
+    mode: str  # train, then test | eval: test only | probe: small classifiers on frozen features
 
     num_classes: int | None  # null: as many as the training list has
     head_dropout_rate: float  # before the last layer
@@ -36,11 +40,16 @@ class FinetuneConfig(RunConfig):
     freeze: str  # none | encoder | a number: the embedding and so many blocks keep their weights
 
     validate_every: float | None  # epochs between validations; null: at the end only
-    eval_batch_size: int  # clips a replica computes at a time in validation and test
+    eval_batch_size: int  # clips a replica computes at a time in validation, test and probe
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("mode", self.mode, MODES)
+        if self.mode == "probe" and self.init_from is None:
+            raise ConfigError(
+                "mode=probe probes the encoder of init_from, and that is not given: give a run directory, a checkpoint, "
+                f"or init_from={RANDOM} for an encoder that nobody trained"
+            )
         check_choice("pooling", self.pooling, POOLINGS)
         if self.strategy in ("multiworker", "tpu"):
             raise ConfigError(f"strategy={self.strategy} is for pre-training: fine-tuning runs on one machine")
@@ -78,8 +87,19 @@ SECTIONS: dict[str, type] = {
     "augment": Augmentation,
     "mixing": MixingConfig,
     "test": TestViews,
+    "probe": ProbeConfig,
     "wandb": WandbConfig,
 }
+
+
+def register_finetune_resolvers() -> None:
+    """As `register_resolvers`, and `${by_mode:{probe:probe,default:finetuned}}`: a value by what is done."""
+    register_resolvers()
+
+    def by_mode(table: DictConfig, *, _root_: DictConfig) -> Any:
+        return table.get(_root_.mode, table["default"])
+
+    OmegaConf.register_new_resolver("by_mode", by_mode, replace=True)
 
 
 def typed_finetune_config(composed: DictConfig) -> FinetuneConfig:
@@ -88,5 +108,8 @@ def typed_finetune_config(composed: DictConfig) -> FinetuneConfig:
     Raises:
         ConfigError: an unknown key, a value of the wrong type, or one its dataclass refuses.
     """
-    register_resolvers()
+    register_finetune_resolvers()
+    kinds = OmegaConf.select(composed, "probe.kinds")
+    if isinstance(kinds, str):
+        raise ConfigError(f"probe.kinds={kinds} is not a list: give 'probe.kinds=[{kinds}]', with the quotes")
     return FinetuneConfig(**checked_sections(FinetuneConfig, composed, SECTIONS))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from mae.errors import BadVideo, ConfigError, check_choice
 from mae.evaluation.read_ahead import read_ahead
 
 DTYPES = ("float32", "float16")
-_MISSING, _DONE, _FAILED = 0, 1, 2
+_DONE, _FAILED = 1, 2  # 0: not tried yet
 
 
 class FeatureCache:
@@ -58,9 +58,21 @@ class FeatureCache:
         """Videos without features, with the reasons."""
         return dict(self._reasons)
 
-    def missing(self) -> np.ndarray:
-        """Videos still to be done, ascending; failed ones are not tried again."""
-        return np.flatnonzero(self._status == _MISSING)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one video's features."""
+        return self._row[1]
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one video's features."""
+        dtype, shape = self._row
+        return int(np.prod(shape)) * dtype.itemsize
+
+    @property
+    def done(self) -> np.ndarray:
+        """(num_videos,) bool: which have features. Of the others some have failed and may be tried again."""
+        return self._status == _DONE
 
     def put(self, video: int, features: np.ndarray) -> None:
         """Writes the features of a video.
@@ -80,11 +92,13 @@ class FeatureCache:
         except OSError as error:
             raise ConfigError(f"{self._path} cannot be written ({error.strerror})") from error
         self._status[video] = _DONE
+        self._reasons.pop(video, None)
 
     def fail(self, video: int, reason: str) -> None:
-        """Notes a video that cannot be read."""
-        self._reasons[video] = reason
-        self._status[video] = _FAILED
+        """Notes a video that cannot be read; features that are there already stay."""
+        if self._status[video] != _DONE:
+            self._reasons[video] = reason
+            self._status[video] = _FAILED
 
     def save(self) -> None:
         """Makes what was put survive; only then is it noted as done."""
@@ -95,23 +109,21 @@ class FeatureCache:
         with replacing(self.folder / "status.npy") as temporary, open(temporary, "wb") as file:
             np.save(file, self._status)
 
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """All features, memory-mapped and read-only, (num_videos, *shape), and (num_videos,) bool: which are there."""
-        return np.load(self._path, mmap_mode="r"), self._status == _DONE
+    def read(self) -> np.ndarray:
+        """The features, memory-mapped and read-only, (num_videos, *shape); rows that are not `done` mean nothing."""
+        return np.load(self._path, mmap_mode="r")
 
     @property
     def _offset(self) -> int:
         """Bytes before the first row."""
-        dtype, shape = self._row
-        rows = len(self._status) * int(np.prod(shape)) * dtype.itemsize
-        return self._path.stat().st_size - rows
+        return self._path.stat().st_size - len(self._status) * self.row_bytes
 
     def _make_file(self, shape: tuple[int, ...]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         header = {"descr": np.lib.format.dtype_to_descr(self._row[0]), "fortran_order": False, "shape": shape}
         with open(self._path, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
-            file.truncate(file.tell() + int(np.prod(shape)) * self._row[0].itemsize)
+            file.truncate(file.tell() + shape[0] * self.row_bytes)
 
     def _read_status(self) -> None:
         try:
@@ -125,42 +137,68 @@ class FeatureCache:
 
 
 def fill(
-    cache: FeatureCache,
+    caches: Sequence[FeatureCache],
+    videos: Sequence[int],
     read: Callable[[int], np.ndarray],
-    compute: Callable[[np.ndarray], np.ndarray],
+    compute: Callable[[np.ndarray], Sequence[np.ndarray]],
     batch_size: int,
     save_every: int = 64,
+    check: Callable[[int, int], None] | None = None,
+    workers: int = 0,
 ) -> None:
-    """Computes what is missing in a cache, and saves what was computed also where something raises.
+    """Computes features of some videos, and saves what was computed also where something raises.
+
+    Every batch has `batch_size` clips: the last one is filled up with copies whose features are thrown away, so any
+    number of replicas can share it.
 
     Args:
+        caches: of one list of videos, one for each kind of features.
+        videos: those to do, whatever the caches hold of them.
         read: gives the clip of a video, (T, S, S, c) uint8, or raises `BadVideo`; called in threads.
-        compute: features of (b, T, S, S, c) uint8; as `compiled(model, …)`.
+        compute: features of (batch_size, T, S, S, c) uint8, one array for each cache; as `replicated(…)`.
         save_every: batches between saves.
+        check: called after every batch with the videos done and the videos in all; may raise, as `Interrupted`.
+        workers: threads that decode; 0: one per CPU core.
     """
+    done = 0
     try:
-        for number, (videos, clips) in enumerate(_batches(cache, read, batch_size), start=1):
-            for video, features in zip(videos, np.asarray(compute(np.stack(clips))), strict=True):
-                cache.put(video, features)
+        for number, (places, clips) in enumerate(_batches(caches, videos, read, batch_size, workers), start=1):
+            for cache, features in zip(caches, compute(clips), strict=True):
+                for video, row in zip(places, features[: len(places)], strict=True):
+                    cache.put(video, row)
+            done += len(places)
             if number % save_every == 0:
-                cache.save()
+                _save(caches)
+            if check is not None:
+                check(done, len(videos))
     finally:
+        _save(caches)
+
+
+def _save(caches: Sequence[FeatureCache]) -> None:
+    for cache in caches:
         cache.save()
 
 
 def _batches(
-    cache: FeatureCache, read: Callable[[int], np.ndarray], batch_size: int
-) -> Iterator[tuple[list[int], list[np.ndarray]]]:
-    videos: list[int] = []
+    caches: Sequence[FeatureCache],
+    videos: Sequence[int],
+    read: Callable[[int], np.ndarray],
+    batch_size: int,
+    workers: int,
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Places, and clips filled up to `batch_size`."""
+    places: list[int] = []
     clips: list[np.ndarray] = []
-    for video, clip in read_ahead(cache.missing().tolist(), read):
+    for video, clip in read_ahead(videos, read, workers):
         if isinstance(clip, BadVideo):
-            cache.fail(video, str(clip))
+            for cache in caches:
+                cache.fail(video, str(clip))
             continue
-        videos.append(video)
+        places.append(video)
         clips.append(clip)
         if len(clips) == batch_size:
-            yield videos, clips
-            videos, clips = [], []
+            yield places, np.stack(clips)
+            places, clips = [], []
     if clips:
-        yield videos, clips
+        yield places, np.stack([*clips, *[clips[-1]] * (batch_size - len(clips))])

@@ -13,28 +13,39 @@ Logits = Callable[[np.ndarray], np.ndarray]
 
 
 def replicated_logits(strategy: tf.distribute.Strategy, model: Any) -> Logits:
-    """Logits of a classifier as a function of (b, T, S, S, c) uint8, b a multiple of the number of replicas.
+    """Logits of a classifier, (b, classes); see `replicated`."""
+    return replicated(strategy, model, lambda videos: model(videos, training=False))
+
+
+def replicated(
+    strategy: tf.distribute.Strategy, model: Any, function: Callable[[Any], Any]
+) -> Callable[[np.ndarray], Any]:
+    """`function` of normalised videos as a function of (b, T, S, S, c) uint8, b a multiple of the number of replicas.
 
     Compiled when it is first called, so make it once for a model. Each replica computes an equal share of the clips;
-    the result is float32 (b, classes) in the order of the clips.
+    the result is what `function` returns, a tensor or a tuple of them, as float32 arrays in the order of the clips.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
-        one = compiled(model, lambda videos: model(videos, training=False))
-        return lambda clips: np.asarray(one(clips), np.float32)
+        one = compiled(model, function)
+        return lambda clips: tf.nest.map_structure(_array, one(clips))
 
-    def logits(pixels: tf.Tensor) -> Any:
-        return model(normalise(tf.cast(pixels, tf.float32) / 255, model.architecture.in_channels), training=False)
+    def of_pixels(pixels: tf.Tensor) -> Any:
+        return function(normalise(tf.cast(pixels, tf.float32) / 255, model.architecture.in_channels))
 
     @tf.function
     def on_all(pixels: Any) -> list[Any]:
-        return list(strategy.experimental_local_results(strategy.run(logits, args=(pixels,))))
+        return list(strategy.experimental_local_results(strategy.run(of_pixels, args=(pixels,))))
 
-    def call(clips: np.ndarray) -> np.ndarray:
+    def call(clips: np.ndarray) -> Any:
         shares = np.split(clips, replicas)
         values = strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(shares[context.replica_id_in_sync_group])
         )
-        return np.concatenate([np.asarray(share, np.float32) for share in on_all(values)])
+        return tf.nest.map_structure(lambda *parts: np.concatenate([_array(part) for part in parts]), *on_all(values))
 
     return call
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return np.asarray(tensor, np.float32)

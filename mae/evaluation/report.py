@@ -46,9 +46,16 @@ def write_report(folder: Path, evaluated: Evaluated, scores: ViewScores) -> dict
     write_predictions(folder / "predictions.csv", evaluated, probabilities, scores.failed)
     save_png(folder / "confusion.png", confusion_picture(figures.confusion, evaluated.class_names))
     content = test_figures(figures, evaluated, scores)
-    with replacing(folder / "test.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / "test.json", content)
     return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes figures for people and programs, all of the file or nothing."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    with replacing(path) as temporary:
+        # What of a file name is no UTF-8 becomes the escape that JSON has for it.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def test_figures(figures: Figures, evaluated: Evaluated, scores: ViewScores) -> dict[str, Any]:
@@ -58,15 +65,11 @@ def test_figures(figures: Figures, evaluated: Evaluated, scores: ViewScores) -> 
     labels = np.repeat(np.asarray(evaluated.labels), views)
     view_top1, view_top5 = accuracy(by_view[done], labels[done]) if done.any() else (0.0, 0.0)
     return {
-        "top1": figures.top1,
-        "top5": figures.top5,
-        "top1_of_evaluated": figures.top1_evaluated,
-        "top5_of_evaluated": figures.top5_evaluated,
+        **accuracies(figures),
         "top1_of_single_views": view_top1,
         "top5_of_single_views": view_top5,
-        "mean_class_accuracy": figures.mean_class_accuracy,
         "top5_is_top": figures.top_k,  # 5, unless there are fewer classes
-        "videos": {"listed": figures.listed, "evaluated": figures.evaluated, "failed": figures.failed},
+        "videos": video_counts(figures),
         "views": dict(evaluated.views),
         "list_hash": evaluated.list_hash,
         "checkpoint": evaluated.checkpoint,
@@ -74,6 +77,22 @@ def test_figures(figures: Figures, evaluated: Evaluated, scores: ViewScores) -> 
         "versions": versions(),
         "per_class": dict(zip(_distinct(evaluated.class_names), figures.per_class, strict=True)),
     }
+
+
+def accuracies(figures: Figures) -> dict[str, float]:
+    """The shares of `figures`, named as in every report."""
+    return {
+        "top1": figures.top1,
+        "top5": figures.top5,
+        "top1_of_evaluated": figures.top1_evaluated,
+        "top5_of_evaluated": figures.top5_evaluated,
+        "mean_class_accuracy": figures.mean_class_accuracy,
+    }
+
+
+def video_counts(figures: Figures) -> dict[str, int]:
+    """How many videos figures are about."""
+    return {"listed": figures.listed, "evaluated": figures.evaluated, "failed": figures.failed}
 
 
 def write_predictions(path: Path, evaluated: Evaluated, probabilities: np.ndarray, failed: Mapping[int, str]) -> None:

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from mae.checkpoints.load import load_weights
@@ -16,10 +17,15 @@ from mae.convert import checksums, read_labels
 from mae.errors import ConfigError
 from mae.models.classifier import Classifier
 from mae.models.pretrainer import Pretrainer
+from mae.presets import Architecture
 from mae.training.strategy import compute_dtype
 
 FRAME_STRIDE = 4  # where neither the file nor the user says it: Kinetics' in the published recipes
-_NO_DECODER = {"decoder_embed_dim": 2, "decoder_depth": 1, "decoder_num_heads": 1}  # of an encoder used alone
+_NO_DECODER: dict[str, Any] = {
+    "decoder_embed_dim": 2,
+    "decoder_depth": 1,
+    "decoder_num_heads": 1,
+}  # of an encoder used alone
 
 
 @dataclass(frozen=True)
@@ -95,13 +101,24 @@ def load_encoder(
     return Trained(model, weights.source, checksum, (), frame_stride or _frame_stride(meta))
 
 
+def random_encoder(architecture: Architecture, seed: int, precision: str, frame_stride: int) -> Trained:
+    """A model whose encoder nobody trained, its weights a function of the seed: what pre-training is compared with."""
+    keras.utils.set_random_seed(seed)  # Keras' initialisers have no other way to be seeded together
+    model = Pretrainer(replace(architecture, **_NO_DECODER), name="pretrainer", dtype=compute_dtype(precision))
+    model.build()
+    digest = hashlib.sha256(repr(architecture).encode())
+    for variable in model.encoder.weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
+    return Trained(model, Path(f"random, seed {seed}"), digest.hexdigest(), (), frame_stride)
+
+
 def checkpoint_hash(source: Path) -> str:
     """SHA-256 of a checkpoint: of its file, or of the list of its files' checksums."""
     lines = checksums(source)
     return lines[0] if len(lines) == 1 else hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Any:
+def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Architecture:
     given = {name: value for name, value in sizes.items() if value is not None}
     if "num_heads" not in {**weights.sizes(), **given}:
         width = weights.sizes()["embed_dim"]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from mae.data.clips import ClipReader
 from mae.data.config import TestViews
-from mae.errors import Interrupted
+from mae.evaluation.interruptible import interruptible
 from mae.evaluation.metrics import Figures, video_figures
 from mae.evaluation.multi_view import run_views
 from mae.evaluation.replicated import Logits
@@ -20,10 +19,8 @@ from mae.evaluation.report import Evaluated, write_report
 from mae.evaluation.trained import checkpoint_hash
 from mae.evaluation.view_scores import ViewScores
 from mae.monitoring.console import format_table
-from mae.training.signals import StopRequest
 
 SCORES = "test_scores"  # begins the name of the directory that an interrupted test leaves
-_TELL_EVERY = 20.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,8 @@ class VideoEvaluation:
         # One directory for each thing that is tested: what another test left is neither taken up nor in the way.
         name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
         scores = ViewScores(folder / f"{SCORES}-{name}", self._shape(views), identity)
-        self._run_interruptibly(scores, views, folder)
+        with interruptible("tested", "views", folder) as check:
+            self._run(scores, views, check)
         evaluated = Evaluated(
             videos=self.reader.index.paths,
             labels=self._labels,
@@ -84,23 +82,6 @@ class VideoEvaluation:
             return self.reader.test_clips(video, views)
 
         run_views(scores, read, self.logits, self.batch_size, check=check, workers=self.workers)
-
-    def _run_interruptibly(self, scores: ViewScores, views: TestViews, folder: Path) -> None:
-        told = time.monotonic()
-        with StopRequest() as stop:
-
-            def check(done: int, total: int) -> None:
-                nonlocal told
-                if time.monotonic() - told > _TELL_EVERY:
-                    told = time.monotonic()
-                    print(f"tested {done} of {total} views", flush=True)
-                if stop.signum is not None and done < total:
-                    raise Interrupted(
-                        stop.signum,
-                        f"interrupted after {done} of {total} views; the same command goes on from there ({folder})",
-                    )
-
-            self._run(scores, views, check)
 
 
 def report_table(content: dict[str, Any], folder: Path) -> str:

@@ -27,14 +27,8 @@ def evaluate(config: FinetuneConfig) -> None:
         ConfigError: no trained head, other classes than the list's, or a run directory that is another run's.
         Interrupted: see `VideoEvaluation.test`.
     """
-    directory = RunDirectory(config.run_dir)
-    directory.check("auto")
     source = Path(config.init_from or config.run_dir)
-    is_own = source.resolve().is_relative_to(directory.path.resolve())
-    if directory.checkpoints.is_dir() and not is_own:
-        raise ConfigError(
-            f"run_dir={directory.path} is a run of its own and {source} none of its checkpoints: give another run_dir"
-        )
+    directory = report_directory(config.run_dir, source)
     if config.init_from is None and not directory.holds_run:
         raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
     if config.deterministic:
@@ -54,6 +48,18 @@ def evaluate(config: FinetuneConfig) -> None:
             directory.write_config(asdict(config))
         content = evaluation.test(directory.path, config.test, trained.source)
     print(report_table(content, directory.path))
+
+
+def report_directory(run_dir: str, source: Path) -> RunDirectory:
+    """Where figures of the checkpoint `source` go; raises `ConfigError` where those of another run are."""
+    directory = RunDirectory(run_dir)
+    directory.check("auto")
+    is_own = source.resolve().is_relative_to(directory.path.resolve())
+    if directory.checkpoints.is_dir() and not is_own:
+        raise ConfigError(
+            f"run_dir={directory.path} is a run of its own and {source} none of its checkpoints: give another run_dir"
+        )
+    return directory
 
 
 def video_evaluation(

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from mae.evaluation.probes.fitting import fit, num_steps, predict
+from mae.evaluation.probes.rows import Rows
 
 WARMUP = 0.1  # of the updates
 
@@ -84,9 +85,9 @@ class AttentivePooling(keras.Model):
 
 
 def attentive_probe(
-    train: np.ndarray,
+    train: np.ndarray | Rows,
     labels: np.ndarray,
-    test: np.ndarray,
+    test: np.ndarray | Rows,
     num_classes: int,
     seed: int = 0,
     num_heads: int = 4,

@@ -6,13 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mae.evaluation.probes.rows import Rows
 from mae.seeds import generator
 
 
 def fit(
     model: Any,
     optimizer: keras.optimizers.Optimizer,
-    features: np.ndarray,
+    features: np.ndarray | Rows,
     labels: np.ndarray,
     steps: int,
     batch_size: int,
@@ -45,7 +46,7 @@ def fit(
         step(np.asarray(features[rows], np.float32), np.asarray(labels)[rows].astype(np.int64))
 
 
-def predict(model: Any, features: np.ndarray, batch_size: int = 256) -> np.ndarray:
+def predict(model: Any, features: np.ndarray | Rows, batch_size: int = 256) -> np.ndarray:
     """(m, …) → class probabilities (m, classes) float32."""
     batches = [
         keras.ops.softmax(model(np.asarray(features[start : start + batch_size], np.float32), training=False))

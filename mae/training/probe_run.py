@@ -1,0 +1,115 @@
+"""Probes of a frozen encoder from a config: its features of two lists, small classifiers on them, figures."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from mae.data.clips import ClipReader
+from mae.data.lists.splits import build_splits, how_to_hold_out
+from mae.data.lists.video_index import VideoIndex
+from mae.errors import ConfigError
+from mae.evaluation.frozen_features import FrozenEncoder
+from mae.evaluation.metrics import Figures
+from mae.evaluation.probe_report import Probed, probe_content, probe_table
+from mae.evaluation.probing import Labelled, probe_figures, repetitions
+from mae.evaluation.report import write_json
+from mae.evaluation.trained import Trained, load_encoder, random_encoder
+from mae.finetune_config import RANDOM, FinetuneConfig
+from mae.monitoring.console import format_table
+from mae.training.class_names import agreed_names
+from mae.training.clips_of_run import clip_spec
+from mae.training.evaluation_run import report_directory
+from mae.training.messages import tell_rendering
+from mae.training.run_directory import RunDirectory
+from mae.training.strategy import describe_devices, make_strategy, suited_to_devices
+
+
+def probe(config: FinetuneConfig) -> None:
+    """Probes the encoder of `init_from` on the list that mode=eval tests on, and writes `probe.json`.
+
+    Raises:
+        ConfigError: no list to test on, lists that do not fit together, or a run directory that is another run's.
+        Interrupted: see `FrozenEncoder.features`.
+    """
+    assert config.init_from is not None  # the config saw to that
+    directory = report_directory(config.run_dir, Path(config.init_from))
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    splits = build_splits(config.dataset, config.data.max_bad_frac, tell_rendering)
+    train, test = splits.train, splits.test
+    if test is None:
+        raise ConfigError(f"dataset={config.dataset.name} has no list to test on: {how_to_hold_out(config.dataset)}")
+    num_classes = len(agreed_names(train, config, None, None))
+    strategy = make_strategy(config.strategy)
+    with strategy.scope():
+        trained = _encoder(config)
+    rows = [("encoder", trained.description), ("devices", describe_devices(strategy))]
+    print(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"), flush=True)
+    with directory:
+        if not directory.checkpoints.is_dir():
+            directory.write_config(asdict(config))
+        content = _probe(config, directory, strategy, trained, train, test, num_classes)
+        write_json(directory.path / "probe.json", content)
+    print(probe_table(content, directory.path))
+
+
+def _encoder(config: FinetuneConfig) -> Trained:
+    """The encoder to probe, its weights as they come."""
+    assert config.init_from is not None
+    stride = config.dataset.frame_stride
+    if config.init_from == RANDOM:
+        architecture = suited_to_devices(config.model.architecture, config.model.attention_chunk)
+        return random_encoder(architecture, config.seed, config.precision, stride)
+    told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
+    return load_encoder(config.init_from, stride, config.precision, told)
+
+
+def _probe(
+    config: FinetuneConfig,
+    directory: RunDirectory,
+    strategy: tf.distribute.Strategy,
+    trained: Trained,
+    train: VideoIndex,
+    test: VideoIndex,
+    num_classes: int,
+) -> dict[str, object]:
+    """The content of `probe.json`."""
+    assert train.labels is not None
+    assert test.labels is not None
+    spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
+    encoder = FrozenEncoder(
+        trained=trained,
+        strategy=strategy,
+        folder=directory.path / "features",
+        batch_size=config.eval_batch_size * strategy.num_replicas_in_sync,
+        workers=config.data.workers,
+        token_dtype=config.probe.token_dtype if config.probe.needs_tokens else None,
+    )
+    draws = repetitions(config.probe, train.labels, config.seed)
+    asked = [np.unique(np.concatenate([draw.places for draw in draws])), np.arange(len(test.paths))]
+    known, new = (
+        Labelled(
+            encoder.features(ClipReader(index, spec, config.seed, config.data.timeout_s), videos),
+            np.array(index.labels),
+        )
+        for index, videos in zip((train, test), asked, strict=True)
+    )
+    figures: dict[str, list[Figures]] = {}
+    print(f"training probes: {', '.join(config.probe.kinds)}", flush=True)
+    for kind, repeated in probe_figures(config.probe, known, new, num_classes, draws):
+        figures[kind] = repeated
+        print(f"{kind}: top-1 {100 * np.mean([each.top1 for each in repeated]):.2f} %", flush=True)
+    probed = Probed(
+        config=config.probe,
+        seed=config.seed,
+        clip={"num_frames": spec.num_frames, "frame_stride": spec.frame_stride, "image_size": spec.image_size},
+        train_paths=train.paths,
+        train_hash=train.digest,
+        test_paths=test.paths,
+        test_hash=test.digest,
+        checkpoint=str(trained.source),
+        checkpoint_hash=trained.checksum,
+    )
+    return probe_content(probed, known, new, draws, figures)
