@@ -1,7 +1,7 @@
 """Fine-tunes a classifier: `python finetune.py dataset=ssv2 dataset.root=… init_from=<run or released checkpoint>`
 
-`mode=eval` tests one that is trained, `mode=probe` says what a frozen encoder knows. `conf/finetune/` holds what is its own, `conf/` the groups it shares with
-`pretrain.py`; `--help` lists the settings.
+`mode=eval` tests one that is trained, `mode=probe` says what a frozen encoder knows. `conf/finetune/` holds what is its
+own, `conf/` the groups it shares with `pretrain.py`; `--help` lists the settings.
 """
 
 import sys

@@ -47,8 +47,8 @@ class FinetuneConfig(RunConfig):
         check_choice("mode", self.mode, MODES)
         if self.mode == "probe" and self.init_from is None:
             raise ConfigError(
-                "mode=probe probes the encoder of init_from, and that is not given: give a run directory, a checkpoint, "
-                f"or init_from={RANDOM} for an encoder that nobody trained"
+                "mode=probe needs init_from, the encoder to probe: a run directory, a checkpoint, "
+                f"or init_from={RANDOM} for one that nobody trained"
             )
         check_choice("pooling", self.pooling, POOLINGS)
         if self.strategy in ("multiworker", "tpu"):

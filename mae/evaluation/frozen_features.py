@@ -92,7 +92,7 @@ class FrozenEncoder:
             "model": f"{a.num_heads} heads, computes in {model.dtype_policy.compute_dtype}",
         }
         count = len(reader.index.paths)
-        kinds = [(f"pooled: {pooling}", (a.embed_dim,), "float32")]
+        kinds: list[tuple[str, tuple[int, ...], str]] = [(f"pooled: {pooling}", (a.embed_dim,), "float32")]
         if self.token_dtype is not None:
             kinds.append(("tokens", (a.num_tokens, a.embed_dim), self.token_dtype))
         return [FeatureCache(self.folder, {**identity, "of": of}, count, shape, dtype) for of, shape, dtype in kinds]
