@@ -1,10 +1,11 @@
 """`conf/finetune/` and its dataclasses agree, the published recipes are the table, and every setting is read."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,15 @@ def test_every_setting_is_read_somewhere():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["mode=probe"], "mode 'probe' does not exist"),
+        (["mode=probing"], "mode 'probing' does not exist; did you mean 'probe'"),
+        (["mode=probe"], "mode=probe needs init_from"),
+        (["probe.kinds=[lineer]"], "probe.kinds 'lineer' does not exist; did you mean 'linear'"),
+        (["probe.kinds=knn"], "probe.kinds=knn is not a list: give 'probe.kinds=[knn]'"),
+        (["probe.kinds=[]"], "probe.kinds=[] probes nothing"),
+        (["probe.kinds=[knn,knn]"], "names one twice"),
+        (["probe.labels_per_class=0"], "probe.labels_per_class=0 must be at least 1"),
+        (["probe.attentive_learning_rate=0"], "must be above 0"),
+        (["probe.token_dtype=int8"], "probe.token_dtype 'int8' does not exist"),
         (["freeze=5"], "freeze=5: expected none, encoder or a number of blocks up to 4"),
         (["freeze=decoder"], "freeze=decoder: expected none"),
         (["pooling=max"], "pooling 'max' does not exist"),
@@ -108,9 +117,22 @@ def test_impossible_values_are_refused(overrides, message):
     assert "\n" not in str(error.value)
 
 
+def test_figures_of_a_probe_do_not_lie_where_a_fine_tuning_is():
+    assert configured_finetuning("mode=probe", "init_from=random").run_dir == "outputs/shapes-vit_tiny-probe"
+    assert configured_finetuning("mode=eval").run_dir == "outputs/shapes-vit_tiny-finetuned"
+    assert configured_finetuning().run_dir == "outputs/shapes-vit_tiny-finetuned"
+
+
+def test_settings_survive_a_journey_through_a_checkpoint():
+    """Where they did not, every resumed run would say that they have changed."""
+    config = asdict(configured_finetuning("probe.kinds=[knn]"))
+    assert json.loads(json.dumps(config)) == config
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
+        ("probe.kind=[knn]", "config key 'probe.kind' does not exist; did you mean 'probe.kinds'?"),
         ("mixing.mixpu=1", "config key 'mixing.mixpu' does not exist; did you mean 'mixing.mixup'?"),
         ("dataset=ssv3", "dataset= 'ssv3' does not exist; did you mean 'ssv2'?"),
         ("recipe=smal", "did you mean 'small'?"),
@@ -133,7 +155,7 @@ def test_a_mistyped_command_is_told_before_tensorflow_is_loaded(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 2
-    assert done.stderr == "error: mode 'evaluate' does not exist; did you mean 'eval'? There are: train, eval\n"
+    assert done.stderr == "error: mode 'evaluate' does not exist; did you mean 'eval'? There are: train, eval, probe\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mae.checkpoints.containers.atomic import replacing
-from mae.errors import BadVideo, ConfigError, check_choice
+from mae.errors import BadVideo, ConfigError, TrainingStopped, check_choice
 from mae.evaluation.read_ahead import read_ahead
 
 DTYPES = ("float32", "float16")
@@ -79,11 +79,16 @@ class FeatureCache:
 
         Raises:
             ConfigError: the disk is full, or another error of the system.
+            TrainingStopped: features that are not finite.
         """
         dtype, shape = self._row
-        row = np.ascontiguousarray(features, dtype)
+        with np.errstate(over="ignore"):  # told below
+            row = np.ascontiguousarray(features, dtype)
         if row.shape != shape:
             raise ValueError(f"features {row.shape} for a cache of {shape}")
+        if not np.isfinite(row).all():
+            advice = "a damaged checkpoint" if dtype == np.float32 else f"more than {dtype} holds, or damaged weights"
+            raise TrainingStopped(f"the encoder's output is not finite: {advice}; float32 may help")
         try:
             # Written, not memory-mapped: a full disk is then an error and no signal.
             with open(self._path, "r+b") as file:

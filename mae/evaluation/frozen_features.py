@@ -102,9 +102,18 @@ class FrozenEncoder:
         needed = count * sum(cache.row_bytes for cache in caches)
         free = shutil.disk_usage(self.folder).free
         shape = " × ".join(str(size) for size in caches[-1].shape)
-        print(f"computing features of {count} videos, {shape} values each: {needed / 1e9:.3g} GB in {self.folder}")
+        print(f"computing features of {count} videos, {shape} values each: {_size(needed)} in {self.folder}")
         if needed > free:
             raise ConfigError(
-                f"features of {count} videos take {needed / 1e9:.1f} GB, and {self.folder} has {free / 1e9:.1f} GB "
-                "free: give a run_dir on another disk, leave attentive out of probe.kinds or set probe.labels_per_class"
+                f"features of {count} videos take {_size(needed)}, and {self.folder} has {_size(free)} free: "
+                "give a run_dir on another disk, leave attentive out of probe.kinds or set probe.labels_per_class"
             )
+
+
+def _size(count: float) -> str:
+    """Of so many bytes."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -26,6 +26,8 @@ _NO_DECODER: dict[str, Any] = {
     "decoder_depth": 1,
     "decoder_num_heads": 1,
 }  # of an encoder used alone
+# What the shapes and values of an encoder's weights do not show.
+_UNSEEN = ("image_size", "num_frames", "tubelet_size", "num_heads", "layer_norm_epsilon", "positions")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def random_encoder(architecture: Architecture, seed: int, precision: str, frame_
     keras.utils.set_random_seed(seed)  # Keras' initialisers have no other way to be seeded together
     model = Pretrainer(replace(architecture, **_NO_DECODER), name="pretrainer", dtype=compute_dtype(precision))
     model.build()
-    digest = hashlib.sha256(repr(architecture).encode())
+    digest = hashlib.sha256(repr([getattr(architecture, name) for name in _UNSEEN]).encode())
     for variable in model.encoder.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
     return Trained(model, Path(f"random, seed {seed}"), digest.hexdigest(), (), frame_stride)

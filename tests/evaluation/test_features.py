@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tiny import GRID, SIZES, tiny_pretrainer, videos
 
-from mae.errors import BadVideo, ConfigError
+from mae.errors import BadVideo, ConfigError, TrainingStopped
 from mae.evaluation.feature_cache import FeatureCache, fill
 from mae.evaluation.features import compiled, encode, pool
 from mae.models.classifier import build_classifier
@@ -58,15 +58,16 @@ def test_a_cache_goes_on_where_it_was_interrupted(tmp_path, dtype):
         if len(computed) == 2:
             raise KeyboardInterrupt
         computed.append(clips)
-        return features(clips)
+        return [features(clips)]
 
     with pytest.raises(KeyboardInterrupt):
-        fill(FeatureCache(tmp_path, IDENTITY, 8, (3,), dtype), clip, interrupted, batch_size=2)
+        fill([FeatureCache(tmp_path, IDENTITY, 8, (3,), dtype)], range(8), clip, interrupted, batch_size=2)
     again = FeatureCache(tmp_path, IDENTITY, 8, (3,), dtype)
-    assert again.missing().tolist() == [5, 6, 7]
+    assert np.flatnonzero(again.done).tolist() == [0, 1, 2, 4]
     assert again.failed == {3: "no frame decodes"}
-    fill(again, clip, features, batch_size=2)
-    made, there = FeatureCache(tmp_path, IDENTITY, 8, (3,), dtype).read()
+    fill([again], [5, 6, 7], clip, lambda clips: [features(clips)], batch_size=2)
+    cache = FeatureCache(tmp_path, IDENTITY, 8, (3,), dtype)
+    made, there = cache.read(), cache.done
     assert made.dtype == dtype
     assert there.tolist() == [True] * 3 + [False] + [True] * 4
     expected = np.arange(8)[:, None] + np.array([0.25, 0.5, 0.125])
@@ -78,9 +79,27 @@ def test_another_identity_is_another_file(tmp_path):
     first.put(0, np.ones(3))
     first.save()
     for change in ({"checkpoint": "x"}, {"list": "x"}, {"clip": "x"}):
-        assert FeatureCache(tmp_path, {**IDENTITY, **change}, 2, (3,)).missing().tolist() == [0, 1]
-    assert FeatureCache(tmp_path, IDENTITY, 2, (3,), "float16").missing().tolist() == [0, 1]
-    assert FeatureCache(tmp_path, IDENTITY, 2, (3,)).missing().tolist() == [1]
+        assert not FeatureCache(tmp_path, {**IDENTITY, **change}, 2, (3,)).done.any()
+    assert not FeatureCache(tmp_path, IDENTITY, 2, (3,), "float16").done.any()
+    assert FeatureCache(tmp_path, IDENTITY, 2, (3,)).done.tolist() == [True, False]
+
+
+def test_a_repaired_video_is_no_longer_a_failed_one_and_features_that_are_there_stay(tmp_path):
+    caches = [FeatureCache(tmp_path, {**IDENTITY, "of": of}, 4, (3,)) for of in ("pooled", "tokens")]
+    caches[0].put(3, np.ones(3))
+    fill(caches, [2, 3], clip, lambda clips: [features(clips), 2 * features(clips)], batch_size=8)
+    assert [cache.done.tolist() for cache in caches] == [[False, False, True, True], [False, False, True, False]]
+    assert [cache.failed for cache in caches] == [{}, {3: "no frame decodes"}]
+    np.testing.assert_array_equal(caches[1].read()[2], 2 * caches[0].read()[2])
+    caches[1].put(3, np.zeros(3))
+    assert caches[1].failed == {}
+
+
+def test_what_is_not_finite_is_not_kept(tmp_path):
+    with pytest.raises(TrainingStopped, match="not finite: more than float16 holds"):
+        FeatureCache(tmp_path, IDENTITY, 2, (1,), "float16").put(0, np.array([1e6]))
+    with pytest.raises(TrainingStopped, match="not finite: a damaged checkpoint"):
+        FeatureCache(tmp_path, IDENTITY, 2, (1,)).put(0, np.array([np.nan]))
 
 
 def test_tokens_of_each_video(tmp_path):
