@@ -115,7 +115,7 @@ def attentive_probe(
     steps = num_steps(len(train), batch_size, epochs, least_steps)
     warmup = max(int(WARMUP * steps), 1)
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warmup, warmup_target=learning_rate, warmup_steps=warmup
+        0.0, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
     )  # fmt: skip
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.05)
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if _has_no_decay(v)])
