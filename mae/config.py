@@ -57,11 +57,26 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class ProbeConfig:
+    """A look at the encoder's features while it trains, since the loss does not tell which checkpoint is good."""
+
+    every: int | None  # steps between two looks, from step 0 on and at the end; null, or more than `steps`: none
+    clips: int  # looked at, at most, and held in memory: one of each of so many videos, spread over the list
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.every < 1:
+            raise ConfigError(f"probe.every={self.every} must be at least 1, or null for no probe")
+        if self.clips < 2:
+            raise ConfigError(f"probe.clips={self.clips} must be at least 2: neighbours are looked for among them")
+
+
+@dataclass(frozen=True)
 class PretrainConfig(RunConfig):
     """Everything `pretrain.py` is told: what is below and what any run is told."""
 
     dataset: DatasetConfig
     model: ModelConfig
+    probe: ProbeConfig
 
     mask_ratio: float  # share of tokens hidden from the encoder, rounded down to whole tokens
     masking: str  # tube | random | frame | block
@@ -100,6 +115,7 @@ SECTIONS: dict[str, type] = {
     "model": ModelConfig,
     "data": DataConfig,
     "augment": Augmentation,
+    "probe": ProbeConfig,
     "wandb": WandbConfig,
 }
 

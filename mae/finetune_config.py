@@ -51,6 +51,8 @@ class FinetuneConfig(RunConfig):
                 f"or init_from={RANDOM} for one that nobody trained"
             )
         check_choice("pooling", self.pooling, POOLINGS)
+        if self.overfit_clips is not None and self.mode != "train":
+            raise ConfigError(f"overfit_clips={self.overfit_clips} is for mode=train: mode={self.mode} trains nothing")
         if self.strategy in ("multiworker", "tpu"):
             raise ConfigError(f"strategy={self.strategy} is for pre-training: fine-tuning runs on one machine")
         for name in ("eval_batch_size", "num_classes"):

@@ -21,6 +21,11 @@ def masks(make_mask: Callable[[np.random.Generator], np.ndarray], seed: int, pur
     return lambda *visit: make_mask(generator(seed, purpose, *clip_counters(*visit)))
 
 
+def at_every_visit(extra: Extra) -> Extra:
+    """What a clip brings at its first visit, at all of them."""
+    return lambda _epoch, example, clip: extra(0, example, clip)
+
+
 def path_noise(width: int, seed: int) -> Extra:
     """Uniform numbers in [0, 1) that decide about drop path: (width,) float32."""
     return lambda *visit: generator(seed, "drop path", *clip_counters(*visit)).random(width, np.float32)

@@ -14,27 +14,29 @@ class Footprint:
     """The clips a pipeline holds on to, as bytes of their pixels.
 
     These are the clips being decoded, the batch being put together, `prefetch` batches that wait, and the one that is
-    computed on.
+    computed on; beside the pipeline those that the run keeps to look at.
     """
 
     clip_bytes: int
     batch_size: int  # clips of a step on this machine
     clips_in_flight: int  # being decoded: workers × clips per video
     prefetch: int  # batches
+    kept: int = 0  # clips that stay all the time
 
     @property
     def bytes(self) -> int:
-        return self.clip_bytes * (self.clips_in_flight + (self.prefetch + 2) * self.batch_size)
+        return self.clip_bytes * (self.clips_in_flight + (self.prefetch + 2) * self.batch_size + self.kept)
 
     def __str__(self) -> str:
+        kept = f" and {self.kept} of the probe" if self.kept else ""
         return (
             f"{self.bytes / GIGABYTE:.2f} GB: {self.clips_in_flight} clips being decoded and "
-            f"{self.prefetch} + 2 batches of {self.batch_size}, {self.clip_bytes / 1e6:.2f} MB a clip"
+            f"{self.prefetch} + 2 batches of {self.batch_size}{kept}, {self.clip_bytes / 1e6:.2f} MB a clip"
         )
 
 
 def fitting_footprint(
-    clip_bytes: int, batch_size: int, clips_in_flight: int, prefetch: int, budget_gb: float | None
+    clip_bytes: int, batch_size: int, clips_in_flight: int, prefetch: int, budget_gb: float | None, kept: int = 0
 ) -> Footprint:
     """The footprint with as many of the `prefetch` batches as the budget allows, at least one.
 
@@ -44,13 +46,14 @@ def fitting_footprint(
     Raises:
         ConfigError: a given budget does not let even one batch wait.
     """
-    footprints = [Footprint(clip_bytes, batch_size, clips_in_flight, number) for number in range(prefetch, 0, -1)]
+    footprints = [Footprint(clip_bytes, batch_size, clips_in_flight, number, kept) for number in range(prefetch, 0, -1)]
     budget = DEFAULT_SHARE * machine_memory() if budget_gb is None else budget_gb * GIGABYTE
     fitting = [footprint for footprint in footprints if footprint.bytes <= budget]
     if not fitting and budget_gb is not None:
         raise ConfigError(
             f"decoded clips would take {footprints[-1].bytes / GIGABYTE:.3g} GB of memory, more than "
-            f"data.ram_budget_gb={budget_gb:g} allows: lower batch_size or data.workers, or raise the budget"
+            f"data.ram_budget_gb={budget_gb:g} allows: lower batch_size{' or probe.clips' if kept else ''} or "
+            "data.workers, or raise the budget"
         )
     return fitting[0] if fitting else footprints[-1]
 

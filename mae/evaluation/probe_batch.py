@@ -1,6 +1,7 @@
 """The same few clips under the same masks, looked at again and again while a model trains."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,6 @@ from keras import ops
 
 from mae.data.clips import ClipReader
 from mae.errors import BadVideo, ConfigError
-from mae.masking import MASKS
 from mae.models.pretrainer import Pretrainer, clip_losses
 from mae.models.tokens import gather_tokens, split_indices
 from mae.monitoring.panels import (
@@ -28,7 +28,6 @@ from mae.patches import (
     unnormalised_prediction,
     unpatchify,
 )
-from mae.seeds import generator
 
 
 @dataclass(frozen=True)
@@ -128,13 +127,13 @@ class Reconstruction:
 def make_probe_batch(
     reader: ClipReader,
     num_videos: int,
-    masking: str,
-    mask_ratio: float,
-    grid: tuple[int, int, int],
-    seed: int,
+    mask_of: Callable[[int], np.ndarray],
     size: int,
 ) -> ProbeBatch:
     """Centre clips of `size` videos spread over the list, the first readable ones from evenly spaced places.
+
+    Args:
+        mask_of: of an example: (n,) bool.
 
     Raises:
         ConfigError: the list has no readable video.
@@ -147,7 +146,7 @@ def make_probe_batch(
         except BadVideo as error:
             reasons.append(str(error))
             continue
-        masks.append(MASKS[masking](grid, mask_ratio, seed=generator(seed, "probe mask", example))[0])
+        masks.append(mask_of(example))
         if len(clips) == size:
             break
     if not clips:

@@ -94,7 +94,10 @@ def _rewrite_until(path: Path, resume_step: int | None) -> None:
     kept = []
     for line in _lines(path):
         record = _parse(line)
-        if record is not None and (resume_step is None or record.get("step", 0) <= resume_step):
+        if record is None:
+            continue
+        # A run that begins anew logs its step 0 anew.
+        if resume_step is None or (resume_step > 0 and record.get("step", 0) <= resume_step):
             kept.append(line + "\n")
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8", newline="\n") as file:

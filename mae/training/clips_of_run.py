@@ -21,12 +21,16 @@ def clip_spec(config: RunConfig, frame_stride: int, architecture: Architecture) 
     )
 
 
-def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int) -> Footprint:
-    """Of one of `num_workers` machines; raises `ConfigError` where a given budget is too small."""
+def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int, kept: int = 0) -> Footprint:
+    """Of one of `num_workers` machines; raises `ConfigError` where a given budget is too small.
+
+    `kept`: clips of a probe. Only the chief has them; they are counted everywhere, so that all machines agree.
+    """
     return fitting_footprint(
         clip_bytes=spec.clip_bytes,
         batch_size=config.batch_size // num_workers,
         clips_in_flight=(config.data.workers or os.cpu_count() or 1) * config.data.clips_per_video,
         prefetch=config.data.prefetch,
         budget_gb=config.data.ram_budget_gb,
+        kept=kept,
     )

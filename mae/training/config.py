@@ -114,6 +114,7 @@ class RunConfig:
     warmup_steps: int | None  # updates; wins over warmup_epochs
     batch_size: int  # clips in an update, over all replicas and accumulated parts
     accumulate: int  # parts an update's clips are computed in, one after the other, to save memory
+    overfit_clips: int | None  # a smoke test: train on so many clips, always the same; null: on all videos
     learning_rate: float  # base: for 256 clips; scaled by batch_size / 256
     min_learning_rate: float  # base, likewise: at the end of the cosine
     ema_decay: float | None  # of a moving average of the weights, evaluated and exported instead of them; null: none
@@ -140,7 +141,7 @@ class RunConfig:
         check_choice("init_positions", self.init_positions, POSITION_MODES)
         if self.epochs is None and self.steps is None:
             raise ConfigError("give epochs or steps: both are null")
-        optional = ("epochs", "steps")
+        optional = ("epochs", "steps", "overfit_clips")
         for name in ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints", *optional):
             value = getattr(self, name)
             if value is not None and value < 1:

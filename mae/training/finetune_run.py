@@ -21,6 +21,7 @@ from mae.evaluation.video_test import VideoEvaluation, report_table
 from mae.finetune_config import FinetuneConfig
 from mae.models.classifier import Classifier
 from mae.monitoring.console import format_table
+from mae.monitoring.metrics import read_metrics
 from mae.training.best_weights import BestWeights
 from mae.training.class_names import agreed_names
 from mae.training.clips_of_run import clip_spec, clips_in_memory
@@ -37,6 +38,7 @@ from mae.training.loop import StepFunction
 from mae.training.messages import tell_rendering
 from mae.training.meter import Cadence, Record
 from mae.training.optimizer import Optimizer, configured_optimizer
+from mae.training.overfit import overfit_course, overfit_row, overfitting, reader_of_few
 from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
 from mae.training.run_state import Checkpoint, Checkpoints
@@ -56,17 +58,23 @@ def finetune(config: FinetuneConfig) -> None:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     workers = connected_workers(make_strategy(config.strategy))
+    config = overfitting(config)
     directory = RunDirectory(config.run_dir)
     directory.check(config.resume)
     checkpoint, changed = checkpoint_to_resume(config, directory, workers.say)
     splits = build_splits(config.dataset, config.data.max_bad_frac, tell_rendering)
+    spec = clip_spec(config, config.dataset.frame_stride, config.model.architecture)
+    listed = splits.train  # all of it says what the classes are
+    if config.overfit_clips is not None:
+        reader = ClipReader(listed, spec, config.seed, config.data.timeout_s)
+        few = reader_of_few(reader, config.overfit_clips, over_classes=True).index
+        splits = Splits(few, few, few)
     plan = FinetunePlan(config, len(splits.train.paths), workers.strategy.num_replicas_in_sync)
     if config.jit and plan.num_replicas > 1:
         raise ConfigError(f"jit=true needs one replica, found {plan.num_replicas}: give strategy=single")
-    spec = clip_spec(config, config.dataset.frame_stride, config.model.architecture)
     footprint = clips_in_memory(config, spec, workers.count)
     weights = None if checkpoint is not None else weights_to_start_from(config)
-    class_names = agreed_names(splits.train, config, weights, checkpoint)
+    class_names = agreed_names(listed, config, weights, checkpoint)
     sizes = {"preset": config.model.preset, **asdict(config.model.architecture)}
     print(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))
     with directory:
@@ -117,11 +125,17 @@ class _Finetuning:
         """Trains to the end, unless that is reached already."""
         c, plan, session = self.config, self.plan, self.session
         memory = ("clips in memory", str(self.footprint))
-        rows = [*plan.rows(), memory, *finetune_rows(c, self.splits, session)]
+        rows = [*plan.rows(), memory, *overfit_row(c), *finetune_rows(c, self.splits, session)]
         print(format_table(rows, "run"), flush=True)
         if progress.step >= plan.total_steps:
             print(f"the training is complete: {progress.step} of {plan.total_steps} steps are made")
-            return
+        else:
+            self._train(progress)
+        if c.overfit_clips is not None:
+            print(overfit_course(c.overfit_clips, read_metrics(session.directory.metrics)))
+
+    def _train(self, progress: Progress) -> None:
+        c, plan, session = self.config, self.plan, self.session
         bad_videos = BadVideos(
             session.directory.bad_videos_of(session.workers.index), plan.num_videos, c.data.max_bad_frac
         )

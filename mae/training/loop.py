@@ -46,7 +46,7 @@ def train(
         for step in range(first_step + 1, cadence.total_steps + 1):
             meter.add(*_timed_step(step_function, batches))
             signum = hooks.agree(stop.signum)
-            evaluation_due = cadence.is_due(cadence.evaluate_every, step)
+            evaluation_due = cadence.is_evaluated(step)
             evaluating = evaluation_due and (signum is None or step == cadence.total_steps)
             saving = cadence.is_due(cadence.checkpoint_every, step)
             # The first step is logged alone: it contains the compilation, which would spoil the first averages.

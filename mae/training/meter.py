@@ -24,9 +24,12 @@ class Cadence:
     log_every: int
     checkpoint_every: int
     evaluate_every: int | None  # None: at the end only
+    probe_every: int | None = None  # a look of its own kind; None: there is none
 
     @classmethod
-    def of(cls, config: RunConfig, plan: TrainingPlan, evaluate_every: int | None) -> "Cadence":
+    def of(
+        cls, config: RunConfig, plan: TrainingPlan, evaluate_every: int | None, probe_every: int | None = None
+    ) -> "Cadence":
         """What the config says, with the figures that follow from it."""
         return cls(
             total_steps=plan.total_steps,
@@ -35,11 +38,16 @@ class Cadence:
             log_every=config.log_every,
             checkpoint_every=config.checkpoint_every,
             evaluate_every=evaluate_every,
+            probe_every=probe_every,
         )
 
     def is_due(self, every: int | None, step: int) -> bool:
         """Whether something done `every` so many steps, and at the end, is done after `step` steps."""
         return step == self.total_steps or (every is not None and step % every == 0)
+
+    def is_evaluated(self, step: int) -> bool:
+        """Whether anything is looked at after `step` steps; what it is, the evaluation itself asks."""
+        return self.is_due(self.evaluate_every, step) or self.is_due(self.probe_every, step)
 
 
 @dataclass

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from omegaconf import OmegaConf
 
@@ -13,7 +14,7 @@ from mae.checkpoints.load import load_checkpoint
 from mae.config import PretrainConfig
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
-from mae.data.extras import masks, path_noise
+from mae.data.extras import Extra, at_every_visit, masks, path_noise
 from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex, build_index
 from mae.data.pipeline import training_batches
@@ -22,17 +23,20 @@ from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch
 from mae.masking import MASKS, running_cell_mask
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.console import format_table
-from mae.monitoring.panels import save_png
+from mae.monitoring.metrics import read_metrics
+from mae.seeds import generator
 from mae.training.clips_of_run import clip_spec, clips_in_memory
 from mae.training.guard import UpdateGuard
-from mae.training.journal import Journal
-from mae.training.messages import clip_rows, goodbye, run_rows, tell_rendering, verdict
-from mae.training.meter import Cadence, Record
+from mae.training.messages import clip_rows, goodbye, run_rows, tell_rendering
+from mae.training.meter import Cadence
 from mae.training.optimizer import Optimizer, configured_optimizer
+from mae.training.overfit import overfit_course, overfit_row, overfitting, reader_of_few
 from mae.training.plan import TrainingPlan
+from mae.training.pretrain_evaluation import PretrainEvaluation
 from mae.training.pretraining import pretraining_step
 from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
+from mae.training.run_probe import ProbePlan, RunProbe
 from mae.training.session import Objective, Progress, Session, locked
 from mae.training.strategy import compute_dtype, make_strategy, suited_to_devices
 from mae.training.weight_average import WeightAverage
@@ -52,7 +56,7 @@ def pretrain(config: PretrainConfig) -> None:
         tf.config.experimental.enable_op_determinism()
     workers = connected_workers(make_strategy(config.strategy))
     with workers.losing_others():
-        _pretrain(config, workers)
+        _pretrain(overfitting(config), workers)
 
 
 def _pretrain(config: PretrainConfig, workers: Workers) -> None:
@@ -63,6 +67,8 @@ def _pretrain(config: PretrainConfig, workers: Workers) -> None:
     checkpoint, changed = workers.together(lambda: checkpoint_to_resume(config, directory, workers.say))
     videos = _find_videos(config, workers)
     plan = TrainingPlan(config, len(videos.index.paths), workers.strategy.num_replicas_in_sync)
+    probe = ProbePlan(config.probe, videos.index, plan.total_steps)
+    footprint = clips_in_memory(config, videos.reader.spec, workers.count, kept=len(probe.places))
     if config.jit and plan.num_replicas > 1:
         raise ConfigError(f"jit=true needs one replica, found {plan.num_replicas}: give strategy=single")
     sizes = {"preset": config.model.preset, **asdict(config.model.architecture)}
@@ -70,7 +76,7 @@ def _pretrain(config: PretrainConfig, workers: Workers) -> None:
     with locked(directory, workers):
         model, optimizer = _build(config, plan, workers.strategy)
         session = Session(config, workers, directory, model, optimizer, videos.index.digest)
-        run = _Pretraining(config, plan, session, videos)
+        run = _Pretraining(config, plan, session, videos, probe, footprint)
         progress = workers.together(lambda: session.restore(checkpoint, changed) if checkpoint else run.start())
         session.check_same_everywhere(progress)
         run.train(progress)
@@ -83,8 +89,7 @@ class _Videos:
 
     index: VideoIndex
     reader: ClipReader
-    probe: ProbeBatch
-    footprint: Footprint  # of the clips on this machine
+    batch: ProbeBatch
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ class _Pretraining:
     plan: TrainingPlan
     session: Session
     videos: _Videos
+    probe: ProbePlan
+    footprint: Footprint  # of the clips on this machine
 
     def start(self) -> Progress:
         """A new run: the model as it was initialised, or filled from `init_from`."""
@@ -115,24 +122,38 @@ class _Pretraining:
     def train(self, progress: Progress) -> None:
         """Trains to the end, unless that is reached already."""
         c, plan, session = self.config, self.plan, self.session
-        memory = ("clips in memory", str(self.videos.footprint))
-        rows = [*plan.rows(), *clip_rows(c), memory, *run_rows(c, self.videos.index, session)]
+        looks = [("clips in memory", str(self.footprint)), self.probe.row(), *overfit_row(c)]
+        rows = [*plan.rows(), *clip_rows(c), *looks, *run_rows(c, self.videos.index, session)]
         session.workers.say(format_table(rows, "run"))
         if progress.step >= plan.total_steps:
             session.workers.say(f"the run is complete: {progress.step} of {plan.total_steps} steps are made")
-            return
+        else:
+            self._train(progress)
+        if c.overfit_clips is not None and session.workers.is_chief:
+            print(overfit_course(c.overfit_clips, read_metrics(session.directory.metrics)))
+
+    def _train(self, progress: Progress) -> None:
+        c, plan, session = self.config, self.plan, self.session
+        probing = session.workers.is_chief and self.probe.every is not None
+        probe = session.workers.together(
+            lambda: RunProbe(session.model, self.videos.reader, self.probe) if probing else None
+        )
+        cadence = Cadence.of(c, plan, c.evaluate_every, self.probe.every)
+        evaluation = PretrainEvaluation(c, cadence, session.directory, session.model, self.videos.batch, probe)
         bad_videos = BadVideos(
             session.directory.bad_videos_of(session.workers.index), plan.num_videos, c.data.max_bad_frac
         )
         objective = Objective(
             step_function=self._step_function(),
             batches=lambda first_step: self._batches(first_step, bad_videos),
-            evaluate=self._evaluate,
+            evaluate=evaluation,
             check=bad_videos.raise_if_too_many,
-            cadence=Cadence.of(c, plan, c.evaluate_every),
-            initial=None if c.init_from is None else self._log_initial,
+            cadence=cadence,
+            initial=None if c.init_from is None and probe is None else evaluation.log_initial,
         )
         session.train(objective, progress, figures=dict([*plan.rows(), *clip_rows(c)]))
+        if probe is not None:
+            print(probe.course(read_metrics(session.directory.metrics)))
 
     def _step_function(self) -> Any:
         c, session = self.config, self.session
@@ -151,13 +172,15 @@ class _Pretraining:
     def _batches(self, first_step: int, bad_videos: BadVideos) -> Iterator[Any]:
         c, a, workers = self.config, self.config.model.architecture, self.session.workers
         share = c.batch_size // workers.count  # clips of a step that this process reads
-        extras = {"is_masked": masks(lambda rng: MASKS[c.masking](a.grid, c.mask_ratio, seed=rng)[0], c.seed)}
+        extras = {"is_masked": _masks(c)}
         if c.decoder_mask_ratio > 0:
             extras["is_decoder_masked"] = masks(
                 lambda rng: running_cell_mask(a.grid, c.decoder_mask_ratio, seed=rng)[0], c.seed, "decoder mask"
             )
         if a.drop_path_rate > 0:
             extras["path_noise"] = path_noise(2 * a.depth, c.seed)
+        if c.overfit_clips is not None:
+            extras = {name: at_every_visit(extra) for name, extra in extras.items()}
 
         def pipeline(_: tf.distribute.InputContext) -> tf.data.Dataset:
             return training_batches(
@@ -169,44 +192,42 @@ class _Pretraining:
                 first_step=first_step,
                 num_steps=self.plan.total_steps - first_step,
                 workers=c.data.workers,
-                prefetch=self.videos.footprint.prefetch * workers.strategy.num_replicas_in_sync // workers.count,
+                prefetch=self.footprint.prefetch * workers.strategy.num_replicas_in_sync // workers.count,
                 positions=range(workers.index * share, (workers.index + 1) * share),
                 replica_batch=c.batch_size // self.plan.num_replicas,
             )
 
         return iter(workers.strategy.distribute_datasets_from_function(pipeline))
 
-    def _log_initial(self, journal: Journal) -> None:
-        """What the loaded weights make of the probe batch: badly loaded ones show here, before any training."""
-        record = {"step": 0, **self._evaluate(0, journal)}
-        print(f"probe loss right after loading: {record['probe_loss']:.4f}")
-        journal.log(record)
-
-    def _evaluate(self, step: int, journal: Journal) -> Record:
-        target, model, probe = self.config.target, self.session.model, self.videos.probe
-        loss = probe.loss(model, target)
-        reconstruction = probe.reconstruct(model, target)
-        path = self.session.directory.reconstructions / f"step_{step:08d}.png"
-        save_png(path, reconstruction.picture(step, loss))
-        journal.log_image(step, "reconstruction", path)
-        if step == self.plan.total_steps:
-            print(verdict(loss, probe.trivial_loss(model, target), target))
-        return {"probe_loss": loss, "psnr": reconstruction.psnr}
-
 
 def _find_videos(config: PretrainConfig, workers: Workers) -> _Videos:
-    c, a = config, config.model.architecture
-    spec = clip_spec(c, c.dataset.frame_stride, a)
-    footprint = clips_in_memory(c, spec, workers.count)
+    c = config
+    spec = clip_spec(c, c.dataset.frame_stride, c.model.architecture)
 
     def find() -> _Videos:
         tell = tell_rendering if workers.is_chief else lambda done, total: None
-        index = build_index(c.dataset, c.data.max_bad_frac, tell)
-        reader = ClipReader(index, spec, c.seed, c.data.timeout_s)
-        masking = (c.masking, c.mask_ratio, a.grid, c.seed)
-        return _Videos(index, reader, make_probe_batch(reader, len(index.paths), *masking, PROBE_CLIPS), footprint)
+        reader = ClipReader(build_index(c.dataset, c.data.max_bad_frac, tell), spec, c.seed, c.data.timeout_s)
+        if c.overfit_clips is not None:
+            reader = reader_of_few(reader, c.overfit_clips, over_classes=False)
+        batch = make_probe_batch(reader, len(reader.index.paths), lambda example: _probe_mask(c, example), PROBE_CLIPS)
+        return _Videos(reader.index, reader, batch)
 
     return workers.chief_first(find)  # it may have to render the demo's files
+
+
+def _drawn_mask(config: PretrainConfig, rng: np.random.Generator) -> np.ndarray:
+    return MASKS[config.masking](config.model.architecture.grid, config.mask_ratio, seed=rng)[0]
+
+
+def _masks(config: PretrainConfig) -> Extra:
+    return masks(lambda rng: _drawn_mask(config, rng), config.seed)
+
+
+def _probe_mask(config: PretrainConfig, example: int) -> np.ndarray:
+    """Of a clip that is looked at; what was learnt by heart is looked at as it was trained on."""
+    if config.overfit_clips is not None:
+        return _masks(config)(0, example, 0)
+    return _drawn_mask(config, generator(config.seed, "probe mask", example))
 
 
 def _build(

@@ -35,6 +35,7 @@ FROZEN = (
     "num_classes",
     "freeze",
     "batch_size",
+    "overfit_clips",
     "seed",
 )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Segment = tuple[float, float]  # start and end in seconds, 0 <= start < end
 
@@ -39,6 +39,17 @@ class VideoIndex:
         """Entries that repeat the path and the segment of an earlier one."""
         segments = self.segments or (None,) * len(self.paths)
         return len(self.paths) - len(set(zip(self.paths, segments, strict=True)))
+
+    def part(self, places: Sequence[int]) -> "VideoIndex":
+        """A list of the videos at `places` alone, in their order and in the same numbering of the classes."""
+        return replace(
+            self,
+            paths=tuple(self.paths[place] for place in places),
+            labels=None if self.labels is None else tuple(self.labels[place] for place in places),
+            segments=None if self.segments is None else tuple(self.segments[place] for place in places),
+            digest=hashlib.sha256(f"{self.digest} {list(places)}".encode()).hexdigest(),
+            missing=0,
+        )
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of what a person should see before training on the list."""

@@ -1,0 +1,110 @@
+"""`overfit_clips=N`, a smoke test: a few clips, always the same, that any model must learn by heart.
+
+Where the loss does not fall towards 0 on them, more videos and a longer schedule do not help: something is wrong with
+the files, the settings or the code.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from mae.config import PretrainConfig
+from mae.data.augment import CENTER
+from mae.data.clips import ClipReader
+from mae.errors import BadVideo, ConfigError
+from mae.evaluation.read_ahead import read_ahead
+from mae.finetune_config import FinetuneConfig
+from mae.training.meter import Record
+from mae.training.mixing_config import MixingConfig
+
+Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
+
+NO_MIXING = MixingConfig(mixup=0.0, cutmix=0.0, probability=0.0, switch_probability=0.0, label_smoothing=0.0)
+
+
+def overfitting(config: Config) -> Config:
+    """The settings a run with `overfit_clips` goes by; without, they stay as they are.
+
+    Whatever makes a visit to a clip another one than the last is off. A larger batch is cut down to the clips there
+    are, which computes the same gradient as repeating them would, for less; the learning rate stays that of the batch
+    that was given. Looks that are due every few epochs are left to the end: an epoch is a step or two.
+    """
+    if config.overfit_clips is None:
+        return config
+    batch_size = min(config.batch_size, config.overfit_clips)
+    larger = config.batch_size / batch_size
+    own: dict[str, Any]
+    if isinstance(config, FinetuneConfig):
+        own = {"mixing": NO_MIXING, "head_dropout_rate": 0.0, "validate_every": None}
+    else:
+        own = {"probe": replace(config.probe, every=None)}
+    return replace(
+        config,
+        augment=CENTER,
+        data=replace(config.data, sampler="dense_stride_center", clips_per_video=1),
+        model=replace(config.model, drop_path_rate=0.0, attention_dropout_rate=0.0, dropout_rate=0.0),
+        batch_size=batch_size,
+        learning_rate=config.learning_rate * larger,
+        min_learning_rate=config.min_learning_rate * larger,
+        **own,
+    )
+
+
+def reader_of_few(reader: ClipReader, count: int, over_classes: bool) -> ClipReader:
+    """A reader of the first `count` videos that can be read.
+
+    Args:
+        over_classes: the first video of every class, then the second of every class, and so on.
+
+    Raises:
+        ConfigError: there are not as many.
+    """
+    index = reader.index
+    listed = len(index.paths)
+    if count > listed:
+        raise ConfigError(f"overfit_clips={count} is more than the {listed} videos of the list: give {listed} or fewer")
+    order = in_turn(index.labels) if over_classes and index.labels is not None else range(listed)
+    places, reason = [], ""
+    for place, clip in read_ahead(order, lambda example: reader.training_clips(0, example)):
+        if isinstance(clip, BadVideo):
+            reason = reason or f"{index.paths[place]} ({clip})"
+            continue
+        places.append(place)
+        if len(places) == count:
+            return ClipReader(index.part(sorted(places)), reader.spec, reader.seed, reader.timeout_s)
+    raise ConfigError(
+        f"overfit_clips={count}, and only {len(places)} of the {listed} videos can be read; the first that cannot: "
+        f"{reason}"
+    )
+
+
+def in_turn(labels: Sequence[int]) -> list[int]:
+    """The places of a list ordered so that the classes take turns: any beginning has about as many of each."""
+    seen: dict[int, itertools.count[int]] = {}
+    nth = [next(seen.setdefault(label, itertools.count())) for label in labels]
+    return [int(place) for place in np.lexsort((labels, nth))]
+
+
+def overfit_row(config: PretrainConfig | FinetuneConfig) -> list[tuple[str, str]]:
+    """For the table at the start."""
+    if config.overfit_clips is None:
+        return []
+    same = "clip and mask" if isinstance(config, PretrainConfig) else "clip"
+    return [("overfit", f"{config.overfit_clips} videos, the same {same} of each at every visit, nothing random")]
+
+
+def overfit_course(count: int, records: Sequence[Record]) -> str:
+    """How far the loss fell over the records of the run, and for labelled clips, how many of them are right."""
+    seen = [record for record in records if record.get("loss") is not None]
+    if not seen:
+        return f"overfit {count} clips: no loss was logged"
+    first, last = seen[0]["loss"], seen[-1]["loss"]
+    share = f", {100 * last / first:.0f} % of the first" if first > 0 else ""
+    right = seen[-1].get("val_top1")
+    known = "" if right is None else f", top-1 on them {100 * right:.0f} %"
+    steps = f"step {seen[0]['step']} → {seen[-1]['step']}"
+    advice = "; it should fall towards 0: try more steps or another learning_rate" if last > first / 2 else ""
+    return f"overfit {count} clips: loss {first:.4f} → {last:.4f} ({steps}{share}){known}{advice}"

@@ -1,0 +1,58 @@
+"""How a pre-training run is looked at: pictures of a few clips, and now and then the features of many."""
+
+from dataclasses import dataclass
+
+from mae.config import PretrainConfig
+from mae.evaluation.probe_batch import ProbeBatch
+from mae.models.pretrainer import Pretrainer
+from mae.monitoring.panels import save_png
+from mae.training.journal import Journal
+from mae.training.messages import verdict
+from mae.training.meter import Cadence, Record
+from mae.training.run_directory import RunDirectory
+from mae.training.run_probe import RunProbe
+
+
+@dataclass(frozen=True)
+class PretrainEvaluation:
+    """What is looked at in a model; on the chief only."""
+
+    config: PretrainConfig
+    cadence: Cadence
+    directory: RunDirectory
+    model: Pretrainer
+    batch: ProbeBatch
+    probe: RunProbe | None
+
+    def __call__(self, step: int, journal: Journal) -> Record:
+        """The figures that are due after `step` steps."""
+        record: Record = {}
+        if self.cadence.is_due(self.cadence.evaluate_every, step):
+            record |= self._reconstruct(step, journal)
+        if self.probe is not None and self.cadence.is_due(self.cadence.probe_every, step):
+            record |= self.probe.figures()
+        return record
+
+    def log_initial(self, journal: Journal) -> None:
+        """What the features are worth before any training, and what loaded weights make of the probe batch.
+
+        Badly loaded ones show here.
+        """
+        record: Record = {"step": 0}
+        if self.config.init_from is not None:
+            record |= self._reconstruct(0, journal)
+            print(f"probe loss right after loading: {record['probe_loss']:.4f}")
+        if self.probe is not None:
+            record |= self.probe.figures()
+        journal.log(record)
+
+    def _reconstruct(self, step: int, journal: Journal) -> Record:
+        target = self.config.target
+        loss = self.batch.loss(self.model, target)
+        reconstruction = self.batch.reconstruct(self.model, target)
+        path = self.directory.reconstructions / f"step_{step:08d}.png"
+        save_png(path, reconstruction.picture(step, loss))
+        journal.log_image(step, "reconstruction", path)
+        if step == self.cadence.total_steps:
+            print(verdict(loss, self.batch.trivial_loss(self.model, target), target))
+        return {"probe_loss": loss, "psnr": reconstruction.psnr}
