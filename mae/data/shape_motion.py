@@ -30,6 +30,7 @@ CLASS_NAMES = (
     "shake_vertical",
     "shrink",
 )
+BACKGROUNDS = ("ramp", "dark")
 _DIRECTIONS = {"move_down": (0, 1), "move_left": (-1, 0), "move_right": (1, 0), "move_up": (0, -1)}
 
 _SPRITE_SIZE = 96  # the object is drawn once at this size and warped into every frame
@@ -79,14 +80,17 @@ def draw_motion(class_name: str, rng: np.random.Generator) -> Motion:
     return Motion(x, y, angle, diameter)
 
 
-def render_video(class_name: str, rng: np.random.Generator) -> np.ndarray:
-    """One video of the class, uint8 (T, H, W, 3) RGB, a function of the generator's state alone."""
+def render_video(class_name: str, rng: np.random.Generator, background: str = "ramp") -> np.ndarray:
+    """One video of the class, uint8 (T, H, W, 3) RGB, a function of the generator's state alone.
+
+    Args:
+        background: one of `BACKGROUNDS`.
+    """
     motion = draw_motion(class_name, rng)
-    object_colours, background = _draw_colours(rng)
+    object_colours, behind = (_draw_colours if background == "ramp" else _draw_bright_on_dark)(rng)
     sprite = _draw_sprite(object_colours, rng)
     frames = [
-        _place(sprite, background, motion.x[t], motion.y[t], motion.angle[t], motion.diameter[t])
-        for t in range(NUM_FRAMES)
+        _place(sprite, behind, motion.x[t], motion.y[t], motion.angle[t], motion.diameter[t]) for t in range(NUM_FRAMES)
     ]
     return np.stack(frames)
 
@@ -111,6 +115,14 @@ def _draw_colours(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     is_inverted = rng.integers(0, 2, size=3) == 1
     colours = np.where(is_inverted, 255 - colours, colours)
     background = np.where(is_inverted, 255 - background, background)
+    return colours.astype(np.float32), background.astype(np.float32)
+
+
+def _draw_bright_on_dark(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """As `_draw_colours`: a bright object before an even dark grey, so that it is found without being looked for."""
+    dark, bright = rng.uniform(110, 170, size=3), rng.uniform(190, 255, size=3)
+    colours = np.where(rng.integers(0, 2, size=3), [dark, bright], [bright, dark])
+    background = np.full((FRAME_SIZE, FRAME_SIZE, 3), rng.uniform(10, 50))
     return colours.astype(np.float32), background.astype(np.float32)
 
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from mae.data.config import ShapesDataset
-from mae.data.shape_motion import CLASS_NAMES, render_video
-from mae.errors import ConfigError
+from mae.data.shape_motion import BACKGROUNDS, CLASS_NAMES, render_video
+from mae.errors import ConfigError, check_choice
 from mae.seeds import generator
 
 __all__ = ["CLASS_NAMES", "ensure_shapes", "render_video", "shapes_root", "write_video"]
@@ -29,7 +29,8 @@ def shapes_root(config: ShapesDataset) -> Path:
     if config.root is not None:
         return Path(config.root).expanduser().resolve()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    name = f"shapes-v{VERSION}-{config.videos_per_class}-{config.seed}"
+    background = "" if config.background == "ramp" else f"-{config.background}"
+    name = f"shapes-v{VERSION}{background}-{config.videos_per_class}-{config.seed}"
     return Path(cache).expanduser().resolve() / "mae-video" / name
 
 
@@ -44,6 +45,7 @@ def ensure_shapes(config: ShapesDataset, progress: Callable[[int, int], None] | 
     for name, smallest in (("videos_per_class", 1), ("seed", 0)):
         if getattr(config, name) < smallest:
             raise ConfigError(f"dataset.{name}={getattr(config, name)} must be {smallest} or more")
+    check_choice("dataset.background", config.background, BACKGROUNDS)
     root = shapes_root(config)
     try:
         if not _is_complete(root, config):
@@ -63,6 +65,7 @@ def _is_complete(root: Path, config: ShapesDataset) -> bool:
         found = None
     if not isinstance(found, dict):
         raise ConfigError(f"dataset.root={root} holds something else; name a new or an empty directory")
+    found = {"background": "ramp", **found}  # what was rendered before there was another kind does not say it
     for key, expected in _manifest(config).items():
         if found.get(key) != expected:
             raise ConfigError(
@@ -85,6 +88,7 @@ def _manifest(config: ShapesDataset) -> dict[str, object]:
         "videos_per_class": config.videos_per_class,
         "seed": config.seed,
         "classes": list(CLASS_NAMES),
+        "background": config.background,
     }
 
 
@@ -118,7 +122,7 @@ def _render_all(root: Path, config: ShapesDataset, progress: Callable[[int, int]
         (root / name).mkdir(parents=True)
 
     def render(path: str, name: str, rng: np.random.Generator) -> None:
-        write_video(root / path, render_video(name, rng))
+        write_video(root / path, render_video(name, rng, config.background))
 
     pool = ThreadPoolExecutor(os.cpu_count())  # OpenCV releases the interpreter's lock
     try:

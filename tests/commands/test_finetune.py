@@ -50,7 +50,11 @@ def files(tmp_path_factory):
     root = tmp_path_factory.mktemp("finetune")
     shapes = root / "shapes"
     for path, seed in ((shapes, 0), (root / "shapes-val", 1_000_000)):
-        ensure_shapes(ShapesDataset("shapes", 1, str(path), videos_per_class=1, seed=seed, val_videos_per_class=1))
+        ensure_shapes(
+            ShapesDataset(
+                "shapes", 1, str(path), videos_per_class=1, seed=seed, val_videos_per_class=1, background="ramp"
+            )
+        )
     pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={root / 'pretrained'}"))
     return SimpleNamespace(root=root, shapes=shapes, pretrained=root / "pretrained", whole=root / "whole")
 

@@ -17,9 +17,11 @@ from mae.seeds import generator
 VIDEOS = 3  # of every class that the motion is measured on
 
 
-def configuration(root: Path | None, videos_per_class: int = 1, seed: int = 0) -> ShapesDataset:
+def configuration(
+    root: Path | None, videos_per_class: int = 1, seed: int = 0, background: str = "ramp"
+) -> ShapesDataset:
     text = None if root is None else str(root)
-    return ShapesDataset("shapes", 1, root=text, videos_per_class=videos_per_class, seed=seed, val_videos_per_class=1)
+    return ShapesDataset("shapes", 1, text, videos_per_class, seed, val_videos_per_class=1, background=background)
 
 
 def rendered(name: str, number: int, seed: int = 0) -> np.ndarray:
@@ -169,6 +171,16 @@ def test_no_patch_is_flat(name):
     assert np.median(patches) > 2.5
 
 
+def test_before_a_dark_background_the_object_is_the_brightest_everywhere():
+    video = render_video("move_left", generator(0, "shapes"), background="dark")
+    behind = np.bincount(video.ravel()).argmax()
+    assert 10 <= behind <= 50
+    is_behind = (video == behind).all(axis=-1)
+    assert 0.3 < is_behind.mean() < 0.97
+    assert (video[~is_behind] >= behind).all()  # edges are mixtures of both
+    assert np.percentile(video[~is_behind], 80) > 110
+
+
 def test_files_hold_the_rendered_frames(tmp_path):
     calls = []
     root = ensure_shapes(configuration(tmp_path / "videos"), lambda done, total: calls.append((done, total)))
@@ -248,6 +260,19 @@ def test_other_or_incomplete_renderings_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"lacks 1 of 12 videos, first grow_0000\.avi"):
         ensure_shapes(configuration(root))
     assert not (root / "grow" / "grow_0000.avi").exists()
+
+
+def test_a_rendering_before_another_background_is_refused(tmp_path):
+    ensure_shapes(configuration(tmp_path / "ramp"))
+    with pytest.raises(ConfigError, match="was rendered with background=ramp, not dark"):
+        ensure_shapes(configuration(tmp_path / "ramp", background="dark"))
+    ensure_shapes(configuration(tmp_path / "dark", background="dark"))
+    with pytest.raises(ConfigError, match="was rendered with background=dark, not ramp"):
+        ensure_shapes(configuration(tmp_path / "dark"))
+    assert shapes_root(configuration(None)).name == "shapes-v1-1-0"
+    assert shapes_root(configuration(None, background="dark")).name == "shapes-v1-dark-1-0"
+    with pytest.raises(ConfigError, match=r"dataset\.background"):
+        ensure_shapes(configuration(tmp_path / "none", background="light"))
 
 
 def test_mistakes_are_config_errors(tmp_path):

@@ -34,7 +34,11 @@ CONTRACT = {
 def shapes(tmp_path_factory):
     """The folder of the rendered videos, shared by all runs."""
     root = tmp_path_factory.mktemp("shapes") / "videos"
-    return ensure_shapes(ShapesDataset("shapes", 1, root=str(root), videos_per_class=1, seed=0, val_videos_per_class=1))
+    return ensure_shapes(
+        ShapesDataset(
+            "shapes", 1, root=str(root), videos_per_class=1, seed=0, val_videos_per_class=1, background="ramp"
+        )
+    )
 
 
 @pytest.fixture

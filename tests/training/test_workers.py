@@ -27,7 +27,15 @@ FIVE_STEPS = (
 def shapes(tmp_path_factory):
     root = tmp_path_factory.mktemp("shapes") / "videos"
     return ensure_shapes(
-        ShapesDataset("shapes", frame_stride=1, root=str(root), videos_per_class=1, seed=0, val_videos_per_class=1)
+        ShapesDataset(
+            "shapes",
+            frame_stride=1,
+            root=str(root),
+            videos_per_class=1,
+            seed=0,
+            val_videos_per_class=1,
+            background="ramp",
+        )
     )
 
 
