@@ -1,7 +1,8 @@
 """The table of model sizes.
 
 `vit_small` … `vit_giant` are the released ones (VideoMAE, arXiv:2203.12602, appendix; VideoMAE V2,
-arXiv:2303.16727, table 9); `vit_tiny` is ours, for the demo and for tests on a CPU.
+arXiv:2303.16727, table 9); `vit_tiny` is ours, for the demo and for tests on a CPU, and `vit_micro` for
+experiments that take minutes there: of tubelets of one frame, so that no token shows a motion by itself.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -98,6 +99,10 @@ class Architecture:
 
 
 PRESETS = {
+    "vit_micro": Architecture(
+        image_size=24, num_frames=4, patch_size=4, tubelet_size=1, embed_dim=96, depth=4, num_heads=3,
+        positions="sincos_factorised", decoder_embed_dim=64, decoder_depth=1, decoder_num_heads=2,
+    ),
     "vit_tiny": Architecture(
         image_size=64, patch_size=8, embed_dim=128, depth=4, num_heads=4, positions="sincos_factorised",
         decoder_embed_dim=96, decoder_depth=2, decoder_num_heads=3,

@@ -10,6 +10,7 @@ from mae.presets import PRESETS, Architecture, architecture
 # width, depth, heads; decoder width, depth, heads; parameters in millions of the pre-trainer and of a classifier
 # with 400 classes: published where the release states them (±0.5), else None.
 TABLE = {
+    "vit_micro": ((96, 4, 3), (64, 1, 2), None, None),
     "vit_tiny": ((128, 4, 4), (96, 2, 3), None, None),
     "vit_small": ((384, 12, 6), (192, 4, 3), 24, 22),
     "vit_base": ((768, 12, 12), (384, 4, 6), 94, 87),

@@ -1,0 +1,158 @@
+"""Whether pre-training pays, on a set where that can be seen in minutes: `python benchmarks/representation.py`.
+
+Everything is a run of the project's own commands on `dataset=shapes_dark`, whose twelve classes are motions: chance is
+1/12, and a token of `model=vit_micro` holds one frame, so that none shows a motion by itself. A run uses one core;
+as many of them go on side by side as there are cores. What is done stays in the folder, so that an interrupted
+benchmark goes on where it was. At the end it prints the tables of docs/benchmarks.md.
+
+- difficulty: training from scratch with all labels, and probes of the encoder as it is initialised;
+- (a) probes of the frozen pre-trained encoder, trained on few labels;
+- (b) fine-tuning it on the same few labels, beside training from scratch with the same schedule;
+- (c) other masks and ratios, pre-trained equally long.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PER_CLASS = 500  # videos to pre-train on, and labels when all are used
+LABELS = 50  # of each class, where there are few
+SEEDS = (0, 1, 2)
+PRETRAINING_STEPS = 2000
+ALL_LABELS_STEPS = 4000
+MASKS = (("tube", 0.5), ("tube", 0.9), ("random", 0.75), ("random", 0.9))  # beside tube 0.75
+KINDS = ("attentive", "linear", "knn")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command, whose result is a file in its run directory."""
+
+    name: str  # of the directory
+    command: str  # pretrain.py | finetune.py
+    settings: tuple[str, ...]
+    result: str  # file that is there when the run is complete
+
+
+def pretraining(seed: int, masking: str = "tube", ratio: float = 0.75) -> Run:
+    settings = (f"seed={seed}", f"masking={masking}", f"mask_ratio={ratio}", f"steps={PRETRAINING_STEPS}")
+    done = f"checkpoints/step_{PRETRAINING_STEPS:08d}.npz"
+    return Run(f"pretrained-{masking}-{ratio}-{seed}", "pretrain.py", settings, done)
+
+
+def probe(name: str, encoder: str, seed: int) -> Run:
+    settings = ("mode=probe", f"init_from={encoder}", f"seed={seed}", f"probe.labels_per_class={LABELS}")
+    return Run(f"probe-{name}-{seed}", "finetune.py", settings, "probe.json")
+
+
+def classifier(name: str, encoder: str | None, seed: int, labels: int = LABELS, steps: int | None = None) -> Run:
+    """Fine-tuning, or training from scratch; then without layer decay, which would only slow down early layers."""
+    start = ("optimizer.layer_decay=null",) if encoder is None else (f"init_from={encoder}",)
+    length = () if steps is None else (f"steps={steps}",)
+    settings = (f"seed={seed}", f"dataset.videos_per_class={labels}", *start, *length)
+    return Run(f"{name}-{seed}", "finetune.py", settings, "test.json")
+
+
+def chains(folder: Path) -> list[list[Run]]:
+    """Runs that follow each other; the longest first, so that the cores are done at about the same time."""
+    made = [[classifier("all-labels", None, 0, PER_CLASS, ALL_LABELS_STEPS)]]
+    for seed in SEEDS:
+        first = pretraining(seed)
+        encoder = str(folder / first.name)
+        made.append([first, probe("pretrained", encoder, seed), classifier("finetuned", encoder, seed)])
+    for masking, ratio in MASKS:
+        first = pretraining(0, masking, ratio)
+        made.append([first, probe(f"{masking}-{ratio}", str(folder / first.name), 0)])
+    made += [[probe("initial", "random", seed), classifier("scratch", None, seed)] for seed in SEEDS]
+    return made
+
+
+def execute(run: Run, folder: Path) -> float:
+    """Seconds the run took; 0 where its result is there already."""
+    place = folder / run.name
+    if (place / run.result).exists():
+        return 0.0
+    place.mkdir(parents=True, exist_ok=True)
+    fixed = ("dataset=shapes_dark", f"run_dir={place}", "data.workers=1", "wandb.mode=disabled")
+    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    start = time.perf_counter()
+    with (folder / f"{run.name}.log").open("w") as log:
+        command = [sys.executable, str(ROOT / run.command), *fixed, *run.settings]
+        status = subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=log).returncode
+    if status:
+        raise SystemExit(f"{run.name} ended with status {status}: see {folder / run.name}.log")
+    return time.perf_counter() - start
+
+
+def execute_chain(chain: list[Run], folder: Path) -> None:
+    for run in chain:
+        seconds = execute(run, folder)
+        print(f"{run.name}: {f'{seconds:.0f} s' if seconds else 'found'}", flush=True)
+
+
+def top1(folder: Path, name: str, seeds: tuple[int, ...], kind: str | None = None) -> list[float]:
+    """Per cent, of each seed: of a probe of this kind, or of a test."""
+    if kind is None:
+        return [100 * json.loads((folder / f"{name}-{seed}" / "test.json").read_text())["top1"] for seed in seeds]
+    reports = [json.loads((folder / f"probe-{name}-{seed}" / "probe.json").read_text()) for seed in seeds]
+    return [100 * report["probes"][kind]["top1"] for report in reports]
+
+
+def cell(values: list[float]) -> str:
+    """Mean ± standard deviation, or the value where there is one."""
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+
+
+def tables(folder: Path) -> str:
+    mean = statistics.mean
+    probes = {name: [top1(folder, name, SEEDS, kind) for kind in KINDS] for name in ("pretrained", "initial")}
+    trained = {name: top1(folder, name, SEEDS) for name in ("finetuned", "scratch")}
+    gain = mean(probes["pretrained"][0]) - mean(probes["initial"][0])
+    lines = [
+        f"| top-1 %, {LABELS} labels a class, {len(SEEDS)} seeds | attentive | linear | k-NN | whole model trained |",
+        "|---|---|---|---|---|",
+        f"| pre-trained encoder | {' | '.join(map(cell, [*probes['pretrained'], trained['finetuned']]))} |",
+        f"| random encoder | {' | '.join(map(cell, [*probes['initial'], trained['scratch']]))} |",
+        "",
+        f"Attentive probe: {gain:+.1f} points. "
+        f"Fine-tuning: {mean(trained['finetuned']) - mean(trained['scratch']):+.1f} points. "
+        f"From scratch with all {PER_CLASS} labels a class: {cell(top1(folder, 'all-labels', (0,)))}. Chance: 8.3.",
+        "",
+        "| mask (seed 0) | attentive | linear | k-NN |",
+        "|---|---|---|---|",
+    ]
+    for name, label in [("pretrained", "tube 0.75"), *((f"{m}-{r}", f"{m} {r}") for m, r in MASKS)]:
+        lines.append(f"| {label} | {' | '.join(cell(top1(folder, name, (0,), kind)) for kind in KINDS)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Whether pre-training pays, on a set where that is seen in minutes.")
+    parser.add_argument("--folder", type=Path, default=Path("outputs/representation"), help="where the runs are kept")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="runs side by side, each on one core")
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    start = time.perf_counter()
+    with ThreadPoolExecutor(options.processes) as pool:
+        futures = [pool.submit(execute_chain, chain, folder) for chain in chains(folder)]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    print(f"\n{tables(folder)}\n\n{(time.perf_counter() - start) / 60:.1f} minutes")
+
+
+if __name__ == "__main__":
+    main()
