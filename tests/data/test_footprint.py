@@ -14,6 +14,14 @@ def test_by_hand():
     assert str(made) == "19.74 GB: 4 clips being decoded and 2 + 2 batches of 2048, 2.41 MB a clip"
 
 
+def test_clips_that_are_kept_count():
+    made = fitting_footprint(CLIP, 64, 4, 2, 1.5, kept=256)  # (4 + 3 · 64 + 256) clips, as two batches make 1.24 GB
+    assert (made.prefetch, made.bytes) == (2, CLIP * (4 + 4 * 64 + 256))
+    assert "2 + 2 batches of 64 and 256 of the probe, 2.41 MB a clip" in str(made)
+    with pytest.raises(ConfigError, match=r"lower batch_size or probe\.clips or data\.workers"):
+        fitting_footprint(CLIP, 64, 4, 2, 1, kept=256)
+
+
 @pytest.mark.parametrize(("budget_gb", "prefetch"), [(20, 2), (15, 1), (1000, 2)])
 def test_as_many_batches_wait_as_fit(budget_gb, prefetch):
     assert fitting_footprint(CLIP, 2048, 4, 2, budget_gb).prefetch == prefetch

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -55,6 +56,12 @@ def test_what_happens_when(whole):
     assert third["accuracy"] == pytest.approx(0.025)  # whatever else a step gives is averaged
     assert third["learning_rate"] == pytest.approx(0.3)  # the last step's
     assert [record["bad_clips"] for record in whole.logged] == [1, 2, 2, 3, 3, 4, 5, 5, 6]
+
+
+def test_a_second_cadence_of_looks():
+    both = replace(CADENCE, probe_every=3)
+    assert [step for step in range(1, 12) if both.is_evaluated(step)] == [3, 4, 6, 8, 9, 11]
+    assert [step for step in range(1, 12) if CADENCE.is_evaluated(step)] == [4, 8, 11]
 
 
 @pytest.mark.parametrize("at", range(1, 11))

@@ -58,8 +58,16 @@ def weights(directory, step):
 
 def losses(directory):
     return [
-        (record["step"], record["loss"], record["grad_norm"]) for record in read_metrics(directory / "metrics.jsonl")
+        (record["step"], record["loss"], record["grad_norm"])
+        for record in read_metrics(directory / "metrics.jsonl")
+        if record["step"] > 0
     ]
+
+
+def probed(directory):
+    names = ("step", "probe_top1", "feature_rank", "feature_std")
+    records = read_metrics(directory / "metrics.jsonl")
+    return [[record[name] for name in names] for record in records if "feature_rank" in record]
 
 
 def interrupt_at(step, monkeypatch, signum=signal.SIGTERM):
@@ -144,9 +152,48 @@ def test_a_killed_run_loses_only_what_followed_its_checkpoint(whole, run, monkey
 
 
 def test_replicas_make_the_same_run(whole, run):
-    directory = run("strategy=mirrored")  # four logical CPUs in tests
+    directory = run("strategy=mirrored", "probe.every=4")  # four logical CPUs in tests
     for made, expected in zip(losses(directory), losses(whole), strict=True):
         assert made == pytest.approx(expected, rel=1e-4)
+    assert [step for step, *_ in probed(directory)] == [0, 4, 6]
+
+
+def test_a_probe_changes_nothing_and_says_the_same_after_a_resume(whole, run, tmp_path, monkeypatch, capsys):
+    directory = run("probe.every=2", "probe.clips=48")
+    said = capsys.readouterr().out
+    assert "every 2 steps: 12 clips of 12 classes: k-NN top-1 (chance 8.3 %), feature rank and std" in said
+    figures = probed(directory)
+    assert [step for step, *_ in figures] == [0, 2, 4, 6]
+    assert len({rank for _, _, rank, _ in figures}) == 4  # of other weights each time
+    first, last = (f"{100 * figures[place][1]:.1f} % at step" for place in (0, -1))
+    assert f"k-NN top-1 of 12 clips: {first} 0 → {last} 6 (chance 8.3 %: 1 of 12 classes)" in said
+    assert losses(directory) == losses(whole)
+    for name, value in weights(directory, 6).items():
+        np.testing.assert_array_equal(value, weights(whole, 6)[name], err_msg=name)
+
+    directory.rename(tmp_path / "uninterrupted")
+    with monkeypatch.context() as patch:
+        interrupt_at(2, patch)
+        with pytest.raises(Interrupted):
+            run("probe.every=2", "probe.clips=48")
+    assert probed(run("probe.every=2", "probe.clips=48")) == figures
+
+
+def test_the_same_few_clips_at_every_step(run, shapes, capsys):
+    """Nothing is learnt at a rate of 0, so a loss is that of the clips: always the same one."""
+    rates = ("learning_rate=0", "min_learning_rate=0", "augment.crop=random_resized", "model.drop_path_rate=0.5")
+    directory = run("overfit_clips=3", "decoder_mask_ratio=0.5", "steps=4", *rates)
+    found = [loss for _, loss, _ in losses(directory)]
+    assert found == pytest.approx([found[0]] * 4, rel=1e-6)
+    # Those that are looked at are those that are trained on, under the same masks, but all of their hidden tokens.
+    said = capsys.readouterr().out
+    assert "3 = 3 clips × 1 replicas" in said
+    assert "3 videos, the same clip and mask of each at every visit" in said
+    assert f"overfit 3 clips: loss {found[0]:.4f} → {found[0]:.4f} (step 1 → 4, 100 % of the first); it should" in said
+    with pytest.raises(ConfigError, match="overfit_clips: 3 → None"):
+        run("decoder_mask_ratio=0.5", "steps=4", *rates)
+    with pytest.raises(ConfigError, match="overfit_clips=13 is more than the 12 videos of the list: give 12 or fewer"):
+        run("overfit_clips=13", "run_dir=/nowhere")
 
 
 def test_the_same_command_after_the_end_says_so(whole, capsys):

@@ -19,7 +19,7 @@ from mae.training.workers import Workers, connected_workers
 
 FIVE_STEPS = (
     *("steps=5", "accumulate=2", "evaluate_every=1", "checkpoint_every=5", "ema_decay=0.9", "precision=float32"),
-    *("optimizer.clip_grad_norm=0.05", "optimizer.layer_decay=0.8", "model.drop_path_rate=0.3"),
+    *("optimizer.clip_grad_norm=0.05", "optimizer.layer_decay=0.8", "model.drop_path_rate=0.3", "probe.every=2"),
 )
 
 
@@ -63,8 +63,11 @@ def test_two_processes_that_were_interrupted_are_one_that_was_not(shapes, tmp_pa
     for name, value in one.items():
         np.testing.assert_allclose(two[name], value, atol=1e-6, err_msg=name)
     made, expected = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("two", "one"))
-    assert [record["step"] for record in made] == [1, 2, 3, 4, 5]
+    assert [record["step"] for record in made] == [0, 1, 2, 3, 4, 5]
     for record, other_record in zip(made, expected, strict=True):
+        if record["step"] in (0, 2, 4, 5):
+            assert record["feature_rank"] == pytest.approx(other_record["feature_rank"], rel=1e-4)
+    for record, other_record in zip(made[1:], expected[1:], strict=True):
         assert record["loss"] == pytest.approx(other_record["loss"], rel=1e-5)
         assert record["grad_norm"] == pytest.approx(other_record["grad_norm"], rel=1e-4)
 

@@ -1,0 +1,76 @@
+"""Which clips a run looks at, when, and how it is told."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tiny import tiny_pretrainer
+
+from mae.config import ProbeConfig
+from mae.data.lists.index import VideoIndex
+from mae.errors import BadVideo, ConfigError
+from mae.training.run_probe import ProbePlan, RunProbe
+
+
+def index(labels, count=8):
+    return VideoIndex(tuple(f"{number}.mp4" for number in range(count)), labels, None, "")
+
+
+def plan(labels, every=10, clips=4, total_steps=100):
+    return ProbePlan(ProbeConfig(every, clips), index(labels), total_steps)
+
+
+LABELS = (0, 0, 0, 0, 0, 0, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "row"),
+    [
+        ((LABELS, 10, 8), "every 10 steps: 6 clips of 2 classes: k-NN top-1 (chance 50.0 %), feature rank and std"),
+        ((None,), "every 10 steps: 4 clips without labels, so no k-NN: feature rank and std only"),
+        (((1,) * 8,), "every 10 steps: 4 clips of one class, so no k-NN: feature rank and std only"),
+        ((LABELS, None), "none"),
+        ((LABELS, 101), "none: probe.every=101 is more than the steps of the run"),
+    ],
+)
+def test_what_the_table_says(settings, row):
+    assert plan(*settings).row() == ("probe", row)
+
+
+def test_places_are_those_of_the_classes():
+    assert plan(LABELS, clips=8).places == [0, 1, 3, 4, 6, 7]
+    assert plan(None).places == [0, 2, 4, 6]
+    assert plan(LABELS, every=None).places == []
+
+
+def reader(bad):
+    """Clips of noise, brighter with every example; those in `bad` cannot be read."""
+
+    def center_clip(example):
+        if example in bad:
+            raise BadVideo(f"no frames in {example}")
+        return np.random.default_rng(example).integers(0, 20 + 25 * example, (4, 16, 16, 3)).astype("u1")
+
+    return SimpleNamespace(center_clip=center_clip)
+
+
+def test_figures_and_course_count_what_could_be_read():
+    records = [
+        {"step": 0, "probe_top1": 0.2, "feature_rank": 1.5},
+        {"step": 5, "loss": 1.0},
+        {"step": 10, "probe_top1": 0.6, "feature_rank": 2.5, "loss": 0.9},
+    ]
+    probe = RunProbe(tiny_pretrainer(), reader(bad=(1,)), plan(LABELS, clips=8))
+    assert probe.figures().keys() == {"probe_top1", "feature_rank", "feature_std"}
+    assert (
+        probe.course(records)
+        == "k-NN top-1 of 5 clips: 20.0 % at step 0 → 60.0 % at step 10 (chance 50.0 %: 1 of 2 classes)"
+    )
+    unlabelled = RunProbe(tiny_pretrainer(), reader(bad=(1,)), plan(None))
+    assert unlabelled.figures().keys() == {"feature_rank", "feature_std"}
+    assert unlabelled.course(records) == "feature rank of 4 clips: 1.5 at step 0 → 2.5 at step 10"
+
+
+def test_nothing_to_look_at_is_a_mistake():
+    with pytest.raises(ConfigError, match=r"none of the 4 videos of the probe can be read; .*no frames.*every=null"):
+        RunProbe(tiny_pretrainer(), reader(bad=range(8)), plan(None))
