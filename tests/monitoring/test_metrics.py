@@ -61,8 +61,10 @@ def test_resume_drops_what_came_after_the_checkpoint(tmp_path):
 def test_without_resume_step_lines_are_kept(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write_steps(path, [1, 2])
-    write_steps(path, [3, 0])
-    assert [r["step"] for r in read_metrics(path)] == [1, 2, 3, 0]
+    with MetricsLog(path) as log:
+        log.write({"step": 0})
+    write_steps(path, [3])
+    assert [r["step"] for r in read_metrics(path)] == [1, 2, 0, 3]
     MetricsLog(path, resume_step=0).close()
     assert read_metrics(path) == []
 

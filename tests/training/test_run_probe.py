@@ -62,10 +62,8 @@ def test_figures_and_course_count_what_could_be_read():
     ]
     probe = RunProbe(tiny_pretrainer(), reader(bad=(1,)), plan(LABELS, clips=8))
     assert probe.figures().keys() == {"probe_top1", "feature_rank", "feature_std"}
-    assert (
-        probe.course(records)
-        == "k-NN top-1 of 5 clips: 20.0 % at step 0 → 60.0 % at step 10 (chance 50.0 %: 1 of 2 classes)"
-    )
+    shares = "20.0 % at step 0 → 60.0 % at step 10"
+    assert probe.course(records) == f"k-NN top-1 of 5 clips: {shares} (chance 50.0 %: 1 of 2 classes)"
     unlabelled = RunProbe(tiny_pretrainer(), reader(bad=(1,)), plan(None))
     assert unlabelled.figures().keys() == {"feature_rank", "feature_std"}
     assert unlabelled.course(records) == "feature rank of 4 clips: 1.5 at step 0 → 2.5 at step 10"
