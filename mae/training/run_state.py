@@ -75,7 +75,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({error})") from error
     if not isinstance(meta, dict) or "step" not in meta:
         raise ConfigError(f"{path} is not a checkpoint of this project: its {_META} has no step")
-    if sorted(arrays) != meta.pop(_NAMES, None):
+    if _NAMES not in meta:
+        raise ConfigError(f"{path} was written by an older version of this project, which it needs to be read")
+    if sorted(arrays) != meta.pop(_NAMES):
         raise ConfigError(f"{path} is damaged: it does not hold the arrays it was written with")
     return Checkpoint(path, arrays, meta)
 

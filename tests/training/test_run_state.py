@@ -158,3 +158,14 @@ def test_meta_is_plain_json(tmp_path):
     with np.load(save(Checkpoints(tmp_path, keep=1), 1)) as archive:
         meta = json.loads(bytes(archive["__meta__"]))
     assert meta == {"step": 1, "note": "ü", "arrays": ["a/kernel", "step"]}
+
+
+def test_a_file_of_an_older_version_is_told_from_a_damaged_one(tmp_path):
+    encoded = np.frombuffer(json.dumps({"step": 3}).encode(), np.uint8)
+    np.savez(tmp_path / "old.npz", __meta__=encoded, weight=np.zeros(2))
+    with pytest.raises(ConfigError, match="written by an older version"):
+        read_checkpoint(tmp_path / "old.npz")
+    encoded = np.frombuffer(json.dumps({"step": 3, "arrays": ["bias", "weight"]}).encode(), np.uint8)
+    np.savez(tmp_path / "cut.npz", __meta__=encoded, weight=np.zeros(2))
+    with pytest.raises(ConfigError, match="damaged"):
+        read_checkpoint(tmp_path / "cut.npz")
