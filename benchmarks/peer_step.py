@@ -19,7 +19,7 @@ def peer_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callabl
 
     from mae.masking import tube_mask
 
-    a = architecture(options.model)
+    a = architecture(options.model, num_frames=options.frames)
     config = VideoMAEConfig(
         image_size=a.image_size,
         num_frames=a.num_frames,

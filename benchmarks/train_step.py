@@ -93,7 +93,7 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     from mae.training.pretraining import pretraining_step
     from mae.training.strategy import compute_dtype, make_strategy
 
-    overrides = {"attention": options.attention, "remat": options.remat}
+    overrides = {"attention": options.attention, "remat": options.remat, "num_frames": options.frames}
     strategy = make_strategy("single")
     with strategy.scope():
         model = build_pretrainer(options.model, dtype=compute_dtype(options.precision), **overrides)
@@ -181,7 +181,8 @@ def main(options: argparse.Namespace, words: list[str]) -> None:
         for worker in workers:
             worker.step()
     reports = [worker.finish() for worker in workers]
-    print(f"{options.model}, {options.clips} clips, {options.precision}, {options.rounds} rounds")
+    size = f"{options.model}, {options.clips} clips of {options.frames} frames"
+    print(f"{size}, {options.precision}, {options.rounds} rounds")
     print(f"{'':<6} {'best s':>8} {'median s':>9} {'clips/s':>8} {'GFLOP/clip':>11} {'of matmul':>10} {'peak GB':>8}")
     for worker, report in zip(workers, reports, strict=True):
         median = statistics.median(worker.times)
@@ -203,6 +204,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("--model", default="vit_small", help="a preset")
     parser.add_argument("--clips", type=int, default=8, help="in a batch")
+    parser.add_argument("--frames", type=int, default=16, help="in a clip")
     parser.add_argument("--mask-ratio", type=float, default=0.9)
     parser.add_argument("--decoder-mask-ratio", type=float, default=0.0, help="0, 0.25, 0.5 or 0.75; the peer has none")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
