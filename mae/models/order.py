@@ -10,8 +10,8 @@ def after(known: Any, *arrays: Any) -> Any:
     """`arrays` as they are, but what is computed of them is computed once `known` is there.
 
     A gradient that computes something again from what was kept needs this. TensorFlow runs each operation of a graph
-    as soon as its inputs exist: it would do so in the forward pass, or take the forward pass' result, and hold what was
-    not to be held. The backends that run line by line need nothing, and have no graph. No gradient flows through.
+    as soon as its inputs exist: it would do so in the forward pass, and hold what was not to be held. A backend that
+    runs line by line has no graph and needs nothing. No gradient flows through.
     """
     graph = getattr(known, "graph", None)
     with nullcontext() if graph is None else graph.control_dependencies([known]):

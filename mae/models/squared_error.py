@@ -5,8 +5,6 @@ from typing import Any
 
 from keras import ops
 
-from mae.models.order import after
-
 
 def squared_errors(predicted: Any, expected: Any, lean: bool = True) -> Any:
     """Mean squared error of each patch, in float32: (b, m, p) twice → (b, m).
@@ -25,7 +23,7 @@ def squared_errors(predicted: Any, expected: Any, lean: bool = True) -> Any:
             # PyTorch's backend passes the inputs again and `upstream` by name.
             upstream = inputs[0] if upstream is None else upstream
             share = ops.expand_dims(upstream * (2 / difference.shape[2]), 2)
-            of_predicted = after(upstream, difference) * share
+            of_predicted = difference * share
             return ops.cast(of_predicted, predicted.dtype), ops.cast(-of_predicted, expected.dtype)
 
         return ops.mean(ops.square(difference), axis=2), gradient

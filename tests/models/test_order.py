@@ -2,14 +2,14 @@
 
 import time
 
-import keras
-import numpy as np
+import pytest
 import tensorflow as tf
 
 from mae.models.attention import chunked_attention
 from mae.models.layer_norm import normalised_linear, normalised_rows
 from mae.models.linear import gelu_linear
 from mae.models.order import after
+from mae.models.squared_error import squared_errors
 
 
 def test_what_is_computed_of_the_arrays_waits():
@@ -34,37 +34,42 @@ def test_what_is_computed_of_the_arrays_waits():
     assert float(after(tf.constant(0.0), tf.constant(2.0))) == 2
 
 
-def optimised_operations(function, *shapes):
-    """Kinds of operations, with how many there are, of the forward and backward pass as TensorFlow runs them."""
-    rng = np.random.default_rng(0)
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        inputs = [tf.compat.v1.placeholder(tf.float32, shape) for shape in shapes]
+def early_operations(function, shapes, with_gradients):
+    """Kinds of the operations that give whole arrays and do not wait for the upstream gradient."""
+    inputs = [tf.TensorSpec(shape) for shape in shapes]
+    made_shape = tf.function(function).get_concrete_function(*inputs).output_shapes
+
+    @tf.function
+    def run(upstream, *inputs):
         made = function(*inputs)
-        # Another step lies between the two passes, as in a model.
-        gradients = tf.gradients(tf.reduce_sum(tf.sin(made)), inputs)
-        metadata = tf.compat.v1.RunMetadata()
-        session.run(
-            [made, *gradients],
-            {x: rng.normal(size=x.shape) for x in inputs},
-            tf.compat.v1.RunOptions(output_partition_graphs=True),
-            metadata,
-        )
-    kinds = [node.op for graph in metadata.partition_graphs for node in graph.node]
-    return {kind: kinds.count(kind) for kind in kinds}
+        return tf.gradients(made, inputs, upstream) if with_gradients else made
+
+    graph = run.get_concrete_function(tf.TensorSpec(made_shape), *inputs).graph
+    waiting = {graph.inputs[0].op}
+    for operation in graph.get_operations():  # in the order in which they were made
+        if waiting & {*(x.op for x in operation.inputs), *operation.control_inputs}:
+            waiting.add(operation)
+    # TensorFlow's own, which are pruned: copies of outputs, and gradients of results that nobody has.
+    others = [o for o in graph.get_operations() if o not in waiting and o.type not in ("Identity", "ZerosLike")]
+    return sorted(o.type for o in others if any((x.shape.num_elements() or 0) >= ELEMENTS for x in o.outputs))
 
 
-def test_the_optimiser_does_not_keep_what_the_gradients_compute_again():
-    """It would take one array for both passes, were they the same computation."""
-    shapes = {"rows": (6, 4), "kernel": (4, 3), "bias": (3,), "scale": (4,), "offset": (4,)}
-    cases = {
-        "Erf": (gelu_linear, "rows", "kernel", "bias"),
-        "Softmax": (lambda q, k, v: chunked_attention(*(keras.ops.reshape(x, (1, 1, 6, 4)) for x in (q, k, v)), 36),
-                    "rows", "rows", "rows"),
-    }  # fmt: skip
-    for kind, (function, *names) in cases.items():
-        assert optimised_operations(function, *(shapes[name] for name in names))[kind] == 2, kind
-    norm = optimised_operations(lambda *x: normalised_rows(*x, 1e-6), *(shapes[n] for n in ("rows", "scale", "offset")))
-    both = optimised_operations(
-        lambda *x: normalised_linear(*x, 1e-6), *(shapes[n] for n in ("rows", "scale", "offset", "kernel", "bias"))
-    )
-    print(norm, both)
+ELEMENTS = 6 * 4
+ROWS, WEIGHTS, LINEAR = (6, 4), ((4,), (4,)), ((4, 5), (5,))
+HEAD = (1, 1, *ROWS)
+PATCHES = (2, 3, 4)
+CASES = {
+    "gelu": (gelu_linear, (ROWS, *LINEAR)),
+    "attention": (lambda *x: chunked_attention(*x, 36), (HEAD, HEAD, HEAD)),
+    "norm": (lambda *x: normalised_rows(*x, 1e-6), (ROWS, *WEIGHTS)),
+    "norm and linear": (lambda *x: normalised_linear(*x, 1e-6), (ROWS, *WEIGHTS, *LINEAR)),
+    "squared errors": (squared_errors, (PATCHES, PATCHES)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_compute_nothing_in_the_forward_pass(name):
+    function, shapes = CASES[name]
+    both = early_operations(function, shapes, with_gradients=True)
+    assert both == early_operations(function, shapes, with_gradients=False)
+    assert len(both) > len(shapes)
