@@ -11,13 +11,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from einops import rearrange
 from keras import ops
+
+from mae.models.order import after
 
 
 def plain_attention(q: Any, k: Any, v: Any, drop: Callable[[Any], Any] | None = None) -> Any:
-    """softmax(q·kᵀ)·v: (b, heads, n, d), twice (b, heads, m, d) → (b, heads, n, d); `drop` acts on the weights."""
+    """softmax(q·kᵀ)·v: (b, heads, n, d), twice (b, heads, m, d) → (b, n, heads·d); `drop` acts on the weights."""
     weights = _weights(q, k)
-    return ops.matmul(weights if drop is None else drop(weights), v)
+    return _merged(ops.matmul(weights if drop is None else drop(weights), v))
 
 
 def chunked_attention(q: Any, k: Any, v: Any, chunk: int) -> Any:
@@ -35,17 +38,31 @@ def chunked_attention(q: Any, k: Any, v: Any, chunk: int) -> Any:
     @ops.custom_gradient
     def attention(q: Any, k: Any, v: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
         shape = (*ops.shape(q)[:-1], v.shape[-1])
-        attended = _over_heads(partial(_forward, rows=rows), (q, k, v), (shape,), together)[0]
+        # Kept in the layout in which it is used: the projection's gradient needs it too.
+        attended = _merged(_over_heads(partial(_forward, rows=rows), (q, k, v), (shape,), together)[0])
 
         # PyTorch's backend passes the inputs again and `upstream` by name.
         def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
             upstream = inputs[0] if upstream is None else upstream
             shapes = tuple(ops.shape(x) for x in (q, k, v))
-            return _over_heads(partial(_backward, rows=rows), (q, k, v, attended, upstream), shapes, together)
+            *again, late = after(upstream, q, k, v, attended)
+            # softmax's gradient is w·(dw - Σ w·dw), and that sum is Σ upstream·attended.
+            products = ops.cast(upstream, "float32") * ops.cast(late, "float32")
+            total = ops.sum(_by_head(products, q.shape[1]), axis=-1, keepdims=True)
+            inputs = (*again, _by_head(upstream, q.shape[1]), total)
+            return _over_heads(partial(_backward, rows=rows), inputs, shapes, together)
 
         return attended, gradient
 
     return attention(q, k, v)
+
+
+def _merged(attended: Any) -> Any:
+    return rearrange(attended, "b heads n d -> b n (heads d)")
+
+
+def _by_head(attended: Any, heads: int) -> Any:
+    return rearrange(attended, "b n (heads d) -> b heads n d", heads=heads)
 
 
 def _weights(q: Any, k: Any) -> Any:
@@ -90,13 +107,11 @@ def _forward(q: Any, k: Any, v: Any, rows: int) -> tuple[Any, ...]:
     return (ops.fori_loop(0, padded.shape[1] // rows, part, start)[:, :n],)
 
 
-def _backward(q: Any, k: Any, v: Any, attended: Any, upstream: Any, rows: int) -> tuple[Any, Any, Any]:
-    """Gradients of q, k and v, `rows` queries at a time."""
+def _backward(q: Any, k: Any, v: Any, upstream: Any, total: Any, rows: int) -> tuple[Any, Any, Any]:
+    """Gradients of q, k and v, `rows` queries at a time; `total` is Σ upstream·attended of each query, (g, n, 1)."""
     n = q.shape[1]
-    # softmax's gradient is w·(dw - Σ w·dw), and that sum is Σ upstream·attended. It is subtracted inside the matrix
-    # product upstream·vᵀ, as more columns: another pass over the scores would cost a fifth of the product. In half
-    # precision it has the rounding of `attended`, as in every fused attention.
-    total = ops.sum(ops.cast(upstream, "float32") * ops.cast(attended, "float32"), axis=-1, keepdims=True)
+    # The total is subtracted inside the matrix product upstream·vᵀ, as more columns: another pass over the scores would
+    # cost a fifth of the product. In half precision it has the rounding of `attended`, as in every fused attention.
     columns = _split(-total, upstream.dtype)
     upstream_and_total = ops.concatenate([upstream, *columns], axis=-1)
     v_and_ones = ops.concatenate([v, *[ops.ones_like(v[..., :1])] * len(columns)], axis=-1)

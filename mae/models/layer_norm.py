@@ -6,7 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from mae.models.linear import sum_of_rows
+from mae.models.linear import linear, sum_of_rows
+from mae.models.order import after
 
 
 class LayerNorm(keras.layers.LayerNormalization):
@@ -25,31 +26,91 @@ class LayerNorm(keras.layers.LayerNormalization):
         if not self.lean:
             return super().call(tokens)
         rows = ops.reshape(tokens, (-1, tokens.shape[-1]))
-        scale, offset = (ops.cast(x, "float32") for x in (self.gamma, self.beta))
-        return ops.reshape(normalised_rows(rows, scale, offset, self.epsilon), ops.shape(tokens))
+        return ops.reshape(normalised_rows(rows, *self._weights(), self.epsilon), ops.shape(tokens))
+
+    def then_linear(self, tokens: Any, kernel: Any, bias: Any) -> Any:
+        """`linear` of the normalised tokens, which are not kept: (…, d), (d, e), (e,) → (…, e)."""
+        rows = ops.reshape(tokens, (-1, tokens.shape[-1]))
+        if self.lean:
+            made = normalised_linear(rows, *self._weights(), kernel, bias, self.epsilon)
+        else:
+            made = linear(super().call(rows), kernel, bias, lean=False)
+        return ops.reshape(made, (*ops.shape(tokens)[:-1], kernel.shape[1]))
+
+    def _weights(self) -> tuple[Any, Any]:
+        return ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
 
 
 def normalised_rows(rows: Any, scale: Any, offset: Any, epsilon: float) -> Any:
     """(x - mean) / √(variance + epsilon) · scale + offset of each row: (r, d), (d,), (d,) → (r, d)."""
-    average = ops.full((rows.shape[1], 1), 1 / rows.shape[1], "float32")
 
     @ops.custom_gradient
     def norm(rows: Any, scale: Any, offset: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
-        x = ops.cast(rows, "float32")
-        mean = ops.matmul(x, average)
-        centred = x - mean
-        inverse = ops.rsqrt(ops.matmul(ops.square(centred), average) + epsilon)
+        normal, statistics = _standardised(rows, epsilon)
 
         def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
             # PyTorch's backend passes the inputs again and `upstream` by name.
-            upstream = ops.cast(inputs[0] if upstream is None else upstream, "float32")
-            normal = (ops.cast(rows, "float32") - mean) * inverse
-            product = upstream * normal
-            weighted = average * ops.expand_dims(scale, 1)
-            of_mean, of_variance = ops.matmul(upstream, weighted), ops.matmul(product, weighted)
-            of_rows = (upstream * scale - of_mean - normal * of_variance) * inverse
-            return ops.cast(of_rows, rows.dtype), sum_of_rows(product), sum_of_rows(upstream)
+            upstream = inputs[0] if upstream is None else upstream
+            normal = _again(after(upstream, rows), statistics)
+            return _gradients(normal, statistics, scale, ops.cast(upstream, "float32"), rows.dtype)
 
-        return ops.cast(centred * inverse * scale + offset, rows.dtype), gradient
+        return ops.cast(normal * scale + offset, rows.dtype), gradient
 
     return norm(rows, scale, offset)
+
+
+def normalised_linear(rows: Any, scale: Any, offset: Any, kernel: Any, bias: Any, epsilon: float) -> Any:
+    """normalised_rows·kernel + bias: (r, d), (d,), (d,), (d, e), (e,) → (r, e).
+
+    Only `rows` and two numbers of each are kept: the backward pass normalises them again.
+    """
+
+    @ops.custom_gradient
+    def product(
+        rows: Any, scale: Any, offset: Any, kernel: Any, bias: Any
+    ) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+        normal, statistics = _standardised(rows, epsilon)
+        normalised = ops.cast(normal * scale + offset, rows.dtype)
+
+        def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
+            upstream = inputs[0] if upstream is None else upstream
+            normal = _again(after(upstream, rows), statistics)
+            normalised = ops.cast(normal * scale + offset, rows.dtype)
+            of_kernel = ops.matmul(ops.transpose(normalised), upstream)
+            of_normalised = ops.cast(ops.matmul(upstream, ops.transpose(kernel)), "float32")
+            of_norm = _gradients(normal, statistics, scale, of_normalised, rows.dtype)
+            return *of_norm, of_kernel, sum_of_rows(upstream)
+
+        return ops.matmul(normalised, kernel) + bias, gradient
+
+    return product(rows, scale, offset, kernel, bias)
+
+
+def _standardised(rows: Any, epsilon: float) -> tuple[Any, tuple[Any, Any]]:
+    """(x - mean) / √(variance + epsilon) in float32, and the mean and 1/√… of each row, (r, 1)."""
+    average = _average(rows)
+    x = ops.cast(rows, "float32")
+    mean = ops.matmul(x, average)
+    centred = x - mean
+    inverse = ops.rsqrt(ops.matmul(ops.square(centred), average) + epsilon)
+    return centred * inverse, (mean, inverse)
+
+
+def _again(rows: Any, statistics: tuple[Any, Any]) -> Any:
+    mean, inverse = statistics
+    return (ops.cast(rows, "float32") - mean) * inverse
+
+
+def _gradients(normal: Any, statistics: tuple[Any, Any], scale: Any, upstream: Any, dtype: Any) -> tuple[Any, Any, Any]:
+    """Of rows (in `dtype`), scale and offset, from the standardised rows and float32 `upstream`."""
+    _, inverse = statistics
+    product = upstream * normal
+    weighted = _average(normal) * ops.expand_dims(scale, 1)
+    of_mean, of_variance = ops.matmul(upstream, weighted), ops.matmul(product, weighted)
+    of_rows = (upstream * scale - of_mean - normal * of_variance) * inverse
+    return ops.cast(of_rows, dtype), sum_of_rows(product), sum_of_rows(upstream)
+
+
+def _average(rows: Any) -> Any:
+    """(d, 1): a matrix product with it gives the mean of each row."""
+    return ops.full((rows.shape[1], 1), 1 / rows.shape[1], "float32")

@@ -70,18 +70,26 @@ class Attention(keras.layers.Layer):
         for sublayer in (self.qkv, self.projection):
             sublayer.build((None, None, self.width))
 
-    def call(self, tokens: Any, first_query: Any = None, ignored: Any = None, training: bool | None = None) -> Any:
+    def call(
+        self,
+        tokens: Any,
+        norm: LayerNorm,
+        first_query: Any = None,
+        ignored: Any = None,
+        training: bool | None = None,
+    ) -> Any:
         """Attends from all tokens, or from those from `first_query` on, to all tokens that are not `ignored`.
 
         Args:
             tokens: (b, n, d).
+            norm: what the tokens go through before.
             first_query: how many tokens at the beginning serve as keys only; None: none.
             ignored: (b, n) bool.
 
         Returns:
             (b, n - first_query, d).
         """
-        q, k, v = self._queries_keys_values(tokens, first_query)
+        q, k, v = self._queries_keys_values(tokens, norm, first_query)
         if ignored is not None:
             score = ops.cast(ignored, q.dtype)[:, None, :, None] * _IGNORED
             q = ops.concatenate([q, ops.ones_like(q[..., :1])], axis=-1)
@@ -92,22 +100,22 @@ class Attention(keras.layers.Layer):
         else:
             attended = plain_attention(q, k, v, lambda weights: self.dropout(weights, training=training))
         kernel, bias = self._cast(self.projection.kernel, self.projection.bias)
-        return _linear(rearrange(attended, "b heads n d -> b n (heads d)"), kernel, bias, self.lean)
+        return _linear(attended, kernel, bias, self.lean)
 
-    def _queries_keys_values(self, tokens: Any, first_query: Any) -> tuple[Any, Any, Any]:
+    def _queries_keys_values(self, tokens: Any, norm: LayerNorm, first_query: Any) -> tuple[Any, Any, Any]:
         """Three of (b, heads, n, d / heads), queries scaled by 1/√(d / heads); fewer queries with `first_query`."""
         bias = ops.concatenate([self.q_bias, ops.zeros_like(self.q_bias), self.v_bias])
         # Scaled weights give scaled queries, without another pass over all of them and its copy kept for later.
         scale = np.repeat([(self.width // self.num_heads) ** -0.5, 1, 1], self.width).astype("float32")
         kernel, bias = self._cast(ops.cast(self.qkv.kernel, "float32") * scale, ops.cast(bias, "float32") * scale)
         if first_query is None:
-            fused = _linear(tokens, kernel, bias, self.lean)
+            fused = norm.then_linear(tokens, kernel, bias)
             fused = rearrange(fused, "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=self.num_heads)
             q, k, v = ops.unstack(fused, 3, axis=0)
             return q, k, v
         width = self.width
-        q = _linear(tokens[:, first_query:], kernel[:, :width], bias[:width], self.lean)
-        kv = _linear(tokens, kernel[:, width:], bias[width:], self.lean)
+        q = norm.then_linear(tokens[:, first_query:], kernel[:, :width], bias[:width])
+        kv = norm.then_linear(tokens, kernel[:, width:], bias[width:])
         q = rearrange(q, "b n (heads d) -> b heads n d", heads=self.num_heads)
         k, v = ops.unstack(rearrange(kv, "b n (kv heads d) -> kv b heads n d", kv=2, heads=self.num_heads), 2, axis=0)
         return q, k, v
@@ -136,14 +144,15 @@ class Mlp(keras.layers.Layer):
         self.fc1.build((None, None, self.width))
         self.fc2.build((None, None, self.fc1.units))
 
-    def call(self, tokens: Any) -> Any:
-        """(b, n, d) → (b, n, d)."""
+    def call(self, tokens: Any, norm: LayerNorm) -> Any:
+        """Of tokens that go through `norm` before: (b, n, d) → (b, n, d)."""
         b, n, _ = ops.shape(tokens)
         rows = rearrange(tokens, "b n d -> (b n) d")
-        for function, dense in ((linear, self.fc1), (gelu_linear, self.fc2)):
-            kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (dense.kernel, dense.bias))
-            rows = function(rows, kernel, bias, self.lean)
-        return rearrange(rows, "(b n) d -> b n d", b=b, n=n)
+        hidden = norm.then_linear(rows, *self._weights(self.fc1))
+        return rearrange(gelu_linear(hidden, *self._weights(self.fc2), self.lean), "(b n) d -> b n d", b=b, n=n)
+
+    def _weights(self, dense: keras.layers.Dense) -> list[Any]:
+        return [ops.cast(weight, self.compute_dtype) for weight in (dense.kernel, dense.bias)]
 
 
 class TransformerBlock(keras.layers.Layer):
@@ -199,11 +208,11 @@ class TransformerBlock(keras.layers.Layer):
             (b, n - first_query, d).
         """
         attention_noise, mlp_noise = (None, None) if path_noise is None else ops.unstack(path_noise, 2, axis=1)
-        branch = self.attention(self.norm1(tokens), first_query=first_query, ignored=ignored, training=training)
+        branch = self.attention(tokens, norm=self.norm1, first_query=first_query, ignored=ignored, training=training)
         branch = self.dropout(branch, training=training)
         tokens = tokens if first_query is None else tokens[:, first_query:]
         tokens = tokens + self.drop_path(branch, noise=attention_noise, training=training)
-        branch = self.mlp(self.norm2(tokens))
+        branch = self.mlp(tokens, norm=self.norm2)
         branch = self.dropout(branch, training=training)
         return tokens + self.drop_path(branch, noise=mlp_noise, training=training)
 

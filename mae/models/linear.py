@@ -10,6 +10,8 @@ from typing import Any
 
 from keras import ops
 
+from mae.models.order import after
+
 
 def linear(rows: Any, kernel: Any, bias: Any, lean: bool = True) -> Any:
     """rows·kernel + bias: (r, d), (d, e), (e,) → (r, e)."""
@@ -42,7 +44,7 @@ def gelu_linear(rows: Any, kernel: Any, bias: Any, lean: bool = True) -> Any:
     def product(rows: Any, kernel: Any, bias: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
         def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
             upstream = inputs[0] if upstream is None else upstream
-            x = ops.cast(rows, "float32")
+            x = ops.cast(after(upstream, rows), "float32")
             below = _normal_cdf(x)
             activated = ops.cast(x * below, rows.dtype)
             of_activated = ops.cast(ops.matmul(upstream, ops.transpose(kernel)), "float32")

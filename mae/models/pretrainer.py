@@ -8,6 +8,7 @@ from keras import ops
 
 from mae.models.decoder import Decoder
 from mae.models.encoder import Encoder
+from mae.models.squared_error import squared_errors
 from mae.models.tokens import predicted_indices, split_indices
 from mae.patches import check_channels, gather_patches, normalise_patches, normalised_target, unnormalise
 from mae.presets import Architecture, architecture
@@ -110,7 +111,7 @@ def clip_losses(
     predicted = model.predict_patches(visible_patches, visible, masked, path_noise, training, weights)
     masked_pixels = _pixel_patches(pixels, masked, a.tubelet)
     expected = ops.stop_gradient(normalised_target(masked_pixels, target, a.in_channels, a.tubelet_size))
-    errors = ops.mean(ops.square(ops.cast(predicted, "float32") - expected), axis=2)
+    errors = squared_errors(predicted, expected, a.lean)
     if weights is None:
         return ops.mean(errors, axis=1)
     return ops.sum(errors * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)

@@ -11,7 +11,7 @@ from mae.models.attention import chunked_attention, plain_attention
 def arrays(queries=10, keys=14, seed=0):
     """q, k, v and an upstream gradient."""
     rng = np.random.default_rng(seed)
-    q, upstream = (rng.normal(size=(2, 3, queries, 4)).astype("float32") for _ in range(2))
+    q, upstream = (rng.normal(size=shape).astype("float32") for shape in ((2, 3, queries, 4), (2, queries, 3 * 4)))
     k, v = (rng.normal(size=(2, 3, keys, 4)).astype("float32") for _ in range(2))
     return q, k, v, upstream
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mae.models.layer_norm import LayerNorm, normalised_rows
+from mae.models.layer_norm import LayerNorm, normalised_linear, normalised_rows
 from mae.models.linear import gelu_linear, linear
 
 
@@ -21,10 +21,17 @@ def plain_norm(x, scale, offset):
     return tf.cast(keras.ops.layer_normalization(x, scale, offset, epsilon=1e-6), x.dtype)
 
 
+SCALE, OFFSET = np.random.default_rng(1).normal(1, 0.5, (2, 8)).astype("float32")
+
+
 FUNCTIONS = {
     "linear": (linear, lambda *x: linear(*x, lean=False)),
     "gelu": (gelu_linear, lambda *x: gelu_linear(*x, lean=False)),
     "norm": (lambda *x: normalised_rows(*x, 1e-6), plain_norm),
+    "norm and linear": (
+        lambda x, *weights: normalised_linear(x, SCALE, OFFSET, *weights, 1e-6),
+        lambda x, *weights: linear(plain_norm(x, SCALE, OFFSET), *weights, lean=False),
+    ),
 }
 
 
@@ -62,6 +69,28 @@ def test_half_precision_is_no_further_from_float32_than_the_formula(name):
 
     for ours, theirs in zip(errors(lean), errors(plain), strict=True):
         assert ours <= 1.1 * theirs + 1e-5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_a_norm_before_a_linear_has_the_gradients_of_both(dtype):
+    rng = np.random.default_rng(0)
+    tokens, kernel, bias = (rng.normal(size=shape).astype("float32") for shape in ((2, 40, 8), (8, 6), (6,)))
+    gradients = {}
+    for lean in (True, False):
+        layer = LayerNorm(lean, epsilon=1e-6, dtype=dtype)
+        layer.build(tokens.shape)
+        layer.set_weights([SCALE, OFFSET])
+        inputs = [tf.cast(x, layer.compute_dtype) for x in (tokens, kernel, bias)]
+        weights = [v.value for v in layer.trainable_variables]
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            loss = tf.reduce_sum(tf.square(tf.cast(layer.then_linear(*inputs), "float32")))
+        gradients[lean] = tape.gradient(loss, [*inputs, *weights])
+    for ours, theirs in zip(gradients[True], gradients[False], strict=True):
+        assert ours.dtype == theirs.dtype
+        ours, theirs = (np.asarray(tf.cast(x, "float32")) for x in (ours, theirs))
+        tolerance = 1e-5 if dtype == "float32" else 2e-2
+        np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
 
 
 def test_gelu_by_hand():
