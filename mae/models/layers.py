@@ -151,8 +151,8 @@ class Mlp(keras.layers.Layer):
         hidden = norm.then_linear(rows, *self._weights(self.fc1))
         return rearrange(gelu_linear(hidden, *self._weights(self.fc2), self.lean), "(b n) d -> b n d", b=b, n=n)
 
-    def _weights(self, dense: keras.layers.Dense) -> list[Any]:
-        return [ops.cast(weight, self.compute_dtype) for weight in (dense.kernel, dense.bias)]
+    def _weights(self, dense: keras.layers.Dense) -> tuple[Any, Any]:
+        return ops.cast(dense.kernel, self.compute_dtype), ops.cast(dense.bias, self.compute_dtype)
 
 
 class TransformerBlock(keras.layers.Layer):

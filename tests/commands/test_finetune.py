@@ -308,7 +308,7 @@ def test_what_can_be_told_apart_is_learnt(tmp_path):
 
 def test_a_few_clips_are_learnt_by_heart(command, tmp_path, capsys):
     """Twelve classes, five clips of as many of them; everything random of the settings is off."""
-    settings = ("overfit_clips=5", f"run_dir={tmp_path / 'run'}", "steps=40", "learning_rate=0.3", "log_every=10")
+    settings = ("overfit_clips=5", f"run_dir={tmp_path / 'run'}", "steps=120", "learning_rate=0.3", "log_every=10")
     finetune(command(*settings))
     said = capsys.readouterr().out
     records = read_metrics(tmp_path / "run" / "metrics.jsonl")
@@ -316,8 +316,8 @@ def test_a_few_clips_are_learnt_by_heart(command, tmp_path, capsys):
     assert first["loss"] == pytest.approx(np.log(12), rel=0.05)
     assert last["loss"] < 0.2
     assert last["val_top1"] == 1
-    assert [record["step"] for record in records if "val_top1" in record] == [40]
-    steps = f"step 1 → 40, {100 * last['loss'] / first['loss']:.0f} % of the first"
+    assert [record["step"] for record in records if "val_top1" in record] == [120]
+    steps = f"step 1 → 120, {100 * last['loss'] / first['loss']:.0f} % of the first"
     assert f"overfit 5 clips: loss {first['loss']:.4f} → {last['loss']:.4f} ({steps}), top-1 on them 100 %\n" in said
     content = json.loads((tmp_path / "run" / "test.json").read_text())
     assert (content["videos"]["listed"], content["top1"]) == (5, 1)
