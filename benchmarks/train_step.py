@@ -93,7 +93,8 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     from mae.training.pretraining import pretraining_step
     from mae.training.strategy import compute_dtype, make_strategy
 
-    overrides = {"attention": options.attention, "remat": options.remat, "num_frames": options.frames}
+    overrides: dict[str, Any] = {"attention": options.attention, "remat": options.remat, "num_frames": options.frames}
+    overrides["lean"] = options.lean
     strategy = make_strategy("single")
     with strategy.scope():
         model = build_pretrainer(options.model, dtype=compute_dtype(options.precision), **overrides)
@@ -209,6 +210,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--decoder-mask-ratio", type=float, default=0.0, help="0, 0.25, 0.5 or 0.75; the peer has none")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--attention", choices=("chunked", "plain"), default="chunked")
+    parser.add_argument("--lean", action=argparse.BooleanOptionalAction, default=True, help="or formulas as they stand")
     parser.add_argument("--remat", choices=("none", "blocks"), default="none")
     parser.add_argument("--jit", action="store_true", help="compile with XLA")
     parser.add_argument("--rounds", type=int, default=9)

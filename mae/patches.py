@@ -97,21 +97,9 @@ def normalised_target(pixels: Any, target: str, in_channels: int, tubelet_size: 
     pixels = ops.cast(pixels, "float32")
     if target == "pixels":
         return pixels
-    # Sums over a group and values for each member of it as matrix products: on a CPU several times faster than
-    # reductions and broadcasts whose last axis has three values.
-    groups = tubelet_size if target == "mae_st" else in_channels
-    member = _group_members(target, pixels.shape[-1], groups)
-    size = pixels.shape[-1] // groups
-    centred = pixels - ops.matmul(ops.matmul(pixels, member / size), member.T)
-    variance = ops.matmul(ops.square(centred), member / (size - 1))
-    return centred * ops.matmul(1 / target_scale(ops.sqrt(variance), target), member.T)
-
-
-def _group_members(target: str, values: int, groups: int) -> np.ndarray:
-    """(pt·ph·pw·c, groups) float32: 1 where a value of a patch belongs to a group of `group_values`."""
-    place = np.arange(values)
-    group = place // (values // groups) if target == "mae_st" else place % groups
-    return np.equal.outer(group, np.arange(groups)).astype("float32")
+    values = group_values(pixels, target, in_channels, tubelet_size)
+    mean, std = patch_statistics(values)
+    return ungroup_values((values - mean) / target_scale(std, target), target)
 
 
 def unnormalised_prediction(prediction: Any, target: str, mean: Any, std: Any, tubelet_size: int) -> Any:

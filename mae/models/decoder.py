@@ -78,4 +78,5 @@ class Decoder(keras.layers.Layer):
             tokens = run_block(
                 block, tokens, self.architecture.remat, first_query=first_query, ignored=ignored, training=training
             )
-        return self.head(self.norm(tokens))
+        kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (self.head.kernel, self.head.bias))
+        return self.norm.then_linear(tokens, kernel, bias)

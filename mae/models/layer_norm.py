@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from mae.models.linear import linear, sum_of_rows
+from mae.models.one_pass import one_pass
 from mae.models.order import after
 
 
@@ -46,15 +47,14 @@ def normalised_rows(rows: Any, scale: Any, offset: Any, epsilon: float) -> Any:
 
     @ops.custom_gradient
     def norm(rows: Any, scale: Any, offset: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
-        normal, statistics = _standardised(rows, epsilon)
+        normalised, *statistics = _normalise(rows, scale, offset, epsilon=epsilon)
 
         def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
             # PyTorch's backend passes the inputs again and `upstream` by name.
             upstream = inputs[0] if upstream is None else upstream
-            normal = _again(after(upstream, rows), statistics)
-            return _gradients(normal, statistics, scale, ops.cast(upstream, "float32"), rows.dtype)
+            return _gradients(after(upstream, rows), *statistics, scale, upstream)
 
-        return ops.cast(normal * scale + offset, rows.dtype), gradient
+        return normalised, gradient
 
     return norm(rows, scale, offset)
 
@@ -69,46 +69,52 @@ def normalised_linear(rows: Any, scale: Any, offset: Any, kernel: Any, bias: Any
     def product(
         rows: Any, scale: Any, offset: Any, kernel: Any, bias: Any
     ) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
-        normal, statistics = _standardised(rows, epsilon)
-        normalised = ops.cast(normal * scale + offset, rows.dtype)
+        normalised, *statistics = _normalise(rows, scale, offset, epsilon=epsilon)
 
         def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
             upstream = inputs[0] if upstream is None else upstream
-            normal = _again(after(upstream, rows), statistics)
-            normalised = ops.cast(normal * scale + offset, rows.dtype)
+            again = after(upstream, rows)
+            normalised = _normalise_again(again, *statistics, scale, offset)
+            # Not `times_transposed`: what that copies of the decoder's head would be the peak of a step's memory.
+            of_normalised = ops.matmul(upstream, ops.transpose(kernel))
             of_kernel = ops.matmul(ops.transpose(normalised), upstream)
-            of_normalised = ops.cast(ops.matmul(upstream, ops.transpose(kernel)), "float32")
-            of_norm = _gradients(normal, statistics, scale, of_normalised, rows.dtype)
-            return *of_norm, of_kernel, sum_of_rows(upstream)
+            return *_gradients(again, *statistics, scale, of_normalised), of_kernel, sum_of_rows(upstream)
 
         return ops.matmul(normalised, kernel) + bias, gradient
 
     return product(rows, scale, offset, kernel, bias)
 
 
-def _standardised(rows: Any, epsilon: float) -> tuple[Any, tuple[Any, Any]]:
-    """(x - mean) / √(variance + epsilon) in float32, and the mean and 1/√… of each row, (r, 1)."""
+@one_pass
+def _normalise(rows: Any, scale: Any, offset: Any, epsilon: float) -> tuple[Any, Any, Any]:
+    """Normalised rows in the dtype of `rows`; in float32 the mean and 1/√(variance + epsilon) of each row, (r, 1)."""
     average = _average(rows)
     x = ops.cast(rows, "float32")
     mean = ops.matmul(x, average)
     centred = x - mean
     inverse = ops.rsqrt(ops.matmul(ops.square(centred), average) + epsilon)
-    return centred * inverse, (mean, inverse)
+    return ops.cast(centred * inverse * scale + offset, rows.dtype), mean, inverse
 
 
-def _again(rows: Any, statistics: tuple[Any, Any]) -> Any:
-    mean, inverse = statistics
-    return (ops.cast(rows, "float32") - mean) * inverse
+@one_pass
+def _normalise_again(rows: Any, mean: Any, inverse: Any, scale: Any, offset: Any) -> Any:
+    return ops.cast(_standardised(rows, mean, inverse) * scale + offset, rows.dtype)
 
 
-def _gradients(normal: Any, statistics: tuple[Any, Any], scale: Any, upstream: Any, dtype: Any) -> tuple[Any, Any, Any]:
-    """Of rows (in `dtype`), scale and offset, from the standardised rows and float32 `upstream`."""
-    _, inverse = statistics
+@one_pass
+def _gradients(rows: Any, mean: Any, inverse: Any, scale: Any, upstream: Any) -> tuple[Any, Any, Any]:
+    """Of rows (in their dtype), scale and offset."""
+    normal = _standardised(rows, mean, inverse)
+    upstream = ops.cast(upstream, "float32")
     product = upstream * normal
-    weighted = _average(normal) * ops.expand_dims(scale, 1)
+    weighted = _average(rows) * ops.expand_dims(scale, 1)
     of_mean, of_variance = ops.matmul(upstream, weighted), ops.matmul(product, weighted)
     of_rows = (upstream * scale - of_mean - normal * of_variance) * inverse
-    return ops.cast(of_rows, dtype), sum_of_rows(product), sum_of_rows(upstream)
+    return ops.cast(of_rows, rows.dtype), sum_of_rows(product), sum_of_rows(upstream)
+
+
+def _standardised(rows: Any, mean: Any, inverse: Any) -> Any:
+    return (ops.cast(rows, "float32") - mean) * inverse
 
 
 def _average(rows: Any) -> Any:

@@ -8,6 +8,7 @@ from keras import ops
 
 from mae.models.decoder import Decoder
 from mae.models.encoder import Encoder
+from mae.models.one_pass import one_pass
 from mae.models.squared_error import squared_errors
 from mae.models.tokens import predicted_indices, split_indices
 from mae.patches import check_channels, gather_patches, normalise_patches, normalised_target, unnormalise
@@ -107,20 +108,28 @@ def clip_losses(
         (b,) float32.
     """
     a = model.architecture
-    visible_patches = normalise_patches(_pixel_patches(pixels, visible, a.tubelet), a.in_channels)
+    visible_pixels = _in_unit_range(gather_patches(pixels, visible, a.tubelet))
+    visible_patches = normalise_patches(visible_pixels, a.in_channels)
     predicted = model.predict_patches(visible_patches, visible, masked, path_noise, training, weights)
-    masked_pixels = _pixel_patches(pixels, masked, a.tubelet)
-    expected = ops.stop_gradient(normalised_target(masked_pixels, target, a.in_channels, a.tubelet_size))
+    masked_pixels = gather_patches(pixels, masked, a.tubelet)
+    expected_of = _expected_in_one_pass if a.lean else _expected
+    expected = expected_of(masked_pixels, target=target, in_channels=a.in_channels, tubelet_size=a.tubelet_size)
     errors = squared_errors(predicted, expected, a.lean)
     if weights is None:
         return ops.mean(errors, axis=1)
     return ops.sum(errors * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
 
 
-def _pixel_patches(pixels: Any, places: Any, tubelet: tuple[int, int, int]) -> Any:
-    """Patches (b, k, pt·ph·pw·c) in [0, 1], float32."""
-    patches = gather_patches(pixels, places, tubelet)
-    return ops.cast(patches, "float32") / 255 if pixels.dtype == "uint8" else ops.cast(patches, "float32")
+def _expected(pixels: Any, target: str, in_channels: int, tubelet_size: int) -> Any:
+    return ops.stop_gradient(normalised_target(_in_unit_range(pixels), target, in_channels, tubelet_size))
+
+
+_expected_in_one_pass = one_pass(_expected)
+
+
+def _in_unit_range(pixels: Any) -> Any:
+    """Pixels in [0, 1], float32."""
+    return ops.cast(pixels, "float32") / 255 if pixels.dtype == "uint8" else ops.cast(pixels, "float32")
 
 
 def pretraining_loss(

@@ -72,4 +72,4 @@ def test_gradients_compute_nothing_in_the_forward_pass(name):
     function, shapes = CASES[name]
     both = early_operations(function, shapes, with_gradients=True)
     assert both == early_operations(function, shapes, with_gradients=False)
-    assert len(both) > len(shapes)
+    assert {*both} - {"Placeholder", "IdentityN"}
