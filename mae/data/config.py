@@ -19,6 +19,7 @@ class ShapesDataset:
     videos_per_class: int
     seed: int  # of the rendering; another seed is another set of files
     val_videos_per_class: int  # held out for fine-tuning, which renders them with a seed of their own
+    classes: str  # all | straight: those that do not turn (neither circle nor rotate)
     background: str  # ramp: of strong colours, no patch is flat | dark: an even grey behind a bright object
 
 

@@ -30,6 +30,11 @@ CLASS_NAMES = (
     "shake_vertical",
     "shrink",
 )
+# What turns one way or the other differs in how three frames follow each other, all else in two.
+CLASS_SETS = {
+    "all": CLASS_NAMES,
+    "straight": tuple(name for name in CLASS_NAMES if not name.startswith(("circle", "rotate"))),
+}
 BACKGROUNDS = ("ramp", "dark")
 _DIRECTIONS = {"move_down": (0, 1), "move_left": (-1, 0), "move_right": (1, 0), "move_up": (0, -1)}
 

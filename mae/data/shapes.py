@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from mae.data.config import ShapesDataset
-from mae.data.shape_motion import BACKGROUNDS, CLASS_NAMES, render_video
+from mae.data.shape_motion import BACKGROUNDS, CLASS_NAMES, CLASS_SETS, render_video
 from mae.errors import ConfigError, check_choice
 from mae.seeds import generator
 
@@ -29,8 +29,8 @@ def shapes_root(config: ShapesDataset) -> Path:
     if config.root is not None:
         return Path(config.root).expanduser().resolve()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    background = "" if config.background == "ramp" else f"-{config.background}"
-    name = f"shapes-v{VERSION}{background}-{config.videos_per_class}-{config.seed}"
+    kind = "".join(f"-{word}" for word in (config.background, config.classes) if word not in ("ramp", "all"))
+    name = f"shapes-v{VERSION}{kind}-{config.videos_per_class}-{config.seed}"
     return Path(cache).expanduser().resolve() / "mae-video" / name
 
 
@@ -45,6 +45,7 @@ def ensure_shapes(config: ShapesDataset, progress: Callable[[int, int], None] | 
     for name, smallest in (("videos_per_class", 1), ("seed", 0)):
         if getattr(config, name) < smallest:
             raise ConfigError(f"dataset.{name}={getattr(config, name)} must be {smallest} or more")
+    check_choice("dataset.classes", config.classes, CLASS_SETS)
     check_choice("dataset.background", config.background, BACKGROUNDS)
     root = shapes_root(config)
     try:
@@ -87,7 +88,7 @@ def _manifest(config: ShapesDataset) -> dict[str, object]:
         "version": VERSION,
         "videos_per_class": config.videos_per_class,
         "seed": config.seed,
-        "classes": list(CLASS_NAMES),
+        "classes": list(CLASS_SETS[config.classes]),
         "background": config.background,
     }
 
@@ -97,6 +98,7 @@ def _videos(config: ShapesDataset) -> list[tuple[str, str, np.random.Generator]]
     return [
         (f"{name}/{name}_{number:04d}.avi", name, generator(config.seed, "shapes", label, number))
         for label, name in enumerate(CLASS_NAMES)
+        if name in CLASS_SETS[config.classes]
         for number in range(config.videos_per_class)
     ]
 
@@ -118,7 +120,7 @@ def _render_beside(root: Path, config: ShapesDataset, progress: Callable[[int, i
 
 
 def _render_all(root: Path, config: ShapesDataset, progress: Callable[[int, int], None] | None) -> None:
-    for name in CLASS_NAMES:
+    for name in CLASS_SETS[config.classes]:
         (root / name).mkdir(parents=True)
 
     def render(path: str, name: str, rng: np.random.Generator) -> None:

@@ -52,7 +52,14 @@ def files(tmp_path_factory):
     for path, seed in ((shapes, 0), (root / "shapes-val", 1_000_000)):
         ensure_shapes(
             ShapesDataset(
-                "shapes", 1, str(path), videos_per_class=1, seed=seed, val_videos_per_class=1, background="ramp"
+                "shapes",
+                1,
+                str(path),
+                videos_per_class=1,
+                seed=seed,
+                val_videos_per_class=1,
+                classes="all",
+                background="ramp",
             )
         )
     pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={root / 'pretrained'}"))

@@ -18,10 +18,10 @@ VIDEOS = 3  # of every class that the motion is measured on
 
 
 def configuration(
-    root: Path | None, videos_per_class: int = 1, seed: int = 0, background: str = "ramp"
+    root: Path | None, videos_per_class: int = 1, seed: int = 0, classes: str = "all", background: str = "ramp"
 ) -> ShapesDataset:
     text = None if root is None else str(root)
-    return ShapesDataset("shapes", 1, text, videos_per_class, seed, val_videos_per_class=1, background=background)
+    return ShapesDataset("shapes", 1, text, videos_per_class, seed, 1, classes, background)
 
 
 def rendered(name: str, number: int, seed: int = 0) -> np.ndarray:
@@ -273,6 +273,27 @@ def test_a_rendering_before_another_background_is_refused(tmp_path):
     assert shapes_root(configuration(None, background="dark")).name == "shapes-v1-dark-1-0"
     with pytest.raises(ConfigError, match=r"dataset\.background"):
         ensure_shapes(configuration(tmp_path / "none", background="light"))
+
+
+def test_a_video_does_not_depend_on_which_classes_are_rendered(tmp_path):
+    everything = ensure_shapes(configuration(tmp_path / "all"))
+    straight = ensure_shapes(configuration(tmp_path / "straight", classes="straight"))
+    names = sorted(path.name for path in straight.iterdir() if path.is_dir())
+    assert names == [
+        *("grow", "move_down", "move_left", "move_right", "move_up", "shake_horizontal", "shake_vertical", "shrink"),
+    ]
+    for name in names:
+        file = f"{name}/{name}_0000.avi"
+        assert (straight / file).read_bytes() == (everything / file).read_bytes()
+    assert shapes_root(configuration(None, classes="straight", background="dark")).name == "shapes-v1-dark-straight-1-0"
+
+
+def test_a_rendering_of_other_classes_is_refused(tmp_path):
+    ensure_shapes(configuration(tmp_path / "all"))
+    with pytest.raises(ConfigError, match="was rendered with classes="):
+        ensure_shapes(configuration(tmp_path / "all", classes="straight"))
+    with pytest.raises(ConfigError, match=r"dataset\.classes"):
+        ensure_shapes(configuration(tmp_path / "none", classes="round"))
 
 
 def test_mistakes_are_config_errors(tmp_path):

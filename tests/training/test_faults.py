@@ -38,6 +38,7 @@ def shapes(tmp_path_factory):
             videos_per_class=1,
             seed=0,
             val_videos_per_class=1,
+            classes="all",
             background="ramp",
         )
     )

@@ -36,7 +36,14 @@ def shapes(tmp_path_factory):
     root = tmp_path_factory.mktemp("shapes") / "videos"
     return ensure_shapes(
         ShapesDataset(
-            "shapes", 1, root=str(root), videos_per_class=1, seed=0, val_videos_per_class=1, background="ramp"
+            "shapes",
+            1,
+            root=str(root),
+            videos_per_class=1,
+            seed=0,
+            val_videos_per_class=1,
+            classes="all",
+            background="ramp",
         )
     )
 

@@ -88,7 +88,7 @@ def test_build_index_of_the_demo(tmp_path, monkeypatch):
     touch(tmp_path, "grow/a.avi", "spin/b.avi")
     monkeypatch.setattr(shapes, "ensure_shapes", lambda config, progress: tmp_path)
     dataset = ShapesDataset(
-        "shapes", 1, root=None, videos_per_class=1, seed=0, val_videos_per_class=1, background="ramp"
+        "shapes", 1, root=None, videos_per_class=1, seed=0, val_videos_per_class=1, classes="all", background="ramp"
     )
     assert build_index(dataset, 0.0).class_names == ("grow", "spin")
 
