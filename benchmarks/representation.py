@@ -115,8 +115,10 @@ def cell(values: list[float]) -> str:
 
 
 def tables(folder: Path) -> str:
-    heads = (f"top-1 %, {LABELS} labels a class", *KINDS, "whole model")
-    lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|---|"]
+    lines = [
+        f"| top-1 %, {LABELS} labels a class | attentive probe | linear | k-NN | whole model |",
+        "|---|---|---|---|---|",
+    ]
     few = {}
     for label, probed, trained in (
         ("pre-trained", "pretrained", "finetuned"),
@@ -131,7 +133,7 @@ def tables(folder: Path) -> str:
         f"Attentive probe: {attentive:+.1f} points. Whole model: {whole:+.1f} points. Chance: 12.5.",
         f"From scratch on all {PER_CLASS} labels a class, longer: {whole_set}.",
         "",
-        f"| mask, {MASK_STEPS} steps | attentive | linear | k-NN |",
+        f"| top-1 %, mask of {MASK_STEPS} steps | attentive probe | linear | k-NN |",
         "|---|---|---|---|",
     ]
     for masking, ratio in MASKS:
