@@ -1,5 +1,8 @@
 """What is compiled on its own gives what it gives uncompiled."""
 
+import sys
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -54,3 +57,9 @@ def test_targets(target):
     settings = {"target": target, "in_channels": 3, "tubelet_size": 2}
     made = one_pass(normalised_target)(pixels, **settings)
     np.testing.assert_allclose(made, normalised_target(pixels, **settings), atol=1e-5)
+
+
+def test_on_another_backend_it_is_the_function_itself(monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert one_pass(scaled_and_sum) is scaled_and_sum
