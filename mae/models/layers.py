@@ -104,9 +104,10 @@ class Attention(keras.layers.Layer):
 
     def _queries_keys_values(self, tokens: Any, norm: LayerNorm, first_query: Any) -> tuple[Any, Any, Any]:
         """Three of (b, heads, n, d / heads), queries scaled by 1/√(d / heads); fewer queries with `first_query`."""
-        bias = ops.concatenate([self.q_bias, ops.zeros_like(self.q_bias), self.v_bias])
+        bias = ops.concatenate([self.q_bias, ops.zeros(self.width), self.v_bias])
         # Scaled weights give scaled queries, without another pass over all of them and its copy kept for later.
-        scale = np.repeat([(self.width // self.num_heads) ** -0.5, 1, 1], self.width).astype("float32")
+        by_part = np.repeat([(self.width // self.num_heads) ** -0.5, 1, 1], self.width)
+        scale = ops.convert_to_tensor(by_part, dtype="float32")
         kernel, bias = self._cast(ops.cast(self.qkv.kernel, "float32") * scale, ops.cast(bias, "float32") * scale)
         if first_query is None:
             fused = norm.then_linear(tokens, kernel, bias)

@@ -1,4 +1,4 @@
-"""The golden numbers under another Keras backend; run by hand where one is installed, TensorFlow need not be:
+"""The golden numbers under another Keras backend; run by hand where PyTorch or JAX is installed beside this project:
 
 KERAS_BACKEND=torch python tests/golden/check_backend.py
 """
