@@ -21,11 +21,8 @@ from mae.presets import Architecture
 from mae.training.strategy import compute_dtype
 
 FRAME_STRIDE = 4  # where neither the file nor the user says it: Kinetics' in the published recipes
-_NO_DECODER: dict[str, Any] = {
-    "decoder_embed_dim": 2,
-    "decoder_depth": 1,
-    "decoder_num_heads": 1,
-}  # of an encoder used alone
+# Of an encoder used alone.
+_NO_DECODER: dict[str, Any] = {"decoder_embed_dim": 2, "decoder_depth": 1, "decoder_num_heads": 1}
 # What the shapes and values of an encoder's weights do not show.
 _UNSEEN = ("image_size", "num_frames", "tubelet_size", "num_heads", "layer_norm_epsilon", "positions")
 
