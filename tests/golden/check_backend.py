@@ -20,11 +20,18 @@ SIZES = {
 }  # fmt: skip
 
 
+def part(golden, prefix):
+    return from_hugging_face({n.removeprefix(prefix): value for n, value in golden.items() if n.startswith(prefix)})
+
+
+def path(variable):
+    return variable.path.split("/", 1)[1]
+
+
 def filled(model, golden):
-    theirs = {name.removeprefix("weights/"): value for name, value in golden.items() if name.startswith("weights/")}
-    ours = from_hugging_face(theirs)
+    ours = part(golden, "weights/")
     for variable in model.trainable_variables:
-        variable.assign(ours[variable.path.split("/", 1)[1]])
+        variable.assign(ours[path(variable)])
     return model
 
 
@@ -32,17 +39,44 @@ def difference(made, expected):
     return float(np.abs(keras.ops.convert_to_numpy(made) - expected).max())
 
 
+def gradients(model, loss):
+    """Of `loss()` for each of the model's trainable variables."""
+    if keras.backend.backend() == "torch":
+        loss().backward()
+        return [variable.value.grad for variable in model.trainable_variables]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def of_values(values):
+            with keras.StatelessScope(zip(model.trainable_variables, values, strict=True)):
+                return loss()
+
+        return jax.grad(of_values)([variable.value for variable in model.trainable_variables])
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    made = tape.gradient(value, [variable.value for variable in model.trainable_variables])
+    return [tf.convert_to_tensor(gradient) for gradient in made]
+
+
 pretraining = dict(np.load(FOLDER / "pretraining.npz"))
 model = filled(build_pretrainer("vit_tiny", **SIZES), pretraining)
 model.decoder.norm.epsilon = 1e-5  # theirs, whatever the config says
 inputs = pretraining["videos"], pretraining["is_masked"]
+expected = part(pretraining, "gradients/")
+made = gradients(model, lambda: pretraining_loss(model, *inputs))
 errors = {
     "prediction": difference(model(*inputs), pretraining["logits"]),
     "loss": difference(pretraining_loss(model, *inputs), pretraining["loss"]),
+    "gradients": max(
+        difference(gradient, expected[path(variable)]) / np.abs(expected[path(variable)]).max()
+        for variable, gradient in zip(model.trainable_variables, made, strict=True)
+    ),
 }
 classification = dict(np.load(FOLDER / "classification.npz"))
 classifier = filled(build_classifier("vit_tiny", num_classes=5, **SIZES), classification)
 classifier.fc_norm.epsilon = 1e-5
 errors["logits"] = difference(classifier(classification["videos"]), classification["logits"])
-print(keras.backend.backend(), "with" if "tensorflow" in sys.modules else "without", "TensorFlow:", errors)
+print(keras.backend.backend(), {name: f"{error:.1e}" for name, error in errors.items()})
 sys.exit(any(error > 1e-5 for error in errors.values()))
