@@ -7,7 +7,7 @@ benchmark goes on where it was. At the end it prints the tables of docs/benchmar
 
 - (a) probes of the frozen pre-trained encoder, trained on few labels, beside those of the encoder as it is initialised;
 - (b) fine-tuning it on the same few labels, beside training from scratch with the same schedule;
-- (c) masks and ratios, pre-trained half as long;
+- (c) masks and ratios, in shorter pre-training;
 - and, to see that the set can be learnt at all, training from scratch on all labels, for as long as that takes.
 """
 
@@ -29,7 +29,7 @@ LABELS = 50  # of each class, where there are few
 SEEDS = (0, 1, 2)
 PRETRAINING_STEPS = 2000
 ALL_LABELS = ("optimizer=muon", "batch_size=16", "learning_rate=1.6e-2", "warmup_steps=100", "steps=4500")
-MASK_STEPS = 1000  # of pre-training with each mask
+MASK_STEPS = 800  # of pre-training with each mask
 MASKS = (("tube", 0.5), ("tube", 0.75), ("tube", 0.9), ("random", 0.75), ("random", 0.9))
 KINDS = ("attentive", "linear", "knn")
 
