@@ -9,8 +9,6 @@ import pytest
 from configured import SMALL_RUN, configured
 from processes import finish, kill, read_until, start
 
-from mae.data.config import ShapesDataset
-from mae.data.shapes import ensure_shapes
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.evaluation.probe_batch import ProbeBatch
 from mae.monitoring.metrics import read_metrics
@@ -25,23 +23,6 @@ EVERYTHING = (
     *("steps=40", "log_every=3", "checkpoint_every=4", "evaluate_every=10", "precision=float16"),
     *("max_skipped_steps=30", "loss_scale=16777216"),  # so high that the first steps are skipped
 )
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory):
-    root = tmp_path_factory.mktemp("shapes") / "videos"
-    return ensure_shapes(
-        ShapesDataset(
-            "shapes",
-            frame_stride=1,
-            root=str(root),
-            videos_per_class=1,
-            seed=0,
-            val_videos_per_class=1,
-            classes="all",
-            background="ramp",
-        )
-    )
 
 
 def same_run(directory, whole, step):

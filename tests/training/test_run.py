@@ -13,8 +13,6 @@ from configured import SMALL_RUN, configured
 
 from mae.checkpoints.run import load_run
 from mae.checkpoints.save import save_checkpoint
-from mae.data.config import ShapesDataset
-from mae.data.shapes import ensure_shapes
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.models.classifier import build_classifier
 from mae.models.norms import set_norm_epsilons
@@ -28,24 +26,6 @@ CONTRACT = {
     *("step", "epoch", "loss", "learning_rate", "weight_decay", "grad_norm", "clips_per_second"),
     *("step_ms", "data_wait_fraction", "decode_ms", "bad_clips", "skipped_steps", "eta_s"),
 }
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory):
-    """The folder of the rendered videos, shared by all runs."""
-    root = tmp_path_factory.mktemp("shapes") / "videos"
-    return ensure_shapes(
-        ShapesDataset(
-            "shapes",
-            1,
-            root=str(root),
-            videos_per_class=1,
-            seed=0,
-            val_videos_per_class=1,
-            classes="all",
-            background="ramp",
-        )
-    )
 
 
 @pytest.fixture

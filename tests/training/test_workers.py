@@ -9,8 +9,6 @@ import tensorflow as tf
 from configured import SMALL_RUN, configured
 from processes import finish, kill, read_until, start_cluster
 
-from mae.data.config import ShapesDataset
-from mae.data.shapes import ensure_shapes
 from mae.errors import ConfigError, TrainingStopped
 from mae.monitoring.metrics import read_metrics
 from mae.training.run import pretrain
@@ -21,23 +19,6 @@ FIVE_STEPS = (
     *("steps=5", "accumulate=2", "evaluate_every=1", "checkpoint_every=5", "ema_decay=0.9", "precision=float32"),
     *("optimizer.clip_grad_norm=0.05", "optimizer.layer_decay=0.8", "model.drop_path_rate=0.3", "probe.every=2"),
 )
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory):
-    root = tmp_path_factory.mktemp("shapes") / "videos"
-    return ensure_shapes(
-        ShapesDataset(
-            "shapes",
-            frame_stride=1,
-            root=str(root),
-            videos_per_class=1,
-            seed=0,
-            val_videos_per_class=1,
-            classes="all",
-            background="ramp",
-        )
-    )
 
 
 def test_two_processes_that_were_interrupted_are_one_that_was_not(shapes, tmp_path):
