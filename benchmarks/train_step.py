@@ -93,8 +93,8 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     from mae.training.pretraining import pretraining_step
     from mae.training.strategy import compute_dtype, make_strategy
 
-    overrides: dict[str, Any] = {"attention": options.attention, "remat": options.remat, "num_frames": options.frames}
-    overrides["lean"] = options.lean
+    overrides: dict[str, Any] = {name: getattr(options, name) for name in ("attention", "lean", "remat")}
+    overrides["num_frames"] = options.frames
     strategy = make_strategy("single")
     with strategy.scope():
         model = build_pretrainer(options.model, dtype=compute_dtype(options.precision), **overrides)
