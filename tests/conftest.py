@@ -6,8 +6,30 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ["WANDB_MODE"] = "offline"
 
+import pytest
 import tensorflow as tf
+
+from mae.data.config import ShapesDataset
+from mae.data.shapes import ensure_shapes
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """The folder of the demo's videos, one of each class, shared by all runs."""
+    root = tmp_path_factory.mktemp("shapes") / "videos"
+    return ensure_shapes(
+        ShapesDataset(
+            "shapes",
+            frame_stride=1,
+            root=str(root),
+            videos_per_class=1,
+            seed=0,
+            val_videos_per_class=1,
+            classes="all",
+            background="ramp",
+        )
+    )
