@@ -12,7 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mae.entry import check_overrides, exit_statuses, import_tensorflow, quiet_libraries, share_groups
+from mae.cli.exit_status import exit_statuses
+from mae.cli.overrides import check_overrides, share_groups
+from mae.cli.quiet import import_tensorflow, quiet_libraries
 from mae.finetune_config import register_finetune_resolvers, typed_finetune_config
 
 CONF = Path(__file__).parent / "conf"

@@ -11,8 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mae.config import register_resolvers, typed_config
-from mae.entry import check_overrides, exit_statuses, import_tensorflow, quiet_libraries
+from mae.cli.exit_status import exit_statuses
+from mae.cli.overrides import check_overrides
+from mae.cli.quiet import import_tensorflow, quiet_libraries
+from mae.cli.typed import register_resolvers
+from mae.config import typed_config
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="pretrain")

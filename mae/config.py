@@ -4,19 +4,17 @@ Hydra composes the YAML files and the command line; `typed_config` turns the res
 All values come from `conf/`: the dataclasses have no defaults of their own.
 """
 
-import math
-from dataclasses import asdict, dataclass, fields, make_dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-from mae.data.config import DATASET_KINDS, Augmentation, DataConfig, DatasetConfig
+from mae.cli.typed import checked_sections, register_resolvers
+from mae.data.config import Augmentation, DataConfig, DatasetConfig
 from mae.errors import ConfigError, check_choice
 from mae.masking import num_masked, num_predicted
 from mae.options import TARGETS
 from mae.presets import Architecture, architecture
-from mae.training.config import OPTIMIZERS, RunConfig, WandbConfig
+from mae.training.config import CHOICES, RunConfig, WandbConfig
 
 
 @dataclass(frozen=True)
@@ -120,15 +118,6 @@ SECTIONS: dict[str, type] = {
 }
 
 
-def register_resolvers() -> None:
-    """Makes `${by_preset:{vit_large:512,default:1024}}` available to the YAML files: a value by model preset."""
-
-    def by_preset(table: DictConfig, *, _root_: DictConfig) -> Any:
-        return table.get(_root_.model.preset, table["default"])
-
-    OmegaConf.register_new_resolver("by_preset", by_preset, replace=True)
-
-
 def typed_config(composed: DictConfig) -> PretrainConfig:
     """The composed configuration as frozen dataclasses.
 
@@ -136,40 +125,4 @@ def typed_config(composed: DictConfig) -> PretrainConfig:
         ConfigError: an unknown key, a value of the wrong type, or one its dataclass refuses.
     """
     register_resolvers()
-    return PretrainConfig(**checked_sections(PretrainConfig, composed, SECTIONS))
-
-
-def checked_sections(cls: type, composed: DictConfig, sections: dict[str, type]) -> dict[str, Any]:
-    """The values of a whole config: its own, and a dataclass for each section, chosen for dataset and optimizer."""
-    for name in ("dataset", "optimizer", *sections):
-        if not isinstance(composed[name], DictConfig):
-            raise ConfigError(f"{name}={composed[name]} is not a group of settings; leave it out")
-    check_choice("dataset.kind", composed.dataset.kind, DATASET_KINDS)
-    check_choice("optimizer.name", composed.optimizer.name, OPTIMIZERS)
-    sections = {
-        "dataset": DATASET_KINDS[composed.dataset.kind],
-        "optimizer": OPTIMIZERS[composed.optimizer.name],
-        **sections,
-    }
-    values = checked_values(cls, composed, "", elsewhere=tuple(sections))
-    for name, section in sections.items():
-        values[name] = section(**checked_values(section, composed[name], f"{name}.", elsewhere=("kind",)))
-    return values
-
-
-def checked_values(cls: type, node: DictConfig, prefix: str = "", elsewhere: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The values of one flat section of the config, converted to the types of the fields of `cls`."""
-    types = {field.name: field.type for field in fields(cls) if field.name not in elsewhere}
-    schema = OmegaConf.structured(make_dataclass(cls.__name__, types.items()))
-    for key in node:
-        if key not in elsewhere:
-            check_choice("config key", f"{prefix}{key}", [prefix + name for name in types])
-    for name in types:
-        try:
-            schema[name] = node[name]
-        except OmegaConfBaseException as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigError(f"{prefix}{name}: {reason}") from error
-        if isinstance(schema[name], float) and not math.isfinite(schema[name]):
-            raise ConfigError(f"{prefix}{name}={schema[name]} is not a number")
-    return {name: schema[name] for name in types}
+    return PretrainConfig(**checked_sections(PretrainConfig, composed, SECTIONS, CHOICES))

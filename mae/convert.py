@@ -5,7 +5,6 @@ Every tensor of IN must have a place and every weight of the model a tensor, els
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -13,12 +12,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mae.entry import exit_statuses, import_tensorflow, quiet_libraries
+from mae.cli.exit_status import exit_statuses
+from mae.cli.quiet import import_tensorflow, quiet_libraries
 from mae.errors import ConfigError, check_choice
+from mae.files import checksums
 from mae.monitoring.console import format_table
 from mae.presets import Architecture
-
-_CHUNK = 1 << 24  # bytes
 
 
 class _Parser(argparse.ArgumentParser):
@@ -153,25 +152,6 @@ def describe(source: Path) -> str:
 
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def checksums(path: Path) -> list[str]:
-    """SHA-256 of a file, or of each file of a folder or checkpoint with its name."""
-    if path.is_file():
-        return [_sha256(path)]
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-    else:
-        files = sorted(path.parent.glob(f"{path.name}.*"))
-    return [f"{_sha256(file)}  {file.name}" for file in files]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def main(arguments: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The errors a command turns into an exit status (see `mae.entry`)."""
+"""The errors a command turns into an exit status (see `mae.cli.overrides`)."""
 
 import difflib
 from collections.abc import Iterable

@@ -34,7 +34,9 @@ from typing import Any
 import numpy as np
 from einops import rearrange
 
-from mae.entry import command_config, exit_statuses, import_tensorflow, quiet_libraries
+from mae.cli.arguments import command_config
+from mae.cli.exit_status import exit_statuses
+from mae.cli.quiet import import_tensorflow, quiet_libraries
 from mae.errors import BadVideo, ConfigError, check_choice
 from mae.options import PRECISIONS
 
@@ -169,7 +171,7 @@ def _extract(
 
 
 def _write_video(folder: Path, name: str, arrays: dict[str, np.ndarray], trained: Any, told: dict[str, Any]) -> Entry:
-    from mae.checkpoints.containers.atomic import replacing
+    from mae.files import replacing
 
     file = _file_name(name)
     metadata = {
@@ -221,7 +223,7 @@ def _settings(config: ExtractConfig, trained: Any) -> dict[str, Any]:
 
 
 def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
-    from mae.checkpoints.containers.atomic import replacing
+    from mae.files import replacing
 
     path = folder / SETTINGS
     if not path.exists():
@@ -237,7 +239,7 @@ def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _write_index(path: Path, entries: list[Entry]) -> None:
-    from mae.checkpoints.containers.atomic import replacing
+    from mae.files import replacing
 
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -8,12 +8,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mae.config import ModelConfig, checked_sections, register_resolvers
+from mae.cli.typed import checked_sections, register_resolvers
+from mae.config import ModelConfig
 from mae.data.config import Augmentation, DataConfig, DatasetConfig, TestViews
 from mae.errors import ConfigError, check_choice
 from mae.evaluation.probe_config import ProbeConfig
 from mae.options import POOLINGS
-from mae.training.config import RunConfig, WandbConfig
+from mae.training.config import CHOICES, RunConfig, WandbConfig
 from mae.training.mixing_config import MixingConfig
 
 MODES = ("train", "eval", "probe")
@@ -114,4 +115,4 @@ def typed_finetune_config(composed: DictConfig) -> FinetuneConfig:
     kinds = OmegaConf.select(composed, "probe.kinds")
     if isinstance(kinds, str):
         raise ConfigError(f"probe.kinds={kinds} is not a list: give 'probe.kinds=[{kinds}]', with the quotes")
-    return FinetuneConfig(**checked_sections(FinetuneConfig, composed, SECTIONS))
+    return FinetuneConfig(**checked_sections(FinetuneConfig, composed, SECTIONS, CHOICES))

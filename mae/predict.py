@@ -27,7 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from mae.entry import command_config, exit_statuses, import_tensorflow, quiet_libraries
+from mae.cli.arguments import command_config
+from mae.cli.exit_status import exit_statuses
+from mae.cli.quiet import import_tensorflow, quiet_libraries
 from mae.errors import BadVideo, ConfigError, check_choice
 from mae.monitoring.console import format_table
 from mae.options import PRECISIONS
@@ -169,7 +171,7 @@ def _text(predictions: list[Prediction]) -> str:
 
 def _write(path: Path, predictions: list[Prediction]) -> None:
     """The file, whole or not at all."""
-    from mae.checkpoints.containers.atomic import replacing
+    from mae.files import replacing
 
     try:
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:

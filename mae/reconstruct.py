@@ -10,7 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mae.entry import command_config, exit_statuses, import_tensorflow, quiet_libraries
+from mae.cli.arguments import command_config
+from mae.cli.exit_status import exit_statuses
+from mae.cli.quiet import import_tensorflow, quiet_libraries
 from mae.errors import BadVideo, ConfigError, check_choice
 
 FORMATS = (".png", ".gif", ".mp4")

@@ -10,8 +10,9 @@ import pytest
 from configured import CONF, configured, configured_finetuning
 
 from mae import convert
+from mae.cli.arguments import command_config
+from mae.cli.overrides import check_overrides, share_groups
 from mae.data import pack, scan
-from mae.entry import check_overrides, command_config, share_groups
 from mae.extract import ExtractConfig
 from mae.predict import PredictConfig
 from mae.reconstruct import ReconstructConfig

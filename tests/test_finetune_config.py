@@ -12,7 +12,7 @@ import pytest
 from configured import CONF, configured_finetuning
 from hydra import compose, initialize_config_dir
 
-from mae.entry import check_overrides, share_groups
+from mae.cli.overrides import check_overrides, share_groups
 from mae.errors import ConfigError
 from mae.finetune_config import SECTIONS, FinetuneConfig
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # also without an installation
 
+from mae.cli.exit_status import exit_statuses
 from mae.data.lists.official.annotations import AnnotatedVideo, Annotations, Split, checked_videos, read_lines
 from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
 from mae.data.lists.official.video_files import class_and_name
-from mae.entry import exit_statuses
 from mae.errors import ConfigError
 
 UNUSED, TRAIN, TEST = "0", "1", "2"

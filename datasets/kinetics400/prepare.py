@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # also without an installation
 
+from mae.cli.exit_status import exit_statuses
 from mae.data.lists.folder import without_extension
 from mae.data.lists.official.annotations import (
     AnnotatedVideo,
@@ -23,7 +24,6 @@ from mae.data.lists.official.annotations import (
     read_table,
 )
 from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
-from mae.entry import exit_statuses
 from mae.errors import ConfigError
 
 ID_LENGTH = 11  # of all YouTube ids; they may hold underscores and digits themselves

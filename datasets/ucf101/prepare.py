@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # also without an installation
 
+from mae.cli.exit_status import exit_statuses
 from mae.data.lists.official.annotations import (
     AnnotatedVideo,
     Annotations,
@@ -22,7 +23,6 @@ from mae.data.lists.official.annotations import (
 )
 from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
 from mae.data.lists.official.video_files import class_and_name
-from mae.entry import exit_statuses
 from mae.errors import ConfigError
 
 

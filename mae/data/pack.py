@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from mae.checkpoints.containers.atomic import replacing
+from mae.cli.arguments import command_config
+from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
+from mae.cli.quiet import quiet_libraries
 from mae.data.lists.class_names import CLASSES_FILE
 from mae.data.lists.index import VIDEO_EXTENSIONS, VideoIndex, index_csv, index_folder, single_video
 from mae.data.lists.official.write_lists import list_text
@@ -30,8 +32,8 @@ from mae.data.pack_outcome import Outcome
 from mae.data.packed_names import packed_names
 from mae.data.videos.read import pin_threads
 from mae.data.videos.write_packed import Packed, Pictures, packed_before, write_packed
-from mae.entry import EXIT_STOPPED, command_config, exit_statuses, quiet_libraries
 from mae.errors import BadVideo, ConfigError
+from mae.files import replacing
 
 LIST_FILE, BROKEN_FILE = "list.csv", "broken.csv"
 LARGEST_SIDE = 65500  # pixels, of a JPEG

@@ -27,6 +27,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mae.cli.arguments import command_config
+from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
+from mae.cli.quiet import quiet_libraries
 from mae.data.lists.index import VideoIndex, index_csv, index_folder, single_video
 from mae.data.lists.places import absolute
 from mae.data.scan_files import check_writable, write_scan
@@ -38,7 +41,6 @@ from mae.data.videos.read import pin_threads
 from mae.data.videos.scan_cache import ScanCache, scan_cache
 from mae.data.videos.scan_report import ScanReport
 from mae.data.videos.time_limit import within
-from mae.entry import EXIT_STOPPED, command_config, exit_statuses, quiet_libraries
 from mae.errors import BadVideo, ConfigError
 from mae.monitoring.console import format_duration, format_table
 

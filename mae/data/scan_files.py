@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mae.checkpoints.containers.atomic import replacing
 from mae.data.bad_videos import HEADER
 from mae.data.lists.index import VideoIndex, index_csv
 from mae.data.lists.official.write_lists import list_text
 from mae.data.videos.scan_report import ScanReport
 from mae.errors import ConfigError
+from mae.files import replacing
 
 COLUMNS = (
     *("path", "status", "reason", "decoder", "codec", "width", "height", "rotation", "fps"),

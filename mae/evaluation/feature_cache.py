@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mae.checkpoints.containers.atomic import replacing
 from mae.errors import BadVideo, ConfigError, TrainingStopped, check_choice
 from mae.evaluation.read_ahead import read_ahead
+from mae.files import replacing
 
 DTYPES = ("float32", "float16")
 _DONE, _FAILED = 1, 2  # 0: not tried yet

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mae.errors import Interrupted
-from mae.training.signals import StopRequest
+from mae.signals import StopRequest
 
 _TELL_EVERY = 20.0  # seconds
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mae.checkpoints.containers.atomic import replacing
 from mae.evaluation.confusion import confusion_picture
 from mae.evaluation.metrics import TOP, Figures, accuracy, top_classes, video_figures
 from mae.evaluation.view_scores import ViewScores
+from mae.files import replacing
 from mae.monitoring.panels import save_png
 
 PREDICTIONS = ("video", "label", "predicted", "probability", "top5", "status", "reason")

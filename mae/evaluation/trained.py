@@ -13,8 +13,9 @@ import numpy as np
 from mae.checkpoints.load import load_weights
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
-from mae.convert import checksums, read_labels
+from mae.convert import read_labels
 from mae.errors import ConfigError
+from mae.files import checksums
 from mae.models.classifier import Classifier
 from mae.models.pretrainer import Pretrainer
 from mae.presets import Architecture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mae.checkpoints.containers.atomic import replacing
 from mae.errors import ConfigError, TrainingStopped
 from mae.evaluation.metrics import softmax
+from mae.files import replacing
 
 _IDENTITY = "identity.json"
 

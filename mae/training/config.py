@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from mae.data.config import Augmentation, DataConfig
+from mae.cli.typed import Choice
+from mae.data.config import DATASET_KINDS, Augmentation, DataConfig
 from mae.errors import ConfigError, check_choice
 from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES, WANDB_MODES
 
@@ -97,6 +98,10 @@ class WandbConfig:
 
     def __post_init__(self) -> None:
         check_choice("wandb.mode", self.mode, WANDB_MODES)
+
+
+# Sections with a dataclass for each choice.
+CHOICES = {"dataset": Choice("kind", DATASET_KINDS), "optimizer": Choice("name", OPTIMIZERS)}
 
 
 @dataclass(frozen=True)

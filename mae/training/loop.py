@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mae.errors import Interrupted
+from mae.signals import StopRequest
 from mae.training.meter import Cadence, Meter, MeterState, Record
-from mae.training.signals import StopRequest
 
 StepFunction = Callable[[Any], dict[str, Any]]  # a batch → scalars, still on the device; see `Meter`
 

@@ -10,8 +10,8 @@ from written_videos import noise_frames, write_video
 
 from mae.checkpoints.containers.torch_zip import read_torch, write_torch
 from mae.checkpoints.save import save_checkpoint
+from mae.cli.arguments import command_config
 from mae.data.transforms.crops import crop_clip, view_crops
-from mae.entry import command_config
 from mae.errors import ConfigError
 from mae.extract import ExtractConfig, extract, main
 from mae.models.classifier import build_classifier

@@ -12,9 +12,9 @@ from written_videos import noise_frames, write_video
 
 from mae import predict as module
 from mae.checkpoints.save import save_checkpoint
+from mae.cli.arguments import command_config
 from mae.data.sampling import dense_stride_center
 from mae.data.transforms.crops import crop_clip, view_crops
-from mae.entry import command_config
 from mae.errors import ConfigError
 from mae.models.classifier import build_classifier
 from mae.patches import normalise

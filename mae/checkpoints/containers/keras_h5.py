@@ -11,8 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mae.checkpoints.containers.atomic import replacing
 from mae.errors import ConfigError
+from mae.files import replacing
 
 TOP_LEVEL = "top_level_model_weights"
 Groups = Mapping[str, Sequence[tuple[str, np.ndarray]]]

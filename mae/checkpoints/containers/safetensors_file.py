@@ -13,9 +13,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from mae.checkpoints.containers.atomic import replacing
 from mae.checkpoints.containers.torch_pickle import widened
 from mae.errors import ConfigError
+from mae.files import replacing
 
 INDEX = "model.safetensors.index.json"
 _TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from mae.checkpoints.containers.atomic import replacing
 from mae.checkpoints.containers.torch_pickle import STORAGES
 from mae.errors import ConfigError
+from mae.files import replacing
 
 _STORAGE_OF = {dtype: storage for storage, dtype in STORAGES.items()}
 _ROOT = "archive"

@@ -13,13 +13,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mae.checkpoints.containers.atomic import replacing
 from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.packed_video import FORMAT, MANIFEST, VERSION, member_name
 from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.read import open_video
 from mae.data.videos.video import EndOfVideo, Video
 from mae.errors import BadVideo
+from mae.files import replacing
 
 MOST_FRAMES = 10**6  # names have six digits
 _CHUNK = 1 << 24  # bytes

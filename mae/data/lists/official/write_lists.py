@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mae.checkpoints.containers.atomic import replacing
 from mae.data.lists.video_index import Segment
 from mae.errors import ConfigError
+from mae.files import replacing
 
 _NEEDS_QUOTES = re.compile(r"[\s,\"#]")
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mae.entry import check_overrides, command_config, exit_statuses
+from mae.cli.arguments import command_config
+from mae.cli.exit_status import exit_statuses
+from mae.cli.overrides import check_overrides
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 
 ROOT = Path(__file__).parents[2]

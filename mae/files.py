@@ -1,9 +1,12 @@
-"""Writing files that are either complete or not there."""
+"""Files on the disk: written whole or not at all, and known by their checksums."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_CHUNK = 1 << 24  # bytes
 
 
 @contextmanager
@@ -26,6 +29,25 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+def checksums(path: Path) -> list[str]:
+    """SHA-256 of a file, or of each file of a folder or checkpoint with its name."""
+    if path.is_file():
+        return [_sha256(path)]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+    else:
+        files = sorted(path.parent.glob(f"{path.name}.*"))
+    return [f"{_sha256(file)}  {file.name}" for file in files]
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from mae.training.signals import StopRequest
+from mae.signals import StopRequest
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,48 @@
+"""From an error to one line and an exit status, the same in every command."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from mae.errors import ConfigError, Interrupted, TrainingStopped
+
+EXIT_MISTAKE = 2
+EXIT_STOPPED = 3
+EXIT_SIGNAL = 128
+
+
+@contextmanager
+def exit_statuses() -> Iterator[None]:
+    """Turns the errors of `mae.errors` into one line on stderr and the exit status of their kind.
+
+    A SIGTERM outside the training loop, which has its own handling, ends the command the same way.
+    """
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except ConfigError as error:
+        _leave(f"error: {one_line(error)}", EXIT_MISTAKE)
+    except TrainingStopped as error:
+        _leave(f"stopped: {one_line(error)}", EXIT_STOPPED)
+    except Interrupted as error:
+        _leave(one_line(error), EXIT_SIGNAL + error.signum)
+    except KeyboardInterrupt:
+        _leave("interrupted; what was saved before is complete", EXIT_SIGNAL + signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _terminate(signum: int, _frame: FrameType | None) -> None:
+    raise Interrupted(signum, "terminated; what was saved before is complete")
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error, whose library may have written it over many lines."""
+    return " ".join(str(error).split())
+
+
+def _leave(message: str, status: int) -> None:
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(status)

@@ -1,0 +1,51 @@
+"""What libraries would print by themselves, kept off the console."""
+
+import io
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+# Information and warnings; and that there is no GPU where none is built in, which `devices` in the run's table says.
+_NO_DRIVER = "" if Path("/dev/nvidiactl").exists() else "|E0000 .*cuInit"
+_STARTUP_NOISE = re.compile(rf"[IW]0000 |WARNING: All log messages before absl{_NO_DRIVER}")
+
+
+def quiet_libraries() -> None:
+    """Keeps start-up messages of TensorFlow and per-file messages of FFmpeg off the console.
+
+    Called by commands before either library is imported, never on import of the package. Levels that the user set
+    in the environment stay.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what the console cannot show
+    # What is wrong with a file, we say ourselves.
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        os.environ["OPENCV_LOG_LEVEL"] = "ERROR"
+        if "cv2" in sys.modules:  # which read its environment when it was imported
+            cv2_logging = sys.modules["cv2"].utils.logging
+            cv2_logging.setLogLevel(cv2_logging.LOG_LEVEL_ERROR)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and finds its devices without the lines it logs before its own log level is in force.
+
+    They go straight to the process' stderr, so that is what is caught; every other line is passed on.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            caught.seek(0)
+            lines = caught.read().decode(errors="replace").splitlines(keepends=True)
+            sys.stderr.writelines(line for line in lines if not _STARTUP_NOISE.match(line))
