@@ -272,7 +272,7 @@ def scaling(video: str, packed: str, rounds: int) -> None:
 
 
 def main(video: Path | None, rounds: int) -> None:
-    from mae.data.videos.write_packed import Pictures, write_packed
+    from mae.data.pack.write import Pictures, write_packed
 
     with tempfile.TemporaryDirectory() as name:
         if video is None:

@@ -5,7 +5,6 @@ Every tensor of IN must have a place and every weight of the model a tensor, els
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -14,6 +13,7 @@ from typing import Any, NoReturn
 
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import import_tensorflow, quiet_libraries
+from mae.data.lists.class_names import read_labels
 from mae.errors import ConfigError, check_choice
 from mae.files import checksums
 from mae.monitoring.console import format_table
@@ -63,23 +63,6 @@ def sizes_given(pairs: Sequence[str]) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigError(f"--set {pair}: {error}") from error
     return sizes
-
-
-def read_labels(path: Path) -> dict[int, str]:
-    """Class names from JSON, a list or an object of numbers, or from text with one name a line.
-
-    Raises:
-        ConfigError: no such file, or something else in it.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if text.lstrip().startswith(("{", "[")) else text.splitlines()
-        pairs = content.items() if isinstance(content, dict) else enumerate(content)
-        return {int(number): str(name).strip() for number, name in pairs}
-    except FileNotFoundError as error:
-        raise ConfigError(f"there is no {path}") from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} holds no class names: {error}") from error
 
 
 def convert(source: Path, output: Path, to: str, labels: dict[int, str] | None, sizes: dict[str, Any]) -> str:

@@ -102,9 +102,9 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
             read, or a disk that is full.
     """
     import_tensorflow()  # only now: a mistake in the arguments is told before that
+    from mae.data.lists.given import given_videos
+    from mae.data.windows import ClipPlan
     from mae.evaluation.trained import load_encoder
-    from mae.evaluation.video_clips import given_videos
-    from mae.evaluation.windows import ClipPlan
 
     given = given_videos(config.video)
     trained = load_encoder(config.checkpoint, config.frame_stride, config.precision, config.sizes)
@@ -136,8 +136,8 @@ def _extract(
     paths: list[str], names: list[str], trained: Any, plan: Any, config: ExtractConfig, say: Callable[[str], None]
 ) -> dict[str, Entry]:
     """Reads, computes and writes one video after the other."""
+    from mae.data.windows import read_videos
     from mae.evaluation.features import compiled, encode, pool
-    from mae.evaluation.video_clips import read_videos
 
     model, (t, h, w) = trained.model, trained.model.architecture.grid
 

@@ -97,9 +97,9 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
             written.
     """
     import_tensorflow()  # only now: a mistake in the arguments is told before that
+    from mae.data.lists.given import given_videos
+    from mae.data.windows import ClipPlan
     from mae.evaluation.trained import load_classifier
-    from mae.evaluation.video_clips import given_videos
-    from mae.evaluation.windows import ClipPlan
 
     given = given_videos(config.video)
     trained = load_classifier(
@@ -127,9 +127,9 @@ def _by_video(
     paths: tuple[str, ...], names: tuple[str, ...], trained: Any, plan: Any, config: PredictConfig
 ) -> Iterator[list[Prediction]]:
     """Predictions of one video after the other."""
+    from mae.data.windows import read_videos
     from mae.evaluation.features import compiled
     from mae.evaluation.metrics import softmax, top_classes
-    from mae.evaluation.video_clips import read_videos
 
     logits = compiled(trained.model, lambda videos: trained.model(videos, training=False))
     gathered: list[Prediction] = []

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mae.data.config import ShapesDataset
-from mae.data.shapes import ensure_shapes
+from mae.data.shapes.render import ensure_shapes
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4

@@ -12,7 +12,8 @@ from configured import CONF, configured, configured_finetuning
 from mae import convert
 from mae.cli.arguments import command_config
 from mae.cli.overrides import check_overrides, share_groups
-from mae.data import pack, scan
+from mae.data.pack.__main__ import parse as parse_pack
+from mae.data.scan.__main__ import parse as parse_scan
 from mae.extract import ExtractConfig
 from mae.predict import PredictConfig
 from mae.reconstruct import ReconstructConfig
@@ -20,7 +21,7 @@ from mae.reconstruct import ReconstructConfig
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", *PAGES]
-PARSERS = {"mae.convert": convert.parse, "mae.data.pack": pack.parse, "mae.data.scan": scan.parse}
+PARSERS = {"mae.convert": convert.parse, "mae.data.pack": parse_pack, "mae.data.scan": parse_scan}
 ARGUMENTS = {"mae.reconstruct": ReconstructConfig, "mae.predict": PredictConfig, "mae.extract": ExtractConfig}
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mae.data.read_ahead import read_ahead
 from mae.errors import BadVideo, ConfigError, TrainingStopped, check_choice
-from mae.evaluation.read_ahead import read_ahead
 from mae.files import replacing
 
 DTYPES = ("float32", "float16")

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from mae.data.read_ahead import read_ahead
 from mae.errors import BadVideo
-from mae.evaluation.read_ahead import read_ahead
 from mae.evaluation.view_scores import ViewScores
 
 Views = list[tuple[int, int]]

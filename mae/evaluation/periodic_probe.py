@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from mae.data.read_ahead import read_ahead
 from mae.errors import BadVideo
 from mae.evaluation.features import compiled, encode, pool
 from mae.evaluation.metrics import accuracy
 from mae.evaluation.probes.knn import leave_one_out_knn
 from mae.evaluation.probes.spread import feature_spread
-from mae.evaluation.read_ahead import read_ahead
 
 _LEAST_OF_A_CLASS = 4  # videos
 

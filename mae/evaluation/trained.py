@@ -13,7 +13,7 @@ import numpy as np
 from mae.checkpoints.load import load_weights
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
-from mae.convert import read_labels
+from mae.data.lists.class_names import read_labels
 from mae.errors import ConfigError
 from mae.files import checksums
 from mae.models.classifier import Classifier
@@ -51,7 +51,7 @@ def load_classifier(
     """A classifier with its trained head.
 
     Args:
-        classes: file of label names, see `mae.convert.read_labels`; None: those in the checkpoint.
+        classes: file of label names, see `mae.data.lists.class_names.read_labels`; None: those in the checkpoint.
         frame_stride: None: that of the checkpoint's run, else `FRAME_STRIDE`.
         precision: see `compute_dtype`.
         sizes: of `Architecture`, for files that do not tell them; None: as the file says, or as released.

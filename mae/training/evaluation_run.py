@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import evaluation_list, numbers_by_name
+from mae.data.shapes.render import print_rendering
 from mae.errors import ConfigError
 from mae.evaluation.replicated import Logits, replicated_logits
 from mae.evaluation.trained import load_classifier
@@ -15,7 +16,6 @@ from mae.finetune_config import FinetuneConfig
 from mae.monitoring.console import format_table
 from mae.training.class_names import reported_names
 from mae.training.clips_of_run import clip_spec
-from mae.training.messages import tell_rendering
 from mae.training.run_directory import RunDirectory
 from mae.training.strategy import make_strategy
 
@@ -33,7 +33,7 @@ def evaluate(config: FinetuneConfig) -> None:
         raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    index = evaluation_list(config.dataset, config.data.max_bad_frac, tell_rendering)
+    index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering)
     strategy = make_strategy(config.strategy)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
     with strategy.scope():

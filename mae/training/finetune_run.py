@@ -12,9 +12,11 @@ from mae.checkpoints.weights import Weights
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.config import TestViews
+from mae.data.few import reader_of_few
 from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
+from mae.data.shapes.render import print_rendering
 from mae.errors import ConfigError, TrainingStopped
 from mae.evaluation.replicated import Logits, replicated_logits
 from mae.evaluation.video_test import VideoEvaluation, report_table
@@ -35,10 +37,9 @@ from mae.training.handoff import weights_to_start_from
 from mae.training.journal import Journal
 from mae.training.labelled_batches import labelled_batches
 from mae.training.loop import StepFunction
-from mae.training.messages import tell_rendering
 from mae.training.meter import Cadence, Record
 from mae.training.optimizer import Optimizer, configured_optimizer
-from mae.training.overfit import overfit_course, overfit_row, overfitting, reader_of_few
+from mae.training.overfit import overfit_course, overfit_row, overfitting
 from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
 from mae.training.run_state import Checkpoint, Checkpoints
@@ -62,7 +63,7 @@ def finetune(config: FinetuneConfig) -> None:
     directory = RunDirectory(config.run_dir)
     directory.check(config.resume)
     checkpoint, changed = checkpoint_to_resume(config, directory, workers.say)
-    splits = build_splits(config.dataset, config.data.max_bad_frac, tell_rendering)
+    splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
     spec = clip_spec(config, config.dataset.frame_stride, config.model.architecture)
     listed = splits.train  # all of it says what the classes are
     if config.overfit_clips is not None:

@@ -73,9 +73,3 @@ def goodbye(run_dir: Path, index: VideoIndex, dataset: str) -> str:
         f"run: {run_dir} (pictures in reconstructions/). "
         f"Next: python -m mae.reconstruct checkpoint={run} video={shlex.quote(index.paths[0])}{finetune}"
     )
-
-
-def tell_rendering(done: int, total: int) -> None:
-    """Progress of rendering the demo set: its beginning and its end."""
-    if done in (1, total):
-        print(f"rendered {done} of {total} videos of the demo set", flush=True)

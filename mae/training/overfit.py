@@ -4,18 +4,12 @@ Where the loss does not fall towards 0 on them, more videos and a longer schedul
 the files, the settings or the code.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import numpy as np
-
 from mae.config import PretrainConfig
 from mae.data.augment import CENTER
-from mae.data.clips import ClipReader
-from mae.errors import BadVideo, ConfigError
-from mae.evaluation.read_ahead import read_ahead
 from mae.finetune_config import FinetuneConfig
 from mae.training.meter import Record
 from mae.training.mixing_config import MixingConfig
@@ -51,41 +45,6 @@ def overfitting(config: Config) -> Config:
         min_learning_rate=config.min_learning_rate * larger,
         **own,
     )
-
-
-def reader_of_few(reader: ClipReader, count: int, over_classes: bool) -> ClipReader:
-    """A reader of the first `count` videos that can be read.
-
-    Args:
-        over_classes: the first video of every class, then the second of every class, and so on.
-
-    Raises:
-        ConfigError: there are not as many.
-    """
-    index = reader.index
-    listed = len(index.paths)
-    if count > listed:
-        raise ConfigError(f"overfit_clips={count} is more than the {listed} videos of the list: give {listed} or fewer")
-    order = in_turn(index.labels) if over_classes and index.labels is not None else range(listed)
-    places, reason = [], ""
-    for place, clip in read_ahead(order, lambda example: reader.training_clips(0, example)):
-        if isinstance(clip, BadVideo):
-            reason = reason or f"{index.paths[place]} ({clip})"
-            continue
-        places.append(place)
-        if len(places) == count:
-            return ClipReader(index.part(sorted(places)), reader.spec, reader.seed, reader.timeout_s)
-    raise ConfigError(
-        f"overfit_clips={count}, and only {len(places)} of the {listed} videos can be read; the first that cannot: "
-        f"{reason}"
-    )
-
-
-def in_turn(labels: Sequence[int]) -> list[int]:
-    """The places of a list ordered so that the classes take turns: any beginning has about as many of each."""
-    seen: dict[int, itertools.count[int]] = {}
-    nth = [next(seen.setdefault(label, itertools.count())) for label in labels]
-    return [int(place) for place in np.lexsort((labels, nth))]
 
 
 def overfit_row(config: PretrainConfig | FinetuneConfig) -> list[tuple[str, str]]:

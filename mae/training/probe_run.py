@@ -9,6 +9,7 @@ import tensorflow as tf
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import build_splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
+from mae.data.shapes.render import print_rendering
 from mae.errors import ConfigError
 from mae.evaluation.frozen_features import FrozenEncoder
 from mae.evaluation.metrics import Figures
@@ -21,7 +22,6 @@ from mae.monitoring.console import format_table
 from mae.training.class_names import agreed_names
 from mae.training.clips_of_run import clip_spec
 from mae.training.evaluation_run import report_directory
-from mae.training.messages import tell_rendering
 from mae.training.run_directory import RunDirectory
 from mae.training.strategy import describe_devices, make_strategy, suited_to_devices
 
@@ -37,7 +37,7 @@ def probe(config: FinetuneConfig) -> None:
     directory = report_directory(config.run_dir, Path(config.init_from))
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    splits = build_splits(config.dataset, config.data.max_bad_frac, tell_rendering)
+    splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
     train, test = splits.train, splits.test
     if test is None:
         raise ConfigError(f"dataset={config.dataset.name} has no list to test on: {how_to_hold_out(config.dataset)}")

@@ -15,9 +15,11 @@ from mae.config import PretrainConfig
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.extras import Extra, at_every_visit, masks, path_noise
+from mae.data.few import reader_of_few
 from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex, build_index
 from mae.data.pipeline import training_batches
+from mae.data.shapes.render import print_rendering
 from mae.errors import ConfigError
 from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch
 from mae.masking import MASKS, running_cell_mask
@@ -27,10 +29,10 @@ from mae.monitoring.metrics import read_metrics
 from mae.seeds import generator
 from mae.training.clips_of_run import clip_spec, clips_in_memory
 from mae.training.guard import UpdateGuard
-from mae.training.messages import clip_rows, goodbye, run_rows, tell_rendering
+from mae.training.messages import clip_rows, goodbye, run_rows
 from mae.training.meter import Cadence
 from mae.training.optimizer import Optimizer, configured_optimizer
-from mae.training.overfit import overfit_course, overfit_row, overfitting, reader_of_few
+from mae.training.overfit import overfit_course, overfit_row, overfitting
 from mae.training.plan import TrainingPlan
 from mae.training.pretrain_evaluation import PretrainEvaluation
 from mae.training.pretraining import pretraining_step
@@ -205,7 +207,7 @@ def _find_videos(config: PretrainConfig, workers: Workers) -> _Videos:
     spec = clip_spec(c, c.dataset.frame_stride, c.model.architecture)
 
     def find() -> _Videos:
-        tell = tell_rendering if workers.is_chief else lambda done, total: None
+        tell = print_rendering if workers.is_chief else lambda done, total: None
         reader = ClipReader(build_index(c.dataset, c.data.max_bad_frac, tell), spec, c.seed, c.data.timeout_s)
         if c.overfit_clips is not None:
             reader = reader_of_few(reader, c.overfit_clips, over_classes=False)

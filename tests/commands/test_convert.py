@@ -10,7 +10,8 @@ import pytest
 from mae.checkpoints.containers.torch_zip import read_torch, write_torch
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.save import save_checkpoint
-from mae.convert import main, parse, read_labels
+from mae.convert import main, parse
+from mae.data.lists.class_names import read_labels
 from mae.errors import ConfigError
 from mae.models.classifier import build_classifier
 from mae.models.pretrainer import build_pretrainer

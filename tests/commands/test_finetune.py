@@ -14,7 +14,7 @@ from written_videos import write_video
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.save import save_checkpoint
 from mae.data.config import ShapesDataset
-from mae.data.shapes import CLASS_NAMES, ensure_shapes
+from mae.data.shapes.render import CLASS_NAMES, ensure_shapes
 from mae.errors import ConfigError, Interrupted
 from mae.evaluation import multi_view
 from mae.evaluation.trained import load_classifier

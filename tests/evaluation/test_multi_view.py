@@ -3,9 +3,9 @@ import threading
 import numpy as np
 import pytest
 
+from mae.data.read_ahead import read_ahead
 from mae.errors import BadVideo, Interrupted
 from mae.evaluation.multi_view import run_views
-from mae.evaluation.read_ahead import read_ahead
 from mae.evaluation.view_scores import ViewScores
 
 SHAPE = (7, 3, 4)

@@ -8,10 +8,11 @@ from configured import configured, configured_finetuning
 from written_videos import write_video
 
 from mae.data.clips import ClipReader
+from mae.data.few import in_turn, reader_of_few
 from mae.data.lists.index import index_folder
 from mae.errors import ConfigError
 from mae.training.clips_of_run import clip_spec
-from mae.training.overfit import in_turn, overfit_course, overfit_row, overfitting, reader_of_few
+from mae.training.overfit import overfit_course, overfit_row, overfitting
 
 
 def test_without_it_settings_stay():

@@ -1,5 +1,6 @@
 """Names of classes: a text file, one a line, the first is class 0."""
 
+import json
 from pathlib import Path
 
 from mae.errors import ConfigError
@@ -27,3 +28,20 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         if first_line.setdefault(name, number) != number:
             raise ConfigError(f"{path} line {number}: {name!r} is in line {first_line[name]} already")
     return tuple(names)
+
+
+def read_labels(path: Path) -> dict[int, str]:
+    """Class names from JSON, a list or an object of numbers, or from text with one name a line.
+
+    Raises:
+        ConfigError: no such file, or something else in it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if text.lstrip().startswith(("{", "[")) else text.splitlines()
+        pairs = content.items() if isinstance(content, dict) else enumerate(content)
+        return {int(number): str(name).strip() for number, name in pairs}
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no {path}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} holds no class names: {error}") from error

@@ -37,7 +37,7 @@ def build_index(
         ConfigError: nothing to read, a malformed list, or more than `max_bad_frac` of the listed files missing.
     """
     if isinstance(dataset, ShapesDataset):
-        from mae.data.shapes import ensure_shapes
+        from mae.data.shapes.render import ensure_shapes
 
         return index_folder(ensure_shapes(dataset, progress))
     if not isinstance(dataset, CsvDataset):

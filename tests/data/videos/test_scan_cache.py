@@ -170,7 +170,7 @@ def test_a_scan_changes_no_choice(make_video, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 255, (40, 32, 48, 3), np.uint8)
     path = make_video("cut.avi", noise)
     os.truncate(path, os.path.getsize(path) // 2)
-    from mae.data.videos.examine import examine
+    from mae.data.scan.examine import examine
 
     report = examine(path)
 

@@ -9,8 +9,8 @@ from typing import NoReturn
 from mae.data.lists.class_names import CLASSES_FILE
 from mae.data.lists.official.annotations import Annotations, Split
 from mae.data.lists.official.video_files import VideoFiles
-from mae.data.lists.official.write_lists import list_text, write_files
 from mae.data.lists.places import absolute
+from mae.data.lists.write_lists import list_text, write_files
 from mae.errors import ConfigError
 
 MISSING_FILE = "missing.txt"

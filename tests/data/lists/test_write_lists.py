@@ -3,8 +3,8 @@ import os
 import pytest
 from list_files import message_of, names_of
 
-from mae.data.lists.official.write_lists import list_text, write_files
 from mae.data.lists.text_list import index_csv
+from mae.data.lists.write_lists import list_text, write_files
 
 NAMES = [
     "a.mp4",

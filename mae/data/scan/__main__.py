@@ -32,10 +32,10 @@ from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.data.lists.index import VideoIndex, index_csv, index_folder, single_video
 from mae.data.lists.places import absolute
-from mae.data.scan_files import check_writable, write_scan
-from mae.data.scan_table import scan_rows
+from mae.data.scan.examine import examine
+from mae.data.scan.files import check_writable, write_scan
+from mae.data.scan.table import scan_rows
 from mae.data.side_by_side import side_by_side
-from mae.data.videos.examine import examine
 from mae.data.videos.file_key import FileKey, file_key
 from mae.data.videos.read import pin_threads
 from mae.data.videos.scan_cache import ScanCache, scan_cache

@@ -6,8 +6,8 @@ import pytest
 from encoded_videos import write_video
 from numbered_frames import numbered_frames
 
-from mae.data.videos import examine as module
-from mae.data.videos.examine import Stopped, examine
+from mae.data.scan import examine as module
+from mae.data.scan.examine import Stopped, examine
 from mae.data.videos.scan_report import ScanReport
 
 COUNT = 90

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 from numbered_frames import numbered_frames
 
-from mae.data import scan as module
 from mae.data.lists.index import index_csv
-from mae.data.scan import ScanConfig, main, parse
-from mae.data.scan_table import scan_rows
+from mae.data.scan import __main__ as module
+from mae.data.scan.__main__ import ScanConfig, main, parse
+from mae.data.scan.table import scan_rows
 from mae.data.side_by_side import side_by_side
 from mae.data.videos.scan_cache import ScanCache, cache_path, forget_scans
 from mae.data.videos.scan_report import ScanReport

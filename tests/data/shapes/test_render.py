@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mae.data.config import ShapesDataset
-from mae.data.shape_motion import DIAMETERS, FRAME_SIZE, NUM_FRAMES, draw_motion
-from mae.data.shapes import CLASS_NAMES, ensure_shapes, render_video, shapes_root
+from mae.data.shapes.motion import DIAMETERS, FRAME_SIZE, NUM_FRAMES, draw_motion
+from mae.data.shapes.render import CLASS_NAMES, ensure_shapes, render_video, shapes_root
 from mae.errors import ConfigError
 from mae.seeds import generator
 

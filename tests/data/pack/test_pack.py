@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from numbered_frames import numbered_frames
 
-from mae.data import pack as pack_module
 from mae.data.lists.index import index_csv, index_folder
-from mae.data.pack import PackConfig, main, pack, parse
-from mae.data.pack_outcome import Outcome
-from mae.data.packed_names import packed_names
-from mae.data.videos import write_packed as write_module
+from mae.data.pack import __main__ as pack_module
+from mae.data.pack import write as write_module
+from mae.data.pack.__main__ import PackConfig, main, pack, parse
+from mae.data.pack.names import packed_names
+from mae.data.pack.outcome import Outcome
+from mae.data.pack.write import Packed, Pictures, packed_before, write_packed
 from mae.data.videos.read import read_clip
 from mae.data.videos.video import EndOfVideo
-from mae.data.videos.write_packed import Packed, Pictures, packed_before, write_packed
 from mae.errors import BadVideo, ConfigError
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from mae.data.config import ShapesDataset
-from mae.data.shape_motion import BACKGROUNDS, CLASS_NAMES, CLASS_SETS, render_video
+from mae.data.shapes.motion import BACKGROUNDS, CLASS_NAMES, CLASS_SETS, render_video
 from mae.errors import ConfigError, check_choice
 from mae.seeds import generator
 
@@ -160,3 +160,9 @@ def write_video(path: Path, frames: np.ndarray) -> None:
             f"{path}: {written} of {len(frames)} frames were written; is the disk full, or OpenCV built "
             f"without FFmpeg? (opencv-python-headless from PyPI has it; codec {CODEC})"
         )
+
+
+def print_rendering(done: int, total: int) -> None:
+    """Progress of rendering the demo set: its beginning and its end."""
+    if done in (1, total):
+        print(f"rendered {done} of {total} videos of the demo set", flush=True)

@@ -25,13 +25,14 @@ from mae.cli.arguments import command_config
 from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.data.lists.class_names import CLASSES_FILE
-from mae.data.lists.index import VIDEO_EXTENSIONS, VideoIndex, index_csv, index_folder, single_video
-from mae.data.lists.official.write_lists import list_text
+from mae.data.lists.given import index_of
+from mae.data.lists.index import VideoIndex
 from mae.data.lists.places import absolute
-from mae.data.pack_outcome import Outcome
-from mae.data.packed_names import packed_names
+from mae.data.lists.write_lists import list_text
+from mae.data.pack.names import packed_names
+from mae.data.pack.outcome import Outcome
+from mae.data.pack.write import Packed, Pictures, packed_before, write_packed
 from mae.data.videos.read import pin_threads
-from mae.data.videos.write_packed import Packed, Pictures, packed_before, write_packed
 from mae.errors import BadVideo, ConfigError
 from mae.files import replacing
 
@@ -90,25 +91,6 @@ def parse(words: Sequence[str]) -> tuple[Path, Path, PackConfig]:
     )
     given = parser.parse_args(words)
     return absolute(given.source), absolute(given.output), command_config(PackConfig, given.settings)
-
-
-def index_of(source: Path, root: str | None) -> tuple[VideoIndex, Path]:
-    """The videos, and the directory that their names in the output are relative to.
-
-    Raises:
-        ConfigError: there is no such input, or it lists nothing.
-    """
-    if not source.exists():
-        raise ConfigError(f"there is no {source}; expected a list, a folder with videos, or one video")
-    if source.is_dir():
-        index, base = index_folder(source), source
-    elif source.suffix.lower() in VIDEO_EXTENSIONS:
-        index, base = single_video(source), source.parent
-    else:
-        return index_csv(source, root), source.parent if root is None else absolute(root)
-    if root is not None:
-        raise ConfigError(f"root={root} is for lists; {source} is none")
-    return index, base
 
 
 def pack(source: Path, output: Path, config: PackConfig) -> Outcome:

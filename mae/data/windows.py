@@ -1,29 +1,80 @@
-"""Videos that a command is given, read clip by clip: a file, a folder or a list."""
+"""Which frames of a video are looked at where it is not trained on: evenly spaced clips, in the whole or in windows."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from mae.data.lists.index import VideoIndex, index_csv, index_folder, single_video
+from mae.data.read_ahead import read_ahead
 from mae.data.transforms.crops import crop_frame, view_crops
 from mae.data.videos.read import open_video, read_frames
-from mae.errors import BadVideo
-from mae.evaluation.read_ahead import read_ahead
-from mae.evaluation.windows import ClipPlan
+from mae.errors import BadVideo, ConfigError
 
-LISTS = (".csv", ".txt", ".tsv", ".list")
 PART_BYTES = 1 << 28  # of cropped frames held for one part of a long video
 
 
 @dataclass(frozen=True)
-class GivenVideos:
-    """Paths to read, and the names to show and to name files by: relative where the videos have a folder in common."""
+class ClipPlan:
+    """How a video is cut. Raises `ConfigError` for what cannot be."""
 
-    paths: tuple[str, ...]
-    names: tuple[str, ...]
+    num_frames: int  # of a clip
+    frame_stride: int  # source frames between two frames of a clip
+    clips: int  # evenly spaced, in each window
+    window: float | None = None  # seconds; None: the whole video is one window, unless `step` is given
+    step: float | None = None  # seconds between the starts of windows; None: one follows the other
+
+    def __post_init__(self) -> None:
+        for name in ("frame_stride", "clips"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        for name, option in (("window", "window"), ("step", "stride")):
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
+                raise ConfigError(f"{option}={getattr(self, name):g} must be above 0 seconds")
+
+    @property
+    def slides(self) -> bool:
+        """Whether a video is cut into windows."""
+        return self.window is not None or self.step is not None
+
+    @property
+    def frames_per_window(self) -> int:
+        """Frames read for one window, at most."""
+        return self.clips * self.num_frames
+
+    def windows(self, count: int, frames_per_second: float | None) -> np.ndarray:
+        """First frame and frame after the last of each window: (k, 2) int64, for a video of `count` frames.
+
+        The last window ends with the video, even if it starts less than a step after the one before. Without
+        `window`, windows are as long as a clip.
+
+        Raises:
+            BadVideo: windows are wanted, and the file does not state its frame rate.
+        """
+        if not self.slides:
+            return np.array([[0, count]])
+        if frames_per_second is None:
+            raise BadVideo("it states no frame rate, which windows in seconds need")
+        length = self.num_frames * self.frame_stride
+        if self.window is not None:
+            length = max(round(self.window * frames_per_second), 1)
+        hop = length if self.step is None else max(round(self.step * frames_per_second), 1)
+        latest = max(count - length, 0)
+        starts = list(range(0, latest + 1, hop))
+        if starts[-1] < latest:
+            starts.append(latest)
+        return np.array([[start, min(start + length, count)] for start in starts])
+
+    def clips_of(self, first: int, end: int) -> np.ndarray:
+        """Frame numbers of the clips of a window: (clips, num_frames) int64, each row ascending.
+
+        A single clip lies in the middle, of several the first begins and the last ends with the window. Where it is
+        shorter than a clip, the last frame the stride reaches is repeated.
+        """
+        latest = max(end - first - self.num_frames * self.frame_stride, 0)
+        starts = np.array([latest // 2]) if self.clips == 1 else np.linspace(0, latest, self.clips).round().astype(int)
+        that_fit = (end - first - 1 - starts) // self.frame_stride
+        steps = np.minimum(np.arange(self.num_frames), that_fit[:, None])
+        return first + starts[:, None] + self.frame_stride * steps
 
 
 @dataclass(frozen=True)
@@ -39,24 +90,6 @@ class Part:
     def seconds(self, frames: np.ndarray) -> np.ndarray:
         """When frames are shown; not a number where the file states no rate."""
         return frames / (self.frames_per_second or np.nan)
-
-
-def given_videos(given: str) -> GivenVideos:
-    """The videos that `video=` names: a folder, a list (by its extension), or else one video.
-
-    Raises:
-        ConfigError: a folder without videos, or a malformed list.
-    """
-    path = Path(os.path.expanduser(given))
-    index: VideoIndex
-    if path.is_dir():
-        index, base = index_folder(path), path.absolute()
-    elif path.suffix.lower() in LISTS:
-        index, base = index_csv(path, None), path.absolute().parent
-    else:
-        index, base = single_video(path), path.absolute().parent
-    prefix = os.path.join(base, "")
-    return GivenVideos(index.paths, tuple(video.removeprefix(prefix) for video in index.paths))
 
 
 def read_videos(paths: Sequence[str], plan: ClipPlan, size: int) -> Iterator[tuple[int, Part | BadVideo]]:

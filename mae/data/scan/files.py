@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mae.data.bad_videos import HEADER
 from mae.data.lists.index import VideoIndex, index_csv
-from mae.data.lists.official.write_lists import list_text
+from mae.data.lists.write_lists import list_text
 from mae.data.videos.scan_report import ScanReport
 from mae.errors import ConfigError
 from mae.files import replacing

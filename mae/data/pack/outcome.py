@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mae.data.videos.write_packed import Packed
+from mae.data.pack.write import Packed
 from mae.monitoring.console import format_duration, format_table
 
 
