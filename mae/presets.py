@@ -36,9 +36,9 @@ class Architecture:
     drop_path_rate: float = 0.0  # of the last encoder block; grows linearly from 0 at the first
     attention_dropout_rate: float = 0.0
     dropout_rate: float = 0.0  # after the attention's projection and in the MLP
-    attention: str = "chunked"  # never holds all scores | "plain": holds them, see mae.models.attention
+    attention: str = "chunked"  # never holds all scores | "plain": holds them, see mae.models.lean.attention
     attention_chunk: int = 2_500_000  # scores held at once; 10 MB suit a CPU's cache, a GPU wants tens of millions
-    lean: bool = True  # mae.models.linear, layer_norm, squared_error, one_pass; False: as Keras differentiates
+    lean: bool = True  # mae.models.lean.linear, layer_norm, squared_error, one_pass; False: as Keras differentiates
     remat: str = "none"  # "blocks": a block keeps its input only and is run again in the backward pass
     decoder_embed_dim: int = 384
     decoder_depth: int = 4

@@ -12,11 +12,11 @@ import mae
 PACKAGE = Path(mae.__file__).parent
 # These run under any Keras backend; see tests/golden/check_backend.py.
 ANY_BACKEND = [
-    *sorted((PACKAGE / "models").glob("*.py")),
+    *sorted((PACKAGE / "models").rglob("*.py")),
     *(PACKAGE / f"{n}.py" for n in ("masking", "patches", "presets")),
 ]
 ALLOWED = {"keras", "einops", "numpy", "mae", *sys.stdlib_module_names}
-# Asks for the backend first: tests/models/test_one_pass.py.
+# Asks for the backend first: tests/models/lean/test_one_pass.py.
 WHERE_IT_IS_THE_BACKEND = {"one_pass.py": {"tensorflow"}}
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, named_variables, read_checkpoint
 from mae.checkpoints.weights import Weights, own_weights
 from mae.errors import ConfigError
 from mae.models.pretrainer import Pretrainer
 from mae.presets import Architecture
-from mae.training.run_state import Checkpoint, Checkpoints, assign_arrays, named_variables, read_checkpoint
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from mae.models.encoder import Positions
-from mae.models.layer_norm import LayerNorm
 from mae.models.layers import TransformerBlock, run_block
+from mae.models.lean.layer_norm import LayerNorm
 from mae.presets import Architecture
 
 

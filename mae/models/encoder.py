@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from mae.models.layer_norm import LayerNorm
 from mae.models.layers import TransformerBlock, run_block
+from mae.models.lean.layer_norm import LayerNorm
 from mae.models.positions import position_table
 from mae.presets import Architecture
 

@@ -7,9 +7,9 @@ import numpy as np
 from einops import rearrange
 from keras import ops
 
-from mae.models.attention import chunked_attention, plain_attention
-from mae.models.layer_norm import LayerNorm
-from mae.models.linear import gelu_linear, linear
+from mae.models.lean.attention import chunked_attention, plain_attention
+from mae.models.lean.layer_norm import LayerNorm
+from mae.models.lean.linear import gelu_linear, linear
 
 # The score of a key that is to be ignored: e^-30000 is exactly 0, and float16 can hold it.
 _IGNORED = -3e4
@@ -43,7 +43,7 @@ class Attention(keras.layers.Layer):
 
     A bias on the keys would shift all scores of a query alike and leave the softmax as it is. The softmax is
     computed in float32 whatever the compute dtype. With `chunk` no more than about that many scores are held at a
-    time (see `mae.models.attention`), except in training with dropout on the weights, which needs them all.
+    time (see `mae.models.lean.attention`), except in training with dropout on the weights, which needs them all.
     """
 
     def __init__(

@@ -8,8 +8,8 @@ from keras import ops
 
 from mae.models.decoder import Decoder
 from mae.models.encoder import Encoder
-from mae.models.one_pass import one_pass
-from mae.models.squared_error import squared_errors
+from mae.models.lean.one_pass import one_pass
+from mae.models.lean.squared_error import squared_errors
 from mae.models.tokens import predicted_indices, split_indices
 from mae.patches import check_channels, gather_patches, normalise_patches, normalised_target, unnormalise
 from mae.presets import Architecture, architecture

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mae.training.run_state import variables_to_arrays, write_checkpoint
+from mae.checkpoints.run_state import variables_to_arrays, write_checkpoint
 
 
 class BestWeights:

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from mae.checkpoints.run_state import Checkpoint
 from mae.checkpoints.weights import Weights
 from mae.data.lists.splits import with_classes
 from mae.data.lists.video_index import VideoIndex
 from mae.errors import ConfigError
 from mae.finetune_config import FinetuneConfig
-from mae.training.run_state import Checkpoint
 
 
 def agreed_names(

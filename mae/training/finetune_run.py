@@ -8,6 +8,7 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 from mae.checkpoints.load import load_weights
+from mae.checkpoints.run_state import Checkpoint, Checkpoints
 from mae.checkpoints.weights import Weights
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
@@ -42,7 +43,6 @@ from mae.training.optimizer import Optimizer, configured_optimizer
 from mae.training.overfit import overfit_course, overfit_row, overfitting
 from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
-from mae.training.run_state import Checkpoint, Checkpoints
 from mae.training.session import Objective, Progress, Session
 from mae.training.strategy import compute_dtype, make_strategy, suited_to_devices
 from mae.training.weight_average import WeightAverage

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from mae.checkpoints.run_state import Checkpoint, Checkpoints, read_checkpoint
 from mae.errors import ConfigError
 from mae.training.config import RunConfig
 from mae.training.run_directory import RunDirectory, changes
-from mae.training.run_state import Checkpoint, Checkpoints, read_checkpoint
 
 
 def checkpoint_to_resume(

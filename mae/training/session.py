@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, variables_to_arrays
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.models.norms import set_norm_epsilons
 from mae.presets import Architecture
@@ -21,7 +22,6 @@ from mae.training.loop import Hooks, StepFunction, train
 from mae.training.meter import Cadence, MeterState, Record
 from mae.training.optimizer import Optimizer
 from mae.training.run_directory import RunDirectory
-from mae.training.run_state import Checkpoint, Checkpoints, assign_arrays, variables_to_arrays
 from mae.training.workers import Workers
 
 

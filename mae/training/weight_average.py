@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mae.training.run_state import AVERAGE
+from mae.checkpoints.run_state import AVERAGE
 
 
 class WeightAverage:

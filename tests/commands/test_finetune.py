@@ -12,6 +12,7 @@ from configured import SMALL_RUN, configured, configured_finetuning
 from written_videos import write_video
 
 from mae.checkpoints.load import load_checkpoint
+from mae.checkpoints.run_state import read_checkpoint
 from mae.checkpoints.save import save_checkpoint
 from mae.data.config import ShapesDataset
 from mae.data.shapes.render import CLASS_NAMES, ensure_shapes
@@ -25,7 +26,6 @@ from mae.training.evaluation_run import evaluate
 from mae.training.finetune_run import finetune
 from mae.training.journal import Journal
 from mae.training.run import pretrain
-from mae.training.run_state import read_checkpoint
 
 NOT_OURS = ("evaluate_every", "model.decoder", "dataset.videos")
 SMALL = (

@@ -11,6 +11,7 @@ from tiny import SIZES, tiny_pretrainer
 from written_videos import noise_frames, write_video
 
 from mae import predict as module
+from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import save_checkpoint
 from mae.cli.arguments import command_config
 from mae.data.sampling import dense_stride_center
@@ -19,7 +20,6 @@ from mae.errors import ConfigError
 from mae.models.classifier import build_classifier
 from mae.patches import normalise
 from mae.predict import PredictConfig, main, predict
-from mae.training.run_state import Checkpoints, variables_to_arrays
 
 NAMES = {i: f"class {i}" for i in range(7)}
 

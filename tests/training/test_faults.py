@@ -9,13 +9,13 @@ import pytest
 from configured import SMALL_RUN, configured
 from processes import finish, kill, read_until, start
 
+from mae.checkpoints.run_state import read_checkpoint
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.evaluation.probe_batch import ProbeBatch
 from mae.monitoring.metrics import read_metrics
 from mae.seeds import generator
 from mae.training.run import pretrain
 from mae.training.run_directory import RunDirectory
-from mae.training.run_state import read_checkpoint
 
 # Everything that is state of a run is on; logging windows and saves do not fall together.
 EVERYTHING = (

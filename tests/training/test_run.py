@@ -12,6 +12,7 @@ import pytest
 from configured import SMALL_RUN, configured
 
 from mae.checkpoints.run import load_run
+from mae.checkpoints.run_state import read_checkpoint
 from mae.checkpoints.save import save_checkpoint
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.models.classifier import build_classifier
@@ -20,7 +21,6 @@ from mae.monitoring.metrics import read_metrics
 from mae.training.journal import Journal
 from mae.training.run import pretrain
 from mae.training.run_directory import RunDirectory
-from mae.training.run_state import read_checkpoint
 
 CONTRACT = {
     *("step", "epoch", "loss", "learning_rate", "weight_decay", "grad_norm", "clips_per_second"),

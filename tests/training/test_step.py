@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 from tiny import masks, tiny_pretrainer
 
+from mae.checkpoints.run_state import variables_to_arrays
 from mae.training.config import AdamWConfig
 from mae.training.guard import UpdateGuard
 from mae.training.optimizer import build_optimizer, configured_optimizer
 from mae.training.pretraining import pretraining_step
-from mae.training.run_state import variables_to_arrays
 from mae.training.schedules import warmup_cosine
 from mae.training.weight_average import WeightAverage
 

@@ -9,10 +9,10 @@ import tensorflow as tf
 from configured import SMALL_RUN, configured
 from processes import finish, kill, read_until, start_cluster
 
+from mae.checkpoints.run_state import read_checkpoint
 from mae.errors import ConfigError, TrainingStopped
 from mae.monitoring.metrics import read_metrics
 from mae.training.run import pretrain
-from mae.training.run_state import read_checkpoint
 from mae.training.workers import Workers, connected_workers
 
 FIVE_STEPS = (

@@ -15,8 +15,8 @@ from mae.checkpoints.containers.identify import FORMATS, identify
 from mae.checkpoints.containers.keras_h5 import write_keras_h5
 from mae.checkpoints.containers.safetensors_file import write_safetensors
 from mae.checkpoints.containers.torch_zip import write_torch
+from mae.checkpoints.run_state import Checkpoints
 from mae.errors import ConfigError
-from mae.training.run_state import Checkpoints
 
 FILES = Path(__file__).parent / "files"
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from keras import ops
 
-from mae.models.one_pass import one_pass
-from mae.models.order import after
+from mae.models.lean.one_pass import one_pass
+from mae.models.lean.order import after
 
 
 def linear(rows: Any, kernel: Any, bias: Any, lean: bool = True) -> Any:

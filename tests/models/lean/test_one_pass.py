@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from mae.models.one_pass import one_pass
+from mae.models.lean.one_pass import one_pass
 from mae.patches import normalised_target
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from einops import rearrange
 from keras import ops
 
-from mae.models.order import after
+from mae.models.lean.order import after
 
 
 def plain_attention(q: Any, k: Any, v: Any, drop: Callable[[Any], Any] | None = None) -> Any:

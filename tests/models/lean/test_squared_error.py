@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mae.models.squared_error import squared_errors
+from mae.models.lean.squared_error import squared_errors
 
 PREDICTED = np.array([[[1.0, 2.0], [0.0, -1.0]]], "float32")
 EXPECTED = np.array([[[0.0, 2.0], [2.0, 1.0]]], "float32")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tiny import tiny_pretrainer
 
+from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, read_checkpoint, variables_to_arrays
 from mae.errors import ConfigError
-from mae.training.run_state import Checkpoint, Checkpoints, assign_arrays, read_checkpoint, variables_to_arrays
 
 
 def arrays(value=0.0):

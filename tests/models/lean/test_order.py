@@ -5,11 +5,11 @@ import time
 import pytest
 import tensorflow as tf
 
-from mae.models.attention import chunked_attention
-from mae.models.layer_norm import normalised_linear, normalised_rows
-from mae.models.linear import gelu_linear
-from mae.models.order import after
-from mae.models.squared_error import squared_errors
+from mae.models.lean.attention import chunked_attention
+from mae.models.lean.layer_norm import normalised_linear, normalised_rows
+from mae.models.lean.linear import gelu_linear
+from mae.models.lean.order import after
+from mae.models.lean.squared_error import squared_errors
 
 
 def test_what_is_computed_of_the_arrays_waits():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mae.models.layer_norm import LayerNorm, normalised_linear, normalised_rows
-from mae.models.linear import gelu_linear, linear
+from mae.models.lean.layer_norm import LayerNorm, normalised_linear, normalised_rows
+from mae.models.lean.linear import gelu_linear, linear
 
 
 def inputs(function, rows=9):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mae.models.attention import chunked_attention, plain_attention
+from mae.models.lean.attention import chunked_attention, plain_attention
 
 
 def arrays(queries=10, keys=14, seed=0):

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from mae.models.linear import linear, sum_of_rows
-from mae.models.one_pass import one_pass
-from mae.models.order import after
+from mae.models.lean.linear import linear, sum_of_rows
+from mae.models.lean.one_pass import one_pass
+from mae.models.lean.order import after
 
 
 class LayerNorm(keras.layers.LayerNormalization):
