@@ -87,11 +87,11 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     """A function that makes a step and gives its loss, one that gives the matmul rate, and FLOPs per clip."""
     import tensorflow as tf
 
+    from mae.engines.tensorflow.optimizer import build_optimizer
+    from mae.engines.tensorflow.strategy import compute_dtype, make_strategy
     from mae.masking import num_masked, num_predicted
     from mae.models.pretrainer import build_pretrainer
-    from mae.training.optimizer import build_optimizer
     from mae.training.pretraining import pretraining_step
-    from mae.training.strategy import compute_dtype, make_strategy
 
     overrides: dict[str, Any] = {name: getattr(options, name) for name in ("attention", "lean", "remat")}
     overrides["num_frames"] = options.frames

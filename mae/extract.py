@@ -137,7 +137,8 @@ def _extract(
 ) -> dict[str, Entry]:
     """Reads, computes and writes one video after the other."""
     from mae.data.windows import read_videos
-    from mae.evaluation.features import compiled, encode, pool
+    from mae.engines.tensorflow.inference import compiled
+    from mae.evaluation.features import encode, pool
 
     model, (t, h, w) = trained.model, trained.model.architecture.grid
 

@@ -9,12 +9,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mae.cli.typed import checked_sections, register_resolvers
-from mae.config import ModelConfig
 from mae.data.config import Augmentation, DataConfig, DatasetConfig, TestViews
 from mae.errors import ConfigError, check_choice
-from mae.evaluation.probe_config import ProbeConfig
+from mae.evaluation.probes.config import ProbeConfig
+from mae.models.config import ModelConfig
+from mae.monitoring.config import WandbConfig
 from mae.options import POOLINGS
-from mae.training.config import CHOICES, RunConfig, WandbConfig
+from mae.training.config import CHOICES, RunConfig
 from mae.training.mixing_config import MixingConfig
 
 MODES = ("train", "eval", "probe")

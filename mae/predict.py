@@ -128,7 +128,7 @@ def _by_video(
 ) -> Iterator[list[Prediction]]:
     """Predictions of one video after the other."""
     from mae.data.windows import read_videos
-    from mae.evaluation.features import compiled
+    from mae.engines.tensorflow.inference import compiled
     from mae.evaluation.metrics import softmax, top_classes
 
     logits = compiled(trained.model, lambda videos: trained.model(videos, training=False))

@@ -51,7 +51,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     from mae.checkpoints.run import load_run
     from mae.data.clips import ClipReader, ClipSpec
     from mae.data.lists.index import single_video
-    from mae.evaluation.probe_batch import ProbeBatch
+    from mae.evaluation.reconstruction import ProbeBatch
     from mae.masking import MASKS, num_masked
     from mae.monitoring.panels import save_png
 

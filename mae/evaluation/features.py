@@ -1,12 +1,10 @@
 """Features of a frozen encoder: all tokens of a clip seen, nothing masked."""
 
-from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
 from keras import ops
 
-from mae.patches import check_channels, normalise, patchify
+from mae.patches import check_channels, patchify
 
 
 def encode(model: Any, videos: Any) -> Any:
@@ -31,15 +29,3 @@ def pool(model: Any, tokens: Any) -> Any:
     left out: where the head is fresh they say nothing, and probes normalise themselves.
     """
     return tokens[:, 0] if getattr(model, "pooling", "mean") == "first" else ops.mean(tokens, axis=1)
-
-
-def compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`function` of normalised videos as a compiled function of (b, T, S, S, c) uint8, any b."""
-    a = model.architecture
-    shape = (None, a.num_frames, a.image_size, a.image_size, a.in_channels)
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
-    def call(pixels: tf.Tensor) -> Any:
-        return function(normalise(tf.cast(pixels, tf.float32) / 255, a.in_channels))
-
-    return call

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from mae.data.read_ahead import read_ahead
+from mae.engines.tensorflow.inference import compiled
 from mae.errors import BadVideo
-from mae.evaluation.features import compiled, encode, pool
+from mae.evaluation.features import encode, pool
 from mae.evaluation.metrics import accuracy
 from mae.evaluation.probes.knn import leave_one_out_knn
 from mae.evaluation.probes.spread import feature_spread

@@ -14,12 +14,12 @@ from mae.checkpoints.load import load_weights
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.data.lists.class_names import read_labels
+from mae.engines.tensorflow.strategy import compute_dtype
 from mae.errors import ConfigError
 from mae.files import checksums
 from mae.models.classifier import Classifier
 from mae.models.pretrainer import Pretrainer
 from mae.presets import Architecture
-from mae.training.strategy import compute_dtype
 
 FRAME_STRIDE = 4  # where neither the file nor the user says it: Kinetics' in the published recipes
 # Of an encoder used alone.

@@ -8,16 +8,16 @@ import tensorflow as tf
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import evaluation_list, numbers_by_name
 from mae.data.shapes.render import print_rendering
+from mae.engines.tensorflow.inference import Logits, replicated_logits
+from mae.engines.tensorflow.strategy import make_strategy
 from mae.errors import ConfigError
-from mae.evaluation.replicated import Logits, replicated_logits
+from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table
 from mae.evaluation.trained import load_classifier
-from mae.evaluation.video_test import VideoEvaluation, report_table
 from mae.finetune_config import FinetuneConfig
 from mae.monitoring.console import format_table
 from mae.training.class_names import reported_names
 from mae.training.clips_of_run import clip_spec
 from mae.training.run_directory import RunDirectory
-from mae.training.strategy import make_strategy
 
 
 def evaluate(config: FinetuneConfig) -> None:

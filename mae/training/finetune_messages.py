@@ -5,10 +5,9 @@ from pathlib import Path
 
 from mae.data.lists.splits import Splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
+from mae.engines.tensorflow.strategy import describe_devices
 from mae.finetune_config import FinetuneConfig
-from mae.training.messages import optimizer_rows
-from mae.training.session import Session
-from mae.training.strategy import describe_devices
+from mae.training.session import Session, optimizer_rows
 
 
 def finetune_rows(config: FinetuneConfig, splits: Splits, session: Session) -> list[tuple[str, str]]:

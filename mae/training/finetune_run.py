@@ -18,9 +18,14 @@ from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
 from mae.data.shapes.render import print_rendering
+from mae.engines.tensorflow.guard import UpdateGuard
+from mae.engines.tensorflow.inference import Logits, replicated_logits
+from mae.engines.tensorflow.optimizer import Optimizer, configured_optimizer
+from mae.engines.tensorflow.strategy import compute_dtype, make_strategy, suited_to_devices
+from mae.engines.tensorflow.weight_average import WeightAverage
+from mae.engines.tensorflow.workers import connected_workers
 from mae.errors import ConfigError, TrainingStopped
-from mae.evaluation.replicated import Logits, replicated_logits
-from mae.evaluation.video_test import VideoEvaluation, report_table
+from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table
 from mae.finetune_config import FinetuneConfig
 from mae.models.classifier import Classifier
 from mae.monitoring.console import format_table
@@ -33,20 +38,15 @@ from mae.training.finetune_messages import farewell, finetune_rows
 from mae.training.finetune_plan import FinetunePlan
 from mae.training.finetuning import finetuning_step
 from mae.training.freezing import freeze
-from mae.training.guard import UpdateGuard
 from mae.training.handoff import weights_to_start_from
 from mae.training.journal import Journal
 from mae.training.labelled_batches import labelled_batches
 from mae.training.loop import StepFunction
 from mae.training.meter import Cadence, Record
-from mae.training.optimizer import Optimizer, configured_optimizer
 from mae.training.overfit import overfit_course, overfit_row, overfitting
 from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
 from mae.training.session import Objective, Progress, Session
-from mae.training.strategy import compute_dtype, make_strategy, suited_to_devices
-from mae.training.weight_average import WeightAverage
-from mae.training.workers import connected_workers
 
 
 def finetune(config: FinetuneConfig) -> None:

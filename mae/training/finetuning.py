@@ -4,12 +4,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from mae.engines.tensorflow.optimizer import Optimizer
+from mae.engines.tensorflow.step import Batch, path_noise, update_step
 from mae.models.classifier import Classifier
 from mae.patches import normalise
 from mae.training.loop import StepFunction
 from mae.training.mixing import mix, soft_cross_entropy, soft_targets
-from mae.training.optimizer import Optimizer
-from mae.training.step import Batch, path_noise, update_step
 
 
 def finetuning_step(
@@ -24,7 +24,7 @@ def finetuning_step(
     jit: bool = False,
 ) -> StepFunction:
     """A compiled function of a distributed batch with `label` and, where clips are mixed, `mixture`, the same
-    `Mixture.row()` for every clip of a global batch; see `mae.training.step.update_step`.
+    `Mixture.row()` for every clip of a global batch; see `mae.engines.tensorflow.step.update_step`.
 
     Args:
         group: neighbouring clips that are mixed in pairs, see `mae.training.mixing.partners`; None: none are.

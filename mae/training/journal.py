@@ -5,13 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
+from mae.engines.tensorflow.workers import Workers
 from mae.monitoring.console import format_progress
 from mae.monitoring.metrics import MetricsLog
 from mae.monitoring.wandb_run import WandbMonitor
 from mae.training.config import RunConfig
 from mae.training.meter import Record
 from mae.training.run_directory import RunDirectory
-from mae.training.workers import Workers
 
 
 class Journal:

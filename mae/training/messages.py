@@ -5,9 +5,8 @@ from pathlib import Path
 
 from mae.config import PretrainConfig
 from mae.data.lists.index import VideoIndex
-from mae.training.config import RunConfig
-from mae.training.session import Session
-from mae.training.strategy import describe_devices
+from mae.engines.tensorflow.strategy import describe_devices
+from mae.training.session import Session, optimizer_rows
 
 
 def clip_rows(config: PretrainConfig) -> list[tuple[str, str]]:
@@ -41,19 +40,6 @@ def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> lis
         ("devices", describe_devices(session.workers.strategy, session.workers.count)),
     ]
     return [*rows, *optimizer_rows(config, session)]
-
-
-def optimizer_rows(config: RunConfig, session: Session) -> list[tuple[str, str]]:
-    """Name and value of what updates the weights; a row for each parameter group."""
-    rows = [("optimizer", config.optimizer.name)]
-    if config.ema_decay is not None:
-        rows.append(("average", f"of the weights, decay {config.ema_decay:g}: evaluated and exported"))
-    for group in session.optimizer.groups:
-        decay = "weight decay" if group.decays else "no decay"
-        scale = f"learning rate × {group.learning_rate_scale:.4g}"
-        size = f"{group.size} values in {len(group.variables)} tensors"
-        rows.append((f"parameters: {group.layer}", f"{scale}, {decay}: {size}"))
-    return rows
 
 
 def verdict(loss: float, trivial: float, target: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mae.config import PretrainConfig
-from mae.evaluation.probe_batch import ProbeBatch
+from mae.evaluation.reconstruction import ProbeBatch
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.panels import save_png
 from mae.training.journal import Journal

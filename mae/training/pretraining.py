@@ -4,11 +4,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from mae.engines.tensorflow.optimizer import Optimizer
+from mae.engines.tensorflow.step import Batch, path_noise, update_step
 from mae.models.pretrainer import Pretrainer, clip_losses
 from mae.models.tokens import predicted_indices, split_indices
 from mae.training.loop import StepFunction
-from mae.training.optimizer import Optimizer
-from mae.training.step import Batch, path_noise, update_step
 
 
 def pretraining_step(
@@ -23,7 +23,7 @@ def pretraining_step(
     accumulate: int = 1,
     jit: bool = False,
 ) -> StepFunction:
-    """A compiled function of a distributed batch with `is_masked`; see `mae.training.step.update_step`.
+    """A compiled function of a distributed batch with `is_masked`; see `mae.engines.tensorflow.step.update_step`.
 
     Args:
         num_masked: True values in each row of `is_masked`.

@@ -10,11 +10,12 @@ from mae.data.clips import ClipReader
 from mae.data.lists.splits import build_splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
 from mae.data.shapes.render import print_rendering
+from mae.engines.tensorflow.strategy import describe_devices, make_strategy, suited_to_devices
 from mae.errors import ConfigError
-from mae.evaluation.frozen_features import FrozenEncoder
 from mae.evaluation.metrics import Figures
-from mae.evaluation.probe_report import Probed, probe_content, probe_table
-from mae.evaluation.probing import Labelled, probe_figures, repetitions
+from mae.evaluation.probes.frozen_features import FrozenEncoder
+from mae.evaluation.probes.report import Probed, probe_content, probe_table
+from mae.evaluation.probes.run import Labelled, probe_figures, repetitions
 from mae.evaluation.report import write_json
 from mae.evaluation.trained import Trained, load_encoder, random_encoder
 from mae.finetune_config import RANDOM, FinetuneConfig
@@ -23,7 +24,6 @@ from mae.training.class_names import agreed_names
 from mae.training.clips_of_run import clip_spec
 from mae.training.evaluation_run import report_directory
 from mae.training.run_directory import RunDirectory
-from mae.training.strategy import describe_devices, make_strategy, suited_to_devices
 
 
 def probe(config: FinetuneConfig) -> None:

@@ -20,18 +20,21 @@ from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex, build_index
 from mae.data.pipeline import training_batches
 from mae.data.shapes.render import print_rendering
+from mae.engines.tensorflow.guard import UpdateGuard
+from mae.engines.tensorflow.optimizer import Optimizer, configured_optimizer
+from mae.engines.tensorflow.strategy import compute_dtype, make_strategy, suited_to_devices
+from mae.engines.tensorflow.weight_average import WeightAverage
+from mae.engines.tensorflow.workers import Workers, connected_workers
 from mae.errors import ConfigError
-from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch
+from mae.evaluation.reconstruction import ProbeBatch, make_probe_batch
 from mae.masking import MASKS, running_cell_mask
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
 from mae.seeds import generator
 from mae.training.clips_of_run import clip_spec, clips_in_memory
-from mae.training.guard import UpdateGuard
 from mae.training.messages import clip_rows, goodbye, run_rows
 from mae.training.meter import Cadence
-from mae.training.optimizer import Optimizer, configured_optimizer
 from mae.training.overfit import overfit_course, overfit_row, overfitting
 from mae.training.plan import TrainingPlan
 from mae.training.pretrain_evaluation import PretrainEvaluation
@@ -40,9 +43,6 @@ from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
 from mae.training.run_probe import ProbePlan, RunProbe
 from mae.training.session import Objective, Progress, Session, locked
-from mae.training.strategy import compute_dtype, make_strategy, suited_to_devices
-from mae.training.weight_average import WeightAverage
-from mae.training.workers import Workers, connected_workers
 
 PROBE_CLIPS = 4
 

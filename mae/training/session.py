@@ -13,6 +13,8 @@ from typing import Any
 import keras
 
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, variables_to_arrays
+from mae.engines.tensorflow.optimizer import Optimizer
+from mae.engines.tensorflow.workers import Workers
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.models.norms import set_norm_epsilons
 from mae.presets import Architecture
@@ -20,9 +22,7 @@ from mae.training.config import RunConfig
 from mae.training.journal import Journal
 from mae.training.loop import Hooks, StepFunction, train
 from mae.training.meter import Cadence, MeterState, Record
-from mae.training.optimizer import Optimizer
 from mae.training.run_directory import RunDirectory
-from mae.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -156,3 +156,16 @@ def locked(directory: RunDirectory, workers: Workers) -> Iterator[None]:
     with ExitStack() as stack:
         workers.together(lambda: stack.enter_context(directory) if workers.is_chief else None)
         yield
+
+
+def optimizer_rows(config: RunConfig, session: Session) -> list[tuple[str, str]]:
+    """Name and value of what updates the weights; a row for each parameter group."""
+    rows = [("optimizer", config.optimizer.name)]
+    if config.ema_decay is not None:
+        rows.append(("average", f"of the weights, decay {config.ema_decay:g}: evaluated and exported"))
+    for group in session.optimizer.groups:
+        decay = "weight decay" if group.decays else "no decay"
+        scale = f"learning rate × {group.learning_rate_scale:.4g}"
+        size = f"{group.size} values in {len(group.variables)} tensors"
+        rows.append((f"parameters: {group.layer}", f"{scale}, {decay}: {size}"))
+    return rows

@@ -17,8 +17,8 @@ from mae.checkpoints.containers.torch_zip import read_torch
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import FORMATS, save_checkpoint
+from mae.engines.tensorflow.optimizer import build_optimizer
 from mae.errors import ConfigError
-from mae.training.optimizer import build_optimizer
 
 KINDS = ("pretrainer", "classifier")
 NAMES = {"huggingface": "hf", "pytorch": "x.pth", "keras_h5": "x.h5", "keras": "x.keras", "savedmodel": "saved"}

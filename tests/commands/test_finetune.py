@@ -17,7 +17,7 @@ from mae.checkpoints.save import save_checkpoint
 from mae.data.config import ShapesDataset
 from mae.data.shapes.render import CLASS_NAMES, ensure_shapes
 from mae.errors import ConfigError, Interrupted
-from mae.evaluation import multi_view
+from mae.evaluation.multi_view import scores
 from mae.evaluation.trained import load_classifier
 from mae.models.classifier import build_classifier
 from mae.monitoring.metrics import read_metrics
@@ -189,14 +189,14 @@ def test_an_interrupted_test_goes_on(whole, command, tmp_path, monkeypatch):
         return clips(self, example, views)
 
     monkeypatch.setattr(finetune_run.ClipReader, "test_clips", noted)
-    add = multi_view.ViewScores.add
+    add = scores.ViewScores.add
     with monkeypatch.context() as patch:
 
         def add_and_kill(self, *batch):
             add(self, *batch)
             os.kill(os.getpid(), signal.SIGTERM)
 
-        patch.setattr(multi_view.ViewScores, "add", add_and_kill)
+        patch.setattr(scores.ViewScores, "add", add_and_kill)
         with pytest.raises(Interrupted, match="interrupted after 5 of 24 views; the same command goes on"):
             evaluate(settings)
     assert not (tmp_path / "eval" / "test.json").exists()

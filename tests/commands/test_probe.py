@@ -14,8 +14,8 @@ from written_videos import write_video
 from mae.checkpoints.save import save_checkpoint
 from mae.data.clips import ClipReader
 from mae.errors import ConfigError, Interrupted
-from mae.evaluation import frozen_features
-from mae.evaluation.feature_cache import FeatureCache
+from mae.evaluation.probes import frozen_features
+from mae.evaluation.probes.feature_cache import FeatureCache
 from mae.evaluation.trained import random_encoder
 from mae.models.classifier import Classifier
 from mae.presets import PRESETS

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from tiny import GRID, SIZES, tiny_pretrainer, videos
 
+from mae.engines.tensorflow.inference import compiled
 from mae.errors import BadVideo, ConfigError, TrainingStopped
-from mae.evaluation.feature_cache import FeatureCache, fill
-from mae.evaluation.features import compiled, encode, pool
+from mae.evaluation.features import encode, pool
+from mae.evaluation.probes.feature_cache import FeatureCache, fill
 from mae.models.classifier import build_classifier
 from mae.models.tokens import gather_tokens
 from mae.patches import normalise, patchify

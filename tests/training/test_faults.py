@@ -11,7 +11,7 @@ from processes import finish, kill, read_until, start
 
 from mae.checkpoints.run_state import read_checkpoint
 from mae.errors import ConfigError, Interrupted, TrainingStopped
-from mae.evaluation.probe_batch import ProbeBatch
+from mae.evaluation.reconstruction import ProbeBatch
 from mae.monitoring.metrics import read_metrics
 from mae.seeds import generator
 from mae.training.run import pretrain

@@ -7,12 +7,12 @@ import tensorflow as tf
 from test_step import strategy_of
 
 from mae.checkpoints.run_state import variables_to_arrays
+from mae.engines.tensorflow.optimizer import build_optimizer
 from mae.models.classifier import build_classifier
 from mae.patches import normalise
 from mae.training.finetuning import finetuning_step
 from mae.training.freezing import freeze
 from mae.training.mixing import Mixture
-from mae.training.optimizer import build_optimizer
 from mae.training.schedules import warmup_cosine
 
 BATCH, CLASSES = 8, 3

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mae.evaluation.probes.fitting import fit, num_steps, predict
-from mae.evaluation.probes.rows import Rows
+from mae.evaluation.probes.fitting import Rows, fit, num_steps, predict
 
 WARMUP = 0.1  # of the updates
 

@@ -5,7 +5,7 @@ from tiny import GRID, masks, tiny_pretrainer
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.lists.index import VideoIndex
 from mae.errors import BadVideo, ConfigError
-from mae.evaluation.probe_batch import ProbeBatch, make_probe_batch
+from mae.evaluation.reconstruction import ProbeBatch, make_probe_batch
 from mae.masking import tube_mask
 from mae.models.pretrainer import pretraining_loss
 from mae.options import TARGETS

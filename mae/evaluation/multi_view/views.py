@@ -7,7 +7,7 @@ import numpy as np
 
 from mae.data.read_ahead import read_ahead
 from mae.errors import BadVideo
-from mae.evaluation.view_scores import ViewScores
+from mae.evaluation.multi_view.scores import ViewScores
 
 Views = list[tuple[int, int]]
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mae.errors import ConfigError
-from mae.evaluation.few_labels import few_of_each_class
-from mae.evaluation.frozen_features import Features
 from mae.evaluation.metrics import Figures, video_figures
-from mae.evaluation.probe_config import ProbeConfig
 from mae.evaluation.probes.attentive import attentive_probe
+from mae.evaluation.probes.config import ProbeConfig
+from mae.evaluation.probes.fitting import Rows
+from mae.evaluation.probes.frozen_features import Features
 from mae.evaluation.probes.knn import knn_probe
 from mae.evaluation.probes.linear import linear_probe
-from mae.evaluation.probes.rows import Rows
 from mae.seeds import generator
 
 
@@ -107,3 +106,19 @@ def _probabilities(
         epochs=config.linear_epochs,
         least_steps=config.linear_steps,
     )
+
+
+def few_of_each_class(labels: Sequence[int] | np.ndarray, count: int | None, seed: int) -> np.ndarray:
+    """Places of `count` videos of each class, ascending; of a class that has fewer, all; None: all of every class.
+
+    With the same seed the videos of a smaller count are among those of a larger one, so figures over the number of
+    labels are of growing sets.
+    """
+    labels = np.asarray(labels)
+    if count is None:
+        return np.arange(len(labels))
+    drawn = [
+        generator(seed, "few labels", int(label)).permutation(np.flatnonzero(labels == label))[:count]
+        for label in np.unique(labels)
+    ]
+    return np.sort(np.concatenate(drawn))

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from tiny import tiny_pretrainer
 
-from mae.training.weight_average import WeightAverage
+from mae.engines.tensorflow.weight_average import WeightAverage
 
 
 def one_weight(value):

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mae.evaluation.features import compiled
 from mae.patches import normalise
 
 Logits = Callable[[np.ndarray], np.ndarray]
@@ -49,3 +48,15 @@ def replicated(
 
 def _array(tensor: Any) -> np.ndarray:
     return np.asarray(tensor, np.float32)
+
+
+def compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`function` of normalised videos as a compiled function of (b, T, S, S, c) uint8, any b."""
+    a = model.architecture
+    shape = (None, a.num_frames, a.image_size, a.image_size, a.in_channels)
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
+    def call(pixels: tf.Tensor) -> Any:
+        return function(normalise(tf.cast(pixels, tf.float32) / 255, a.in_channels))
+
+    return call

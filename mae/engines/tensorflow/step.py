@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mae.engines.tensorflow.optimizer import Optimizer
 from mae.training.loop import StepFunction
-from mae.training.optimizer import Optimizer
 
 Batch = dict[str, tf.Tensor]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mae.errors import ConfigError, TrainingStopped
-from mae.evaluation.view_scores import ViewScores
+from mae.evaluation.multi_view.scores import ViewScores
 
 SHAPE = (5, 2, 3)
 IDENTITY = {"checkpoint": "aa", "list": "bb", "views": "2×1"}

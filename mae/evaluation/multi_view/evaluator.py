@@ -11,13 +11,13 @@ import numpy as np
 
 from mae.data.clips import ClipReader
 from mae.data.config import TestViews
+from mae.engines.tensorflow.inference import Logits
 from mae.evaluation.interruptible import interruptible
 from mae.evaluation.metrics import Figures, video_figures
-from mae.evaluation.multi_view import run_views
-from mae.evaluation.replicated import Logits
-from mae.evaluation.report import Evaluated, write_report
+from mae.evaluation.multi_view.report import Evaluated, write_report
+from mae.evaluation.multi_view.scores import ViewScores
+from mae.evaluation.multi_view.views import run_views
 from mae.evaluation.trained import checkpoint_hash
-from mae.evaluation.view_scores import ViewScores
 from mae.monitoring.console import format_table
 
 SCORES = "test_scores"  # begins the name of the directory that an interrupted test leaves

@@ -5,8 +5,8 @@ import pytest
 
 from mae.data.read_ahead import read_ahead
 from mae.errors import BadVideo, Interrupted
-from mae.evaluation.multi_view import run_views
-from mae.evaluation.view_scores import ViewScores
+from mae.evaluation.multi_view.scores import ViewScores
+from mae.evaluation.multi_view.views import run_views
 
 SHAPE = (7, 3, 4)
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mae.training import guard as module
-from mae.training.guard import UpdateGuard
+from mae.engines.tensorflow import guard as module
+from mae.engines.tensorflow.guard import UpdateGuard
 
 
 def play(guard, finite):

@@ -7,12 +7,12 @@ import tensorflow as tf
 from tiny import masks, tiny_pretrainer
 
 from mae.checkpoints.run_state import variables_to_arrays
-from mae.training.config import AdamWConfig
-from mae.training.guard import UpdateGuard
-from mae.training.optimizer import build_optimizer, configured_optimizer
+from mae.engines.optimizer_config import AdamWConfig
+from mae.engines.tensorflow.guard import UpdateGuard
+from mae.engines.tensorflow.optimizer import build_optimizer, configured_optimizer
+from mae.engines.tensorflow.weight_average import WeightAverage
 from mae.training.pretraining import pretraining_step
 from mae.training.schedules import warmup_cosine
-from mae.training.weight_average import WeightAverage
 
 BATCH = 8
 SHARED = {"weight_decay": 0.05, "final_weight_decay": None, "layer_decay": 0.8, "clip_grad_norm": 0.05}

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
+from mae.engines.tensorflow.strategy import describe_devices
 from mae.errors import ConfigError, TrainingStopped
-from mae.training.strategy import describe_devices
 
 _MISTAKE, _STOP = 1, 2  # kinds of errors that are told to the others
 

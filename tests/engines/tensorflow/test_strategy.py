@@ -4,9 +4,9 @@ import os
 import pytest
 import tensorflow as tf
 
+from mae.engines.tensorflow import strategy as module
+from mae.engines.tensorflow.strategy import cluster_resolver, compute_dtype, describe_devices, make_strategy
 from mae.errors import ConfigError
-from mae.training import strategy as module
-from mae.training.strategy import cluster_resolver, compute_dtype, describe_devices, make_strategy
 
 
 def test_without_a_gpu_auto_and_single_take_the_cpu():

@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mae.training.config import AdamWConfig, OptimizerConfig
-from mae.training.guard import UpdateGuard
-from mae.training.inner_optimizers import inner_optimizer
-from mae.training.parameter_groups import ParameterGroup, parameter_groups
-from mae.training.weight_average import WeightAverage
+from mae.engines.optimizer_config import AdamWConfig, OptimizerConfig
+from mae.engines.tensorflow.guard import UpdateGuard
+from mae.engines.tensorflow.parameter_groups import ParameterGroup, parameter_groups
+from mae.engines.tensorflow.updates import inner_optimizer
+from mae.engines.tensorflow.weight_average import WeightAverage
 
 Schedule = float | Callable[[Any], Any]
 

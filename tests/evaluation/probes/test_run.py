@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from mae.errors import ConfigError
-from mae.evaluation.few_labels import few_of_each_class
-from mae.evaluation.frozen_features import Features
-from mae.evaluation.probe_config import ProbeConfig
-from mae.evaluation.probe_report import Probed, probe_content, probe_table
-from mae.evaluation.probes.rows import Rows
-from mae.evaluation.probing import Labelled, Repetition, probe_figures, repetitions, used
+from mae.evaluation.probes.config import ProbeConfig
+from mae.evaluation.probes.fitting import Rows
+from mae.evaluation.probes.frozen_features import Features
+from mae.evaluation.probes.report import Probed, probe_content, probe_table
+from mae.evaluation.probes.run import Labelled, Repetition, few_of_each_class, probe_figures, repetitions, used
 
 SETTINGS = {
     "kinds": ["linear", "attentive", "knn"], "labels_per_class": None, "seeds": 1, "neighbours": 3,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from mae.evaluation.metrics import Figures
-from mae.evaluation.probe_config import ProbeConfig
+from mae.evaluation.probes.config import ProbeConfig
+from mae.evaluation.probes.run import Labelled, Repetition, used
 from mae.evaluation.probes.spread import feature_spread
-from mae.evaluation.probing import Labelled, Repetition, used
 from mae.evaluation.report import accuracies, versions, video_counts
 from mae.monitoring.console import format_table
 

@@ -2,8 +2,8 @@ import keras
 import pytest
 from tiny import tiny_pretrainer
 
+from mae.engines.tensorflow.parameter_groups import decays, learning_rate_scales, parameter_groups
 from mae.errors import ConfigError
-from mae.training.parameter_groups import decays, learning_rate_scales, parameter_groups
 
 
 def test_every_variable_is_in_exactly_one_group():

@@ -1,6 +1,6 @@
 """The update of one tensor: Keras' optimizers, adapted only where their results would depend on something else.
 
-Schedules, groups, decay, clipping and the sum over replicas are `mae.training.optimizer.Optimizer`'s.
+Schedules, groups, decay, clipping and the sum over replicas are `mae.engines.tensorflow.optimizer.Optimizer`'s.
 """
 
 import inspect
@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mae.training.config import AdamWConfig, LambConfig, LionConfig, MuonConfig, OptimizerConfig
+from mae.engines.optimizer_config import AdamWConfig, LambConfig, LionConfig, MuonConfig, OptimizerConfig
 
 # Muon is meant for matrices between hidden features: not for those that read pixels or write the output.
 ADAM_PARTS = ("/patch_embed/", "/positions/", "/head/")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mae.errors import ConfigError
-from mae.evaluation.confusion import cell_size, colours, confusion_picture
-from mae.evaluation.report import Evaluated, write_report
-from mae.evaluation.view_scores import ViewScores
+from mae.evaluation.multi_view.confusion import cell_size, colours, confusion_picture
+from mae.evaluation.multi_view.report import Evaluated, write_report
+from mae.evaluation.multi_view.scores import ViewScores
 
 VIDEOS = ("a.mp4", "b c.mp4", "broken.mp4", "ü,\udcff.mp4")
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 from tiny import tiny_pretrainer
 
 from mae.checkpoints.run_state import assign_arrays, variables_to_arrays
-from mae.training.config import OPTIMIZERS, LambConfig, LionConfig, MuonConfig
-from mae.training.optimizer import configured_optimizer
+from mae.engines.optimizer_config import OPTIMIZERS, LambConfig, LionConfig, MuonConfig
+from mae.engines.tensorflow.optimizer import configured_optimizer
 
 RATE, DECAY = 0.01, 0.1
 SHARED = {"weight_decay": DECAY, "final_weight_decay": None, "layer_decay": None, "clip_grad_norm": None}

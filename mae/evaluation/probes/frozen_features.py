@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from mae.data.clips import ClipReader
+from mae.engines.tensorflow.inference import replicated
 from mae.errors import ConfigError
-from mae.evaluation.feature_cache import FeatureCache, fill
 from mae.evaluation.features import encode, pool
 from mae.evaluation.interruptible import interruptible
-from mae.evaluation.replicated import replicated
+from mae.evaluation.probes.feature_cache import FeatureCache, fill
 from mae.evaluation.trained import Trained
 
 
