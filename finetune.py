@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from mae.cli.exit_status import exit_statuses
 from mae.cli.overrides import check_overrides, share_groups
 from mae.cli.quiet import import_tensorflow, quiet_libraries
-from mae.finetune_config import register_finetune_resolvers, typed_finetune_config
+from mae.finetuning.config import register_finetune_resolvers, typed_finetune_config
 
 CONF = Path(__file__).parent / "conf"
 
@@ -28,9 +28,9 @@ def main(composed: DictConfig) -> None:
             composed.run_dir = f"{composed.run_dir}-{HydraConfig.get().job.num}"
         config = typed_finetune_config(composed)
         import_tensorflow()  # only now: a mistake in the command is told before that
-        from mae.training.evaluation_run import evaluate
-        from mae.training.finetune_run import finetune
-        from mae.training.probe_run import probe
+        from mae.finetuning.evaluate import evaluate
+        from mae.finetuning.probe import probe
+        from mae.finetuning.run import finetune
 
         {"train": finetune, "eval": evaluate, "probe": probe}[config.mode](config)
 

@@ -15,7 +15,7 @@ from mae.cli.exit_status import exit_statuses
 from mae.cli.overrides import check_overrides
 from mae.cli.quiet import import_tensorflow, quiet_libraries
 from mae.cli.typed import register_resolvers
-from mae.config import typed_config
+from mae.pretraining.config import typed_config
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="pretrain")
@@ -26,7 +26,7 @@ def main(composed: DictConfig) -> None:
             composed.run_dir = f"{composed.run_dir}-{HydraConfig.get().job.num}"
         config = typed_config(composed)
         import_tensorflow()  # only now: a mistake in the command is told before that
-        from mae.training.run import pretrain
+        from mae.pretraining.run import pretrain
 
         pretrain(config)
 

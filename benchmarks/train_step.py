@@ -91,7 +91,7 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     from mae.engines.tensorflow.strategy import compute_dtype, make_strategy
     from mae.masking import num_masked, num_predicted
     from mae.models.pretrainer import build_pretrainer
-    from mae.training.pretraining import pretraining_step
+    from mae.pretraining.step import pretraining_step
 
     overrides: dict[str, Any] = {name: getattr(options, name) for name in ("attention", "lean", "remat")}
     overrides["num_frames"] = options.frames

@@ -5,8 +5,8 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from mae.cli.overrides import share_groups
-from mae.config import PretrainConfig, typed_config
-from mae.finetune_config import FinetuneConfig, typed_finetune_config
+from mae.finetuning.config import FinetuneConfig, typed_finetune_config
+from mae.pretraining.config import PretrainConfig, typed_config
 
 CONF = Path(__file__).parents[1] / "conf"
 

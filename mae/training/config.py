@@ -1,11 +1,13 @@
 """What may be configured about a run, whatever it trains, and about its optimizer: a dataclass for each choice."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from mae.cli.typed import Choice
 from mae.data.config import DATASET_KINDS, Augmentation, DataConfig
 from mae.engines.optimizer_config import OPTIMIZERS, OptimizerConfig
 from mae.errors import ConfigError, check_choice
+from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
 from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES
 
@@ -20,6 +22,7 @@ CHOICES = {"dataset": Choice("kind", DATASET_KINDS), "optimizer": Choice("name",
 class RunConfig:
     """What any run is told."""
 
+    model: ModelConfig
     optimizer: OptimizerConfig
     data: DataConfig
     augment: Augmentation
@@ -80,6 +83,11 @@ class RunConfig:
             raise ConfigError(f"ema_decay={self.ema_decay} must lie between 0 and 1, or be null for no average")
         if not 1 <= self.loss_scale <= 2**24:
             raise ConfigError(f"loss_scale={self.loss_scale} must lie in [1, {2**24}]")
+
+    @property
+    def switched_off_to_overfit(self) -> dict[str, Any]:
+        """Values of an objective's own settings in a run with `overfit_clips`."""
+        return {}
 
     @property
     def skippable_steps(self) -> int:

@@ -6,17 +6,13 @@ the files, the settings or the code.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from mae.config import PretrainConfig
 from mae.data.augment import CENTER
-from mae.finetune_config import FinetuneConfig
+from mae.training.config import RunConfig
 from mae.training.meter import Record
-from mae.training.mixing_config import MixingConfig
 
-Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
-
-NO_MIXING = MixingConfig(mixup=0.0, cutmix=0.0, probability=0.0, switch_probability=0.0, label_smoothing=0.0)
+Config = TypeVar("Config", bound=RunConfig)
 
 
 def overfitting(config: Config) -> Config:
@@ -30,11 +26,6 @@ def overfitting(config: Config) -> Config:
         return config
     batch_size = min(config.batch_size, config.overfit_clips)
     larger = config.batch_size / batch_size
-    own: dict[str, Any]
-    if isinstance(config, FinetuneConfig):
-        own = {"mixing": NO_MIXING, "head_dropout_rate": 0.0, "validate_every": None}
-    else:
-        own = {"probe": replace(config.probe, every=None)}
     return replace(
         config,
         augment=CENTER,
@@ -43,16 +34,15 @@ def overfitting(config: Config) -> Config:
         batch_size=batch_size,
         learning_rate=config.learning_rate * larger,
         min_learning_rate=config.min_learning_rate * larger,
-        **own,
+        **config.switched_off_to_overfit,
     )
 
 
-def overfit_row(config: PretrainConfig | FinetuneConfig) -> list[tuple[str, str]]:
-    """For the table at the start."""
-    if config.overfit_clips is None:
+def overfit_row(clips: int | None, same: str) -> list[tuple[str, str]]:
+    """For the table at the start; `same`: what does not change between two visits."""
+    if clips is None:
         return []
-    same = "clip and mask" if isinstance(config, PretrainConfig) else "clip"
-    return [("overfit", f"{config.overfit_clips} videos, the same {same} of each at every visit, nothing random")]
+    return [("overfit", f"{clips} videos, the same {same} of each at every visit, nothing random")]
 
 
 def overfit_course(count: int, records: Sequence[Record]) -> str:

@@ -5,8 +5,8 @@ from configured import SMALL_RUN, configured
 from PIL import Image
 
 from mae.errors import ConfigError
+from mae.pretraining.run import pretrain
 from mae.reconstruct import ReconstructConfig, reconstruct
-from mae.training.run import pretrain
 
 
 @pytest.fixture(scope="module")

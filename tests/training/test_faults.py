@@ -13,8 +13,8 @@ from mae.checkpoints.run_state import read_checkpoint
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.evaluation.reconstruction import ProbeBatch
 from mae.monitoring.metrics import read_metrics
+from mae.pretraining.run import pretrain
 from mae.seeds import generator
-from mae.training.run import pretrain
 from mae.training.run_directory import RunDirectory
 
 # Everything that is state of a run is on; logging windows and saves do not fall together.

@@ -11,7 +11,7 @@ from mae.engines.optimizer_config import AdamWConfig
 from mae.engines.tensorflow.guard import UpdateGuard
 from mae.engines.tensorflow.optimizer import build_optimizer, configured_optimizer
 from mae.engines.tensorflow.weight_average import WeightAverage
-from mae.training.pretraining import pretraining_step
+from mae.pretraining.step import pretraining_step
 from mae.training.schedules import warmup_cosine
 
 BATCH = 8

@@ -13,7 +13,7 @@ from mae.checkpoints.run_state import read_checkpoint
 from mae.engines.tensorflow.workers import Workers, connected_workers
 from mae.errors import ConfigError, TrainingStopped
 from mae.monitoring.metrics import read_metrics
-from mae.training.run import pretrain
+from mae.pretraining.run import pretrain
 
 FIVE_STEPS = (
     *("steps=5", "accumulate=2", "evaluate_every=1", "checkpoint_every=5", "ema_decay=0.9", "precision=float32"),

@@ -7,7 +7,7 @@ from mae.checkpoints.weights import Weights
 from mae.data.lists.splits import with_classes
 from mae.data.lists.video_index import VideoIndex
 from mae.errors import ConfigError
-from mae.finetune_config import FinetuneConfig
+from mae.finetuning.config import FinetuneConfig
 
 
 def agreed_names(

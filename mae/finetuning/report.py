@@ -6,7 +6,7 @@ from pathlib import Path
 from mae.data.lists.splits import Splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
 from mae.engines.tensorflow.strategy import describe_devices
-from mae.finetune_config import FinetuneConfig
+from mae.finetuning.config import FinetuneConfig
 from mae.training.session import Session, optimizer_rows
 
 

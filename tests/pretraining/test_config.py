@@ -8,13 +8,13 @@ import pytest
 from configured import configured
 from hydra import compose, initialize_config_dir
 
-from mae.config import SECTIONS, PretrainConfig
 from mae.data.config import DATASET_KINDS
 from mae.engines.optimizer_config import OPTIMIZERS
 from mae.errors import ConfigError
 from mae.models.config import ModelConfig
 from mae.presets import PRESETS, Architecture
-from mae.training.messages import clip_rows
+from mae.pretraining.config import SECTIONS, PretrainConfig
+from mae.pretraining.report import clip_rows
 from mae.training.plan import TrainingPlan
 
 ROOT = Path(__file__).parents[1]

@@ -3,9 +3,9 @@
 import shlex
 from pathlib import Path
 
-from mae.config import PretrainConfig
 from mae.data.lists.index import VideoIndex
 from mae.engines.tensorflow.strategy import describe_devices
+from mae.pretraining.config import PretrainConfig
 from mae.training.session import Session, optimizer_rows
 
 

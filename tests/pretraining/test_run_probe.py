@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tiny import tiny_pretrainer
 
-from mae.config import ProbeConfig
 from mae.data.lists.index import VideoIndex
 from mae.errors import BadVideo, ConfigError
-from mae.training.run_probe import ProbePlan, RunProbe
+from mae.pretraining.config import PeriodicProbeConfig
+from mae.pretraining.periodic_probe import ProbePlan, RunProbe
 
 
 def index(labels, count=8):
@@ -17,7 +17,7 @@ def index(labels, count=8):
 
 
 def plan(labels, every=10, clips=4, total_steps=100):
-    return ProbePlan(ProbeConfig(every, clips), index(labels), total_steps)
+    return ProbePlan(PeriodicProbeConfig(every, clips), index(labels), total_steps)
 
 
 LABELS = (0, 0, 0, 0, 0, 0, 3, 3)

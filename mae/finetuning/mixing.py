@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from mae.finetuning.config import MixingConfig
 from mae.seeds import generator
-from mae.training.mixing_config import MixingConfig
 
 DRAW_WIDTH = 6
 

@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from mae.engines.tensorflow.optimizer import Optimizer
 from mae.engines.tensorflow.step import Batch, path_noise, update_step
+from mae.finetuning.mixing import mix, soft_cross_entropy, soft_targets
 from mae.models.classifier import Classifier
 from mae.patches import normalise
 from mae.training.loop import StepFunction
-from mae.training.mixing import mix, soft_cross_entropy, soft_targets
 
 
 def finetuning_step(
@@ -27,7 +27,7 @@ def finetuning_step(
     `Mixture.row()` for every clip of a global batch; see `mae.engines.tensorflow.step.update_step`.
 
     Args:
-        group: neighbouring clips that are mixed in pairs, see `mae.training.mixing.partners`; None: none are.
+        group: neighbouring clips that are mixed in pairs, see `mae.finetuning.mixing.partners`; None: none are.
     """
 
     def losses_of(part: Batch) -> Any:

@@ -4,10 +4,10 @@ from tiny import tiny_pretrainer
 
 from mae.errors import BadVideo
 from mae.evaluation.features import encode
-from mae.evaluation.periodic_probe import PeriodicProbe, readable_clips, spread_evenly
 from mae.evaluation.probes.knn import leave_one_out_knn
 from mae.evaluation.probes.spread import feature_spread
 from mae.patches import normalise
+from mae.pretraining.periodic_probe import PeriodicProbe, readable_clips, spread_evenly
 
 
 def clips_of_two_kinds(count):

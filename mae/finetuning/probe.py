@@ -18,11 +18,11 @@ from mae.evaluation.probes.report import Probed, probe_content, probe_table
 from mae.evaluation.probes.run import Labelled, probe_figures, repetitions
 from mae.evaluation.report import write_json
 from mae.evaluation.trained import Trained, load_encoder, random_encoder
-from mae.finetune_config import RANDOM, FinetuneConfig
+from mae.finetuning.class_names import agreed_names
+from mae.finetuning.config import RANDOM, FinetuneConfig
+from mae.finetuning.evaluate import report_directory
 from mae.monitoring.console import format_table
-from mae.training.class_names import agreed_names
-from mae.training.clips_of_run import clip_spec
-from mae.training.evaluation_run import report_directory
+from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
 

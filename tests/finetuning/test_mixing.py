@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from mae.errors import ConfigError
-from mae.training.mixing import (
+from mae.finetuning.mixing import (
     DRAW_WIDTH,
     UNMIXED,
     MixingConfig,

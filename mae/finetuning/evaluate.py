@@ -13,10 +13,10 @@ from mae.engines.tensorflow.strategy import make_strategy
 from mae.errors import ConfigError
 from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table
 from mae.evaluation.trained import load_classifier
-from mae.finetune_config import FinetuneConfig
+from mae.finetuning.class_names import reported_names
+from mae.finetuning.config import FinetuneConfig
 from mae.monitoring.console import format_table
-from mae.training.class_names import reported_names
-from mae.training.clips_of_run import clip_spec
+from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
 

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from mae.config import PretrainConfig
 from mae.evaluation.reconstruction import ProbeBatch
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.panels import save_png
+from mae.pretraining.config import PretrainConfig
+from mae.pretraining.periodic_probe import RunProbe
+from mae.pretraining.report import verdict
 from mae.training.journal import Journal
-from mae.training.messages import verdict
 from mae.training.meter import Cadence, Record
 from mae.training.run_directory import RunDirectory
-from mae.training.run_probe import RunProbe
 
 
 @dataclass(frozen=True)

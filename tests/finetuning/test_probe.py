@@ -17,9 +17,9 @@ from mae.errors import ConfigError, Interrupted
 from mae.evaluation.probes import frozen_features
 from mae.evaluation.probes.feature_cache import FeatureCache
 from mae.evaluation.trained import random_encoder
+from mae.finetuning.probe import probe
 from mae.models.classifier import Classifier
 from mae.presets import PRESETS
-from mae.training.probe_run import probe
 
 SIZES = {"image_size": 16, "num_frames": 4, "embed_dim": 24, "depth": 1, "num_heads": 2}
 SMALL = (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mae.errors import ConfigError
-from mae.finetune_config import FinetuneConfig
+from mae.finetuning.config import FinetuneConfig
 from mae.training.plan import TrainingPlan
 
 

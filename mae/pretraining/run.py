@@ -11,7 +11,6 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 from mae.checkpoints.load import load_checkpoint
-from mae.config import PretrainConfig
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.extras import Extra, at_every_visit, masks, path_noise
@@ -31,17 +30,18 @@ from mae.masking import MASKS, running_cell_mask
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
+from mae.pretraining.config import PretrainConfig
+from mae.pretraining.evaluation import PretrainEvaluation
+from mae.pretraining.periodic_probe import ProbePlan, RunProbe
+from mae.pretraining.report import clip_rows, goodbye, run_rows
+from mae.pretraining.step import pretraining_step
 from mae.seeds import generator
-from mae.training.clips_of_run import clip_spec, clips_in_memory
-from mae.training.messages import clip_rows, goodbye, run_rows
+from mae.training.clips import clip_spec, clips_in_memory
 from mae.training.meter import Cadence
 from mae.training.overfit import overfit_course, overfit_row, overfitting
 from mae.training.plan import TrainingPlan
-from mae.training.pretrain_evaluation import PretrainEvaluation
-from mae.training.pretraining import pretraining_step
 from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
-from mae.training.run_probe import ProbePlan, RunProbe
 from mae.training.session import Objective, Progress, Session, locked
 
 PROBE_CLIPS = 4
@@ -124,7 +124,11 @@ class _Pretraining:
     def train(self, progress: Progress) -> None:
         """Trains to the end, unless that is reached already."""
         c, plan, session = self.config, self.plan, self.session
-        looks = [("clips in memory", str(self.footprint)), self.probe.row(), *overfit_row(c)]
+        looks = [
+            ("clips in memory", str(self.footprint)),
+            self.probe.row(),
+            *overfit_row(c.overfit_clips, "clip and mask"),
+        ]
         rows = [*plan.rows(), *clip_rows(c), *looks, *run_rows(c, self.videos.index, session)]
         session.workers.say(format_table(rows, "run"))
         if progress.step >= plan.total_steps:

@@ -5,7 +5,8 @@ from pathlib import Path
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.errors import ConfigError
-from mae.finetune_config import FinetuneConfig
+from mae.finetuning.config import FinetuneConfig
+from mae.models.classifier import Classifier
 from mae.presets import PRESETS
 
 # Sizes that loading cannot adapt; frames, pixels, tubelets and channels it can.
@@ -43,3 +44,20 @@ def _check_sizes(config: FinetuneConfig, weights: Weights) -> None:
     raise ConfigError(
         f"init_from={config.init_from} has {there}, and model={config.model.preset} has {here}: give {advice}"
     )
+
+
+def freeze(model: Classifier, blocks: int | None) -> None:
+    """Takes weights out of `model.trainable_variables`; call it before the optimizer is built, which must not hold any.
+
+    What is random in training (drop path, dropout) stays so in frozen blocks.
+
+    Args:
+        blocks: the embedding, its positions and so many blocks are frozen; 0: nothing; None: the whole encoder, so
+            that only the head and the norm before it train.
+    """
+    encoder = model.encoder
+    if blocks is None:
+        encoder.trainable = False
+    elif blocks > 0:
+        for layer in (encoder.patch_embed, encoder.positions, *encoder.blocks[:blocks]):
+            layer.trainable = False

@@ -1,6 +1,6 @@
 """The typed form of `conf/finetune/`: what `finetune.py` is told, checked once, never changed afterwards.
 
-As in `mae.config`, all values come from the YAML files: the dataclasses have no defaults of their own.
+As in `mae.pretraining.config`, all values come from the YAML files: the dataclasses have no defaults of their own.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,33 @@ from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
 from mae.options import POOLINGS
 from mae.training.config import CHOICES, RunConfig
-from mae.training.mixing_config import MixingConfig
 
 MODES = ("train", "eval", "probe")
 RANDOM = "random"  # init_from= of an encoder that nobody trained
+
+
+@dataclass(frozen=True)
+class MixingConfig:
+    """How training clips are mixed; the defaults are the published ones."""
+
+    mixup: float = 0.8  # of Beta(a, a), which the share is drawn from; 0: no mixup
+    cutmix: float = 1.0  # likewise; 0: no cutmix
+    probability: float = 1.0  # that a batch is mixed at all
+    switch_probability: float = 0.5  # that a mixed batch gets cutmix, where both are on
+    label_smoothing: float = 0.1  # of the target's mass that is spread over all classes
+
+    def __post_init__(self) -> None:
+        for name in ("mixup", "cutmix"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"mixing.{name}={getattr(self, name)} must be 0 (off) or above")
+        for name in ("probability", "switch_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"mixing.{name}={getattr(self, name)} must lie in [0, 1]")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"mixing.label_smoothing={self.label_smoothing} must lie in [0, 1)")
+
+
+NO_MIXING = MixingConfig(mixup=0.0, cutmix=0.0, probability=0.0, switch_probability=0.0, label_smoothing=0.0)
 
 
 @dataclass(frozen=True)
@@ -27,7 +50,6 @@ class FinetuneConfig(RunConfig):
     """Everything `finetune.py` is told: what is below and what any run is told."""
 
     dataset: DatasetConfig
-    model: ModelConfig
     mixing: MixingConfig
     test: TestViews  # of the test at the end, and of mode=eval
     probe: ProbeConfig  # of mode=probe
@@ -68,6 +90,10 @@ class FinetuneConfig(RunConfig):
         if not 0 <= self.head_dropout_rate < 1:
             raise ConfigError(f"head_dropout_rate={self.head_dropout_rate} must lie in [0, 1)")
         _ = self.frozen_blocks  # raises for other words and for more blocks than there are
+
+    @property
+    def switched_off_to_overfit(self) -> dict[str, Any]:
+        return {"mixing": NO_MIXING, "head_dropout_rate": 0.0, "validate_every": None}
 
     @property
     def frozen_blocks(self) -> int | None:

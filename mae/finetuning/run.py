@@ -26,21 +26,20 @@ from mae.engines.tensorflow.weight_average import WeightAverage
 from mae.engines.tensorflow.workers import connected_workers
 from mae.errors import ConfigError, TrainingStopped
 from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table
-from mae.finetune_config import FinetuneConfig
+from mae.finetuning.batches import labelled_batches
+from mae.finetuning.best_weights import BestWeights
+from mae.finetuning.class_names import agreed_names
+from mae.finetuning.config import FinetuneConfig
+from mae.finetuning.evaluate import video_evaluation
+from mae.finetuning.handoff import freeze, weights_to_start_from
+from mae.finetuning.plan import FinetunePlan
+from mae.finetuning.report import farewell, finetune_rows
+from mae.finetuning.step import finetuning_step
 from mae.models.classifier import Classifier
 from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
-from mae.training.best_weights import BestWeights
-from mae.training.class_names import agreed_names
-from mae.training.clips_of_run import clip_spec, clips_in_memory
-from mae.training.evaluation_run import video_evaluation
-from mae.training.finetune_messages import farewell, finetune_rows
-from mae.training.finetune_plan import FinetunePlan
-from mae.training.finetuning import finetuning_step
-from mae.training.freezing import freeze
-from mae.training.handoff import weights_to_start_from
+from mae.training.clips import clip_spec, clips_in_memory
 from mae.training.journal import Journal
-from mae.training.labelled_batches import labelled_batches
 from mae.training.loop import StepFunction
 from mae.training.meter import Cadence, Record
 from mae.training.overfit import overfit_course, overfit_row, overfitting
@@ -126,7 +125,7 @@ class _Finetuning:
         """Trains to the end, unless that is reached already."""
         c, plan, session = self.config, self.plan, self.session
         memory = ("clips in memory", str(self.footprint))
-        rows = [*plan.rows(), memory, *overfit_row(c), *finetune_rows(c, self.splits, session)]
+        rows = [*plan.rows(), memory, *overfit_row(c.overfit_clips, "clip"), *finetune_rows(c, self.splits, session)]
         print(format_table(rows, "run"), flush=True)
         if progress.step >= plan.total_steps:
             print(f"the training is complete: {progress.step} of {plan.total_steps} steps are made")

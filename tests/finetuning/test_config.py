@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 
 from mae.cli.overrides import check_overrides, share_groups
 from mae.errors import ConfigError
-from mae.finetune_config import SECTIONS, FinetuneConfig
+from mae.finetuning.config import SECTIONS, FinetuneConfig
 
 ROOT = Path(__file__).parents[1]
 

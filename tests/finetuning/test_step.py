@@ -8,11 +8,11 @@ from test_step import strategy_of
 
 from mae.checkpoints.run_state import variables_to_arrays
 from mae.engines.tensorflow.optimizer import build_optimizer
+from mae.finetuning.handoff import freeze
+from mae.finetuning.mixing import Mixture
+from mae.finetuning.step import finetuning_step
 from mae.models.classifier import build_classifier
 from mae.patches import normalise
-from mae.training.finetuning import finetuning_step
-from mae.training.freezing import freeze
-from mae.training.mixing import Mixture
 from mae.training.schedules import warmup_cosine
 
 BATCH, CLASSES = 8, 3

@@ -18,8 +18,8 @@ from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.models.classifier import build_classifier
 from mae.models.norms import set_norm_epsilons
 from mae.monitoring.metrics import read_metrics
+from mae.pretraining.run import pretrain
 from mae.training.journal import Journal
-from mae.training.run import pretrain
 from mae.training.run_directory import RunDirectory
 
 CONTRACT = {

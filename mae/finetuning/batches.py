@@ -10,9 +10,9 @@ from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.extras import Extra, path_noise
 from mae.data.pipeline import training_batches
-from mae.finetune_config import FinetuneConfig
-from mae.training.finetune_plan import FinetunePlan
-from mae.training.mixing import DRAW_WIDTH, draw_mixture
+from mae.finetuning.config import FinetuneConfig
+from mae.finetuning.mixing import DRAW_WIDTH, draw_mixture
+from mae.finetuning.plan import FinetunePlan
 
 Element = dict[str, tf.Tensor]
 
@@ -26,7 +26,7 @@ def labelled_batches(
     first_step: int,
     prefetch: int,
 ) -> Iterator[Any]:
-    """The batches from `first_step` on, `prefetch` of them kept ready, as `mae.training.finetuning` takes them."""
+    """The batches from `first_step` on, `prefetch` of them kept ready, as `mae.finetuning.step` takes them."""
     c, a = config, config.model.architecture
     replicas = plan.num_replicas
     extras: dict[str, Extra] = {"label": _labels(reader)}

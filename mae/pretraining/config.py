@@ -5,6 +5,7 @@ All values come from `conf/`: the dataclasses have no defaults of their own.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -20,7 +21,7 @@ from mae.training.config import CHOICES, RunConfig
 
 
 @dataclass(frozen=True)
-class ProbeConfig:
+class PeriodicProbeConfig:
     """A look at the encoder's features while it trains, since the loss does not tell which checkpoint is good."""
 
     every: int | None  # steps between two looks, from step 0 on and at the end; null, or more than `steps`: none
@@ -38,8 +39,7 @@ class PretrainConfig(RunConfig):
     """Everything `pretrain.py` is told: what is below and what any run is told."""
 
     dataset: DatasetConfig
-    model: ModelConfig
-    probe: ProbeConfig
+    probe: PeriodicProbeConfig
 
     mask_ratio: float  # share of tokens hidden from the encoder, rounded down to whole tokens
     masking: str  # tube | random | frame | block
@@ -56,6 +56,10 @@ class PretrainConfig(RunConfig):
             raise ConfigError(f"evaluate_every={self.evaluate_every} must be at least 1")
         _ = self.num_predicted  # raises for ratios that leave nothing masked, visible or predicted
         _ = self.architecture
+
+    @property
+    def switched_off_to_overfit(self) -> dict[str, Any]:
+        return {"probe": replace(self.probe, every=None)}
 
     @property
     def num_masked(self) -> int:
@@ -78,7 +82,7 @@ SECTIONS: dict[str, type] = {
     "model": ModelConfig,
     "data": DataConfig,
     "augment": Augmentation,
-    "probe": ProbeConfig,
+    "probe": PeriodicProbeConfig,
     "wandb": WandbConfig,
 }
 

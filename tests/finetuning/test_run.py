@@ -14,18 +14,18 @@ from written_videos import write_video
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.run_state import read_checkpoint
 from mae.checkpoints.save import save_checkpoint
+from mae.data.clips import ClipReader
 from mae.data.config import ShapesDataset
 from mae.data.shapes.render import CLASS_NAMES, ensure_shapes
 from mae.errors import ConfigError, Interrupted
 from mae.evaluation.multi_view import scores
 from mae.evaluation.trained import load_classifier
+from mae.finetuning.evaluate import evaluate
+from mae.finetuning.run import finetune
 from mae.models.classifier import build_classifier
 from mae.monitoring.metrics import read_metrics
-from mae.training import finetune_run
-from mae.training.evaluation_run import evaluate
-from mae.training.finetune_run import finetune
+from mae.pretraining.run import pretrain
 from mae.training.journal import Journal
-from mae.training.run import pretrain
 
 NOT_OURS = ("evaluate_every", "model.decoder", "dataset.videos")
 SMALL = (
@@ -182,13 +182,13 @@ def test_replicas_evaluate_the_same(whole, command, tmp_path):
 def test_an_interrupted_test_goes_on(whole, command, tmp_path, monkeypatch):
     settings = command("mode=eval", f"init_from={whole}", f"run_dir={tmp_path / 'eval'}")
     read = []
-    clips = finetune_run.ClipReader.test_clips
+    clips = ClipReader.test_clips
 
     def noted(self, example, views):
         read.append(example)
         return clips(self, example, views)
 
-    monkeypatch.setattr(finetune_run.ClipReader, "test_clips", noted)
+    monkeypatch.setattr(ClipReader, "test_clips", noted)
     add = scores.ViewScores.add
     with monkeypatch.context() as patch:
 
