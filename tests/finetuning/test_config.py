@@ -16,7 +16,7 @@ from mae.cli.overrides import check_overrides, share_groups
 from mae.errors import ConfigError
 from mae.finetuning.config import SECTIONS, FinetuneConfig
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # dataset, model: base rate, layer decay, epochs, global batch, drop path, head dropout, repeats, minimum rate
 # (appendix of arXiv:2203.12602).

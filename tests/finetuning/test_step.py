@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_step import strategy_of
+from replicas import strategy_of
 
 from mae.checkpoints.run_state import variables_to_arrays
 from mae.engines.tensorflow.optimizer import build_optimizer

@@ -17,7 +17,7 @@ from mae.pretraining.config import SECTIONS, PretrainConfig
 from mae.pretraining.report import clip_rows
 from mae.training.plan import TrainingPlan
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 # dataset, model: epochs, global batch, mask ratio, stride, base learning rate, preset (figures of the papers).

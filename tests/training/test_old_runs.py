@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from configured import configured, configured_finetuning
 
+from mae.finetuning.run import finetune
 from mae.monitoring.metrics import read_metrics
-from mae.training.finetune_run import finetune
-from mae.training.run import pretrain
+from mae.pretraining.run import pretrain
 
 OLD_RUNS = Path(__file__).parent / "old_runs"
 TINY = (

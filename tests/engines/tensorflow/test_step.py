@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from replicas import strategy_of
 from tiny import masks, tiny_pretrainer
 
 from mae.checkpoints.run_state import variables_to_arrays
@@ -30,13 +31,6 @@ def batch(seed, bad=()):
         "decode_ms": np.ones(BATCH, "float32"),
         "path_noise": rng.random((BATCH, 4)).astype("float32"),
     }
-
-
-def strategy_of(replicas):
-    if replicas == 1:
-        return tf.distribute.OneDeviceStrategy("CPU:0")
-    devices = [f"CPU:{i}" for i in range(replicas)]
-    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 def trained(replicas=1, accumulate=1, batches=None, jit=False, dtype=None, guard=None, average=None):
