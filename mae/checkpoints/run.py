@@ -54,6 +54,7 @@ def read_run(path: Path) -> Weights:
     which = ", moving average of the weights" if checkpoint.averaged else ""
     weights = own_weights(arrays, architecture, checkpoint.path, f"run of this project{which}")
     weights.set_aside = set_aside
+    weights.run = checkpoint.meta
     weights.id2label = {int(number): name for number, name in checkpoint.meta.get("id2label", {}).items()}
     return weights
 

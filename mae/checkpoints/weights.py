@@ -32,6 +32,7 @@ class Weights:
     set_aside: list[str] = field(default_factory=list)  # entries that are no weights of a model, as an optimizer's
     told: dict[str, Any] = field(default_factory=dict)  # fields of `Architecture` that the file states
     id2label: dict[int, str] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)  # what a run of this project noted, as its config; else empty
 
     @property
     def kind(self) -> str:

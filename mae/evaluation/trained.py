@@ -1,7 +1,6 @@
 """Trained models of any checkpoint, for the commands that use them."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +64,7 @@ def load_classifier(
             f"{path} ({weights.format}, {weights.kind}) holds no trained classification head, only one that was "
             f"trained knows classes; fine-tune first: python finetune.py init_from={path}"
         )
-    meta, checksum = _run_meta(weights), checkpoint_hash(weights.source)
+    checksum = checkpoint_hash(weights.source)
     count = weights.arrays["head/kernel"].shape[-1]
     model = Classifier(
         _architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=compute_dtype(precision)
@@ -73,12 +72,11 @@ def load_classifier(
     model.build()
     report = load_weights(weights, model)
     assert not report.fresh_head
-    told = {int(number): name for number, name in meta.get("id2label", {}).items()}
-    names = read_labels(Path(classes)) if classes else report.id2label or told
+    names = read_labels(Path(classes)) if classes else report.id2label
     if names and sorted(names) != list(range(count)):
         raise ConfigError(f"{classes or path} has {len(names)} label names, and the model has {count} classes")
     class_names = tuple(names.get(number, str(number)) for number in range(count))
-    return Trained(model, weights.source, checksum, class_names, frame_stride or _frame_stride(meta))
+    return Trained(model, weights.source, checksum, class_names, frame_stride or _frame_stride(weights))
 
 
 def load_encoder(
@@ -88,7 +86,7 @@ def load_encoder(
     weights = read_weights(path)
     if weights.kind == "classifier":
         return load_classifier(path, None, frame_stride, precision, sizes)
-    meta, checksum = _run_meta(weights), checkpoint_hash(weights.source)
+    checksum = checkpoint_hash(weights.source)
     dtype = compute_dtype(precision)
     weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(("decoder/", "encoder_to"))}
     architecture = _architecture(weights, {**sizes, **_NO_DECODER})
@@ -98,7 +96,7 @@ def load_encoder(
         model = Classifier(architecture, 1, name="classifier", dtype=dtype)
     model.build()
     load_weights(weights, model, allow_missing="decoder")
-    return Trained(model, weights.source, checksum, (), frame_stride or _frame_stride(meta))
+    return Trained(model, weights.source, checksum, (), frame_stride or _frame_stride(weights))
 
 
 def random_encoder(architecture: Architecture, seed: int, precision: str, frame_stride: int) -> Trained:
@@ -132,13 +130,6 @@ def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Architec
     return architecture
 
 
-def _run_meta(weights: Weights) -> dict[str, Any]:
-    """What a run of this project noted beside its weights; nothing for other files."""
-    if weights.format != "run of this project":
-        return {}
-    with np.load(weights.source, allow_pickle=False) as archive:
-        return json.loads(bytes(archive["__meta__"]))
-
-
-def _frame_stride(meta: Mapping[str, Any]) -> int:
-    return int(meta.get("config", {}).get("dataset", {}).get("frame_stride", FRAME_STRIDE))
+def _frame_stride(weights: Weights) -> int:
+    """That of the run, if the weights are a run's."""
+    return int(weights.run.get("config", {}).get("dataset", {}).get("frame_stride", FRAME_STRIDE))
