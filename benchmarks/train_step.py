@@ -87,27 +87,24 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     """A function that makes a step and gives its loss, one that gives the matmul rate, and FLOPs per clip."""
     import tensorflow as tf
 
+    from mae.engines.engine import StepSettings
+    from mae.engines.tensorflow.engine import start
     from mae.engines.tensorflow.optimizer import build_optimizer
-    from mae.engines.tensorflow.strategy import compute_dtype, make_strategy
     from mae.masking import num_masked, num_predicted
     from mae.models.pretrainer import build_pretrainer
-    from mae.pretraining.step import pretraining_step
+    from mae.pretraining.step import pretraining_losses
 
     overrides: dict[str, Any] = {name: getattr(options, name) for name in ("attention", "lean", "remat")}
     overrides["num_frames"] = options.frames
-    strategy = make_strategy("single")
-    with strategy.scope():
-        model = build_pretrainer(options.model, dtype=compute_dtype(options.precision), **overrides)
+    engine = start("single", deterministic=False)
+    with engine.scope():
+        model = build_pretrainer(options.model, dtype=engine.dtype_policy(options.precision), **overrides)
         optimizer = build_optimizer(model, learning_rate=1e-4)
     a = model.architecture
     masked = num_masked("tube", a.grid, options.mask_ratio)
     predicted = num_predicted("tube", a.grid, options.mask_ratio, options.decoder_mask_ratio)
-    settings: dict[str, Any] = {"jit": options.jit}
-    if options.decoder_mask_ratio:
-        settings |= {"num_predicted": predicted}
-    step = pretraining_step(
-        strategy, model, optimizer, target="videomae", num_masked=masked, batch_size=options.clips, **settings
-    )
+    losses_of = pretraining_losses(model, "videomae", masked, predicted if options.decoder_mask_ratio else None)
+    step = engine.step(model, optimizer, losses_of, StepSettings(options.clips, jit=options.jit))
     batch = {name: tf.constant(value) for name, value in synthetic_batch(a, options).items()}
 
     def matmul_rate() -> float:

@@ -105,9 +105,13 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     from mae.data.lists.given import given_videos
     from mae.data.windows import ClipPlan
     from mae.evaluation.trained import load_encoder
+    from mae.training.launch import start_engine
 
     given = given_videos(config.video)
-    trained = load_encoder(config.checkpoint, config.frame_stride, config.precision, config.sizes)
+    engine = start_engine("single")
+    dtype = engine.dtype_policy(config.precision)
+    trained = load_encoder(config.checkpoint, config.frame_stride, dtype, config.sizes)
+    features = _features(engine, trained.model, config.tokens)
     num_frames = trained.model.architecture.num_frames
     plan = ClipPlan(num_frames, trained.frame_stride, config.clips, config.window, config.stride)
     folder, settings = Path(config.output), _settings(config, trained)
@@ -120,7 +124,7 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
             say(f"{len(there)} of {len(given.names)} videos are there already")
         left = [i for i, name in enumerate(given.names) if name not in there]
         paths, names = [given.paths[i] for i in left], [given.names[i] for i in left]
-        made = there | _extract(paths, names, trained, plan, config, say)
+        made = there | _extract(paths, names, trained, features, plan, config, say)
         entries = [made[name] for name in given.names]
         _write_index(folder / "index.csv", entries)
     except OSError as error:
@@ -132,24 +136,34 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     return entries
 
 
+def _features(engine: Any, model: Any, tokens: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of clips: the features of every token of each, (b, t, h, w, d), or their mean, (b, d)."""
+    from mae.evaluation.features import encode, pool
+
+    t, h, w = model.architecture.grid
+
+    def features_of(videos: Any) -> Any:
+        encoded = encode(model, videos)
+        return rearrange(encoded, "b (t h w) d -> b t h w d", t=t, h=h, w=w) if tokens else pool(model, encoded)
+
+    return engine.local_inference(model, features_of)
+
+
 def _extract(
-    paths: list[str], names: list[str], trained: Any, plan: Any, config: ExtractConfig, say: Callable[[str], None]
+    paths: list[str],
+    names: list[str],
+    trained: Any,
+    features: Callable[[np.ndarray], np.ndarray],
+    plan: Any,
+    config: ExtractConfig,
+    say: Callable[[str], None],
 ) -> dict[str, Entry]:
     """Reads, computes and writes one video after the other."""
     from mae.data.windows import read_videos
-    from mae.engines.tensorflow.inference import compiled
-    from mae.evaluation.features import encode, pool
 
-    model, (t, h, w) = trained.model, trained.model.architecture.grid
-
-    def features_of(videos: Any) -> Any:
-        tokens = encode(model, videos)
-        return rearrange(tokens, "b (t h w) d -> b t h w d", t=t, h=h, w=w) if config.tokens else pool(model, tokens)
-
-    function = compiled(model, features_of)
     entries: dict[str, Entry] = {}
     gathered: list[dict[str, np.ndarray]] = []
-    for number, part in read_videos(paths, plan, model.architecture.image_size):
+    for number, part in read_videos(paths, plan, trained.model.architecture.image_size):
         name = names[number]
         if isinstance(part, BadVideo):
             gathered = []
@@ -159,7 +173,7 @@ def _extract(
         clips = part.clips.reshape(-1, *part.clips.shape[2:])
         frames = part.frames.reshape(len(clips), -1)
         batches = np.split(clips, range(config.batch_size, len(clips), config.batch_size))
-        computed = [np.asarray(function(batch)).astype(config.dtype) for batch in batches]
+        computed = [features(batch).astype(config.dtype) for batch in batches]
         seconds = part.seconds(frames[:, [0, -1]])
         gathered.append({"features": np.concatenate(computed), "frames": frames, "seconds": seconds})
         if not part.more:

@@ -100,18 +100,20 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     from mae.data.lists.given import given_videos
     from mae.data.windows import ClipPlan
     from mae.evaluation.trained import load_classifier
+    from mae.training.launch import start_engine
 
     given = given_videos(config.video)
-    trained = load_classifier(
-        config.checkpoint, config.classes, config.frame_stride, config.precision, config.sizes
-    )  # fmt: skip
+    engine = start_engine("single")
+    dtype = engine.dtype_policy(config.precision)
+    trained = load_classifier(config.checkpoint, config.classes, config.frame_stride, dtype, config.sizes)
+    logits = engine.local_inference(trained.model, lambda videos: trained.model(videos, training=False))
     slides = config.window is not None or config.stride is not None
     clips = config.clips or (1 if slides else CLIPS)
     num_frames = trained.model.architecture.num_frames
     plan = ClipPlan(num_frames, trained.frame_stride, clips, config.window, config.stride)
     say(trained.description)
     made: list[Prediction] = []
-    for predictions in _by_video(given.paths, given.names, trained, plan, config):
+    for predictions in _by_video(given, trained, logits, plan, config):
         made += predictions
         say(_text(predictions))
     failed = [prediction for prediction in made if prediction.reason is not None]
@@ -124,14 +126,13 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
 
 
 def _by_video(
-    paths: tuple[str, ...], names: tuple[str, ...], trained: Any, plan: Any, config: PredictConfig
+    given: Any, trained: Any, logits: Callable[[np.ndarray], np.ndarray], plan: Any, config: PredictConfig
 ) -> Iterator[list[Prediction]]:
     """Predictions of one video after the other."""
     from mae.data.windows import read_videos
-    from mae.engines.tensorflow.inference import compiled
     from mae.evaluation.metrics import softmax, top_classes
 
-    logits = compiled(trained.model, lambda videos: trained.model(videos, training=False))
+    paths, names = given.paths, given.names
     gathered: list[Prediction] = []
     current = 0
     for number, part in read_videos(paths, plan, trained.model.architecture.image_size):
@@ -143,7 +144,7 @@ def _by_video(
             continue
         clips = part.clips.reshape(-1, *part.clips.shape[2:])
         batches = np.split(clips, range(config.batch_size, len(clips), config.batch_size))
-        scores = softmax(np.concatenate([np.asarray(logits(batch), np.float32) for batch in batches]))
+        scores = softmax(np.concatenate([logits(batch) for batch in batches]))
         means = scores.reshape(*part.clips.shape[:2], -1).mean(axis=1)
         times = part.seconds(part.windows) if plan.slides else np.full((len(means), 2), np.nan)
         for mean, best, (start, end) in zip(means, top_classes(means, config.top), times, strict=True):

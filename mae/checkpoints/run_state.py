@@ -168,13 +168,36 @@ def named_variables(variables: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(names, variables, strict=True))
 
 
-def variables_to_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:
-    """The values of `named_variables`."""
-    return {name: np.asarray(variable.numpy()) for name, variable in named_variables(variables).items()}
+def read_variables(variables: Sequence[Any]) -> list[np.ndarray]:
+    """The values of Keras variables of one process."""
+    return [np.asarray(variable.numpy()) for variable in variables]
 
 
-def assign_arrays(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], source: Path) -> None:
+def assign_variables(variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+    """Gives Keras variables of one process new values."""
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def variables_to_arrays(
+    variables: Sequence[Any], read: Callable[[Sequence[Any]], list[np.ndarray]] = read_variables
+) -> dict[str, np.ndarray]:
+    """The values of `named_variables`; `read`: as the engine that holds them gives them."""
+    named = named_variables(variables)
+    return dict(zip(named, read(list(named.values())), strict=True))
+
+
+def assign_arrays(
+    variables: Sequence[Any],
+    arrays: Mapping[str, np.ndarray],
+    source: Path,
+    assign: Callable[[Sequence[Any], Sequence[np.ndarray]], None] = assign_variables,
+) -> None:
     """Fills every variable from `arrays`, and uses every array; nothing is assigned unless all fits.
+
+    Args:
+        source: of the arrays, for errors.
+        assign: as the engine that holds the variables gives them values.
 
     Raises:
         ConfigError: names missing on either side, or shapes that differ.
@@ -192,8 +215,7 @@ def assign_arrays(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], so
     ]
     if different:
         raise ConfigError(f"{source} belongs to another model: shapes differ: {_some(different)}")
-    for name, variable in wanted.items():
-        variable.assign(arrays[name])
+    assign(list(wanted.values()), [arrays[name] for name in wanted])
 
 
 def _some(names: Sequence[str], shown: int = 3) -> str:

@@ -26,6 +26,6 @@ def at_every_visit(extra: Extra) -> Extra:
     return lambda _epoch, example, clip: extra(0, example, clip)
 
 
-def path_noise(width: int, seed: int) -> Extra:
-    """Uniform numbers in [0, 1) that decide about drop path: (width,) float32."""
-    return lambda *visit: generator(seed, "drop path", *clip_counters(*visit)).random(width, np.float32)
+def path_noise(depth: int, seed: int) -> Extra:
+    """Uniform numbers in [0, 1) that decide about the two drop paths of each block: (depth, 2) float32."""
+    return lambda *visit: generator(seed, "drop path", *clip_counters(*visit)).random((depth, 2), np.float32)

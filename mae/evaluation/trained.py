@@ -13,7 +13,6 @@ from mae.checkpoints.load import load_weights
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.data.lists.class_names import read_labels
-from mae.engines.tensorflow.strategy import compute_dtype
 from mae.errors import ConfigError
 from mae.files import checksums
 from mae.models.classifier import Classifier
@@ -45,14 +44,18 @@ class Trained:
 
 
 def load_classifier(
-    path: str | Path, classes: str | None, frame_stride: int | None, precision: str, sizes: Mapping[str, int | None]
+    path: str | Path,
+    classes: str | None,
+    frame_stride: int | None,
+    dtype: Any,
+    sizes: Mapping[str, int | None],
 ) -> Trained:
     """A classifier with its trained head.
 
     Args:
         classes: file of label names, see `mae.data.lists.class_names.read_labels`; None: those in the checkpoint.
         frame_stride: None: that of the checkpoint's run, else `FRAME_STRIDE`.
-        precision: see `compute_dtype`.
+        dtype: the policy that it computes in, see `Engine.dtype_policy`.
         sizes: of `Architecture`, for files that do not tell them; None: as the file says, or as released.
 
     Raises:
@@ -66,9 +69,7 @@ def load_classifier(
         )
     checksum = checkpoint_hash(weights.source)
     count = weights.arrays["head/kernel"].shape[-1]
-    model = Classifier(
-        _architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=compute_dtype(precision)
-    )
+    model = Classifier(_architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=dtype)
     model.build()
     report = load_weights(weights, model)
     assert not report.fresh_head
@@ -79,15 +80,12 @@ def load_classifier(
     return Trained(model, weights.source, checksum, class_names, frame_stride or _frame_stride(weights))
 
 
-def load_encoder(
-    path: str | Path, frame_stride: int | None, precision: str, sizes: Mapping[str, int | None]
-) -> Trained:
+def load_encoder(path: str | Path, frame_stride: int | None, dtype: Any, sizes: Mapping[str, int | None]) -> Trained:
     """A model whose encoder is that of any checkpoint; what else it has may be fresh. Arguments and errors as above."""
     weights = read_weights(path)
     if weights.kind == "classifier":
-        return load_classifier(path, None, frame_stride, precision, sizes)
+        return load_classifier(path, None, frame_stride, dtype, sizes)
     checksum = checkpoint_hash(weights.source)
-    dtype = compute_dtype(precision)
     weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(("decoder/", "encoder_to"))}
     architecture = _architecture(weights, {**sizes, **_NO_DECODER})
     if "encoder/norm/gamma" in weights.arrays:
@@ -99,10 +97,10 @@ def load_encoder(
     return Trained(model, weights.source, checksum, (), frame_stride or _frame_stride(weights))
 
 
-def random_encoder(architecture: Architecture, seed: int, precision: str, frame_stride: int) -> Trained:
+def random_encoder(architecture: Architecture, seed: int, dtype: Any, frame_stride: int) -> Trained:
     """A model whose encoder nobody trained, its weights a function of the seed: what pre-training is compared with."""
     keras.utils.set_random_seed(seed)  # Keras' initialisers have no other way to be seeded together
-    model = Pretrainer(replace(architecture, **_NO_DECODER), name="pretrainer", dtype=compute_dtype(precision))
+    model = Pretrainer(replace(architecture, **_NO_DECODER), name="pretrainer", dtype=dtype)
     model.build()
     digest = hashlib.sha256(repr([getattr(architecture, name) for name in _UNSEEN]).encode())
     for variable in model.encoder.weights:

@@ -1,15 +1,16 @@
 """The test of a trained classifier from a config, and the parts of it that a run shares."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import tensorflow as tf
+import numpy as np
 
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import evaluation_list, numbers_by_name
 from mae.data.shapes.render import print_rendering
-from mae.engines.tensorflow.inference import Logits, replicated_logits
-from mae.engines.tensorflow.strategy import make_strategy
+from mae.engines.engine import Engine
 from mae.errors import ConfigError
 from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table
 from mae.evaluation.trained import load_classifier
@@ -17,7 +18,10 @@ from mae.finetuning.class_names import reported_names
 from mae.finetuning.config import FinetuneConfig
 from mae.monitoring.console import format_table
 from mae.training.clips import clip_spec
+from mae.training.launch import start_engine
 from mae.training.run_directory import RunDirectory
+
+Logits = Callable[[np.ndarray], np.ndarray]  # (b, T, S, S, c) uint8 → (b, classes) float32
 
 
 def evaluate(config: FinetuneConfig) -> None:
@@ -31,18 +35,17 @@ def evaluate(config: FinetuneConfig) -> None:
     directory = report_directory(config.run_dir, source)
     if config.init_from is None and not directory.holds_run:
         raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    engine = start_engine(config.strategy, config.deterministic)
     index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering)
-    strategy = make_strategy(config.strategy)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
-    with strategy.scope():
-        trained = load_classifier(source, None, config.dataset.frame_stride, config.precision, told)
+    with engine.scope():
+        dtype = engine.dtype_policy(config.precision)
+        trained = load_classifier(source, None, config.dataset.frame_stride, dtype, told)
     index, names = reported_names(index, trained.class_names, str(source), numbers_by_name(config.dataset))
     print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
     spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
     reader = ClipReader(index, spec, config.seed, config.data.timeout_s)
-    evaluation = video_evaluation(config, strategy, replicated_logits(strategy, trained.model), reader, names)
+    evaluation = video_evaluation(config, engine, logits_of(engine, trained.model), reader, names)
     with directory:
         if not directory.holds_run:
             directory.write_config(asdict(config))
@@ -62,18 +65,23 @@ def report_directory(run_dir: str, source: Path) -> RunDirectory:
     return directory
 
 
+def logits_of(engine: Engine, model: Any) -> Logits:
+    """The logits of a classifier, computed on all replicas."""
+    return engine.inference(model, lambda videos: model(videos, training=False))
+
+
 def video_evaluation(
     config: FinetuneConfig,
-    strategy: tf.distribute.Strategy,
+    engine: Engine,
     logits: Logits,
     reader: ClipReader,
     class_names: tuple[str, ...],
 ) -> VideoEvaluation:
-    """The evaluation of the model behind `logits` (see `replicated_logits`) on the videos of `reader`."""
+    """The evaluation of the model behind `logits` (see `logits_of`) on the videos of `reader`."""
     return VideoEvaluation(
         logits=logits,
         reader=reader,
         class_names=class_names,
-        batch_size=config.eval_batch_size * strategy.num_replicas_in_sync,
+        batch_size=config.eval_batch_size * engine.num_replicas,
         workers=config.data.workers,
     )

@@ -4,13 +4,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import build_splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
 from mae.data.shapes.render import print_rendering
-from mae.engines.tensorflow.strategy import describe_devices, make_strategy, suited_to_devices
+from mae.engines.engine import Engine
 from mae.errors import ConfigError
 from mae.evaluation.metrics import Figures
 from mae.evaluation.probes.frozen_features import FrozenEncoder
@@ -23,6 +22,7 @@ from mae.finetuning.config import RANDOM, FinetuneConfig
 from mae.finetuning.evaluate import report_directory
 from mae.monitoring.console import format_table
 from mae.training.clips import clip_spec
+from mae.training.launch import start_engine
 from mae.training.run_directory import RunDirectory
 
 
@@ -35,41 +35,39 @@ def probe(config: FinetuneConfig) -> None:
     """
     assert config.init_from is not None  # the config saw to that
     directory = report_directory(config.run_dir, Path(config.init_from))
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    engine = start_engine(config.strategy, config.deterministic)
     splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
     train, test = splits.train, splits.test
     if test is None:
         raise ConfigError(f"dataset={config.dataset.name} has no list to test on: {how_to_hold_out(config.dataset)}")
     num_classes = len(agreed_names(train, config, None, None))
-    strategy = make_strategy(config.strategy)
-    with strategy.scope():
-        trained = _encoder(config)
-    rows = [("encoder", trained.description), ("devices", describe_devices(strategy))]
+    with engine.scope():
+        trained = _encoder(config, engine)
+    rows = [("encoder", trained.description), ("devices", engine.describe_devices())]
     print(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"), flush=True)
     with directory:
         if not directory.checkpoints.is_dir():
             directory.write_config(asdict(config))
-        content = _probe(config, directory, strategy, trained, train, test, num_classes)
+        content = _probe(config, directory, engine, trained, train, test, num_classes)
         write_json(directory.path / "probe.json", content)
     print(probe_table(content, directory.path))
 
 
-def _encoder(config: FinetuneConfig) -> Trained:
+def _encoder(config: FinetuneConfig, engine: Engine) -> Trained:
     """The encoder to probe, its weights as they come."""
     assert config.init_from is not None
-    stride = config.dataset.frame_stride
+    stride, dtype = config.dataset.frame_stride, engine.dtype_policy(config.precision)
     if config.init_from == RANDOM:
-        architecture = suited_to_devices(config.model.architecture, config.model.attention_chunk)
-        return random_encoder(architecture, config.seed, config.precision, stride)
+        architecture = engine.suited(config.model.architecture, config.model.attention_chunk)
+        return random_encoder(architecture, config.seed, dtype, stride)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
-    return load_encoder(config.init_from, stride, config.precision, told)
+    return load_encoder(config.init_from, stride, dtype, told)
 
 
 def _probe(
     config: FinetuneConfig,
     directory: RunDirectory,
-    strategy: tf.distribute.Strategy,
+    engine: Engine,
     trained: Trained,
     train: VideoIndex,
     test: VideoIndex,
@@ -81,9 +79,9 @@ def _probe(
     spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
     encoder = FrozenEncoder(
         trained=trained,
-        strategy=strategy,
+        engine=engine,
         folder=directory.path / "features",
-        batch_size=config.eval_batch_size * strategy.num_replicas_in_sync,
+        batch_size=config.eval_batch_size * engine.num_replicas,
         workers=config.data.workers,
         token_dtype=config.probe.token_dtype if config.probe.needs_tokens else None,
     )

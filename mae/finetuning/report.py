@@ -1,11 +1,11 @@
 """What a fine-tuning tells the person who started it, besides its progress."""
 
+import math
 import shlex
 from pathlib import Path
 
 from mae.data.lists.splits import Splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
-from mae.engines.tensorflow.strategy import describe_devices
 from mae.finetuning.config import FinetuneConfig
 from mae.training.session import Session, optimizer_rows
 
@@ -14,7 +14,7 @@ def finetune_rows(config: FinetuneConfig, splits: Splits, session: Session) -> l
     """Name and value of what a run works with, for the table at its start; a row for each parameter group."""
     model = session.model
     trained = sum(group.size for group in session.optimizer.groups) / 1e6
-    total = sum(variable.value.shape.num_elements() for variable in model.weights) / 1e6
+    total = sum(math.prod(variable.shape) for variable in model.weights) / 1e6
     dtype = model.dtype_policy.compute_dtype
     rows = [
         *splits.train.rows(),
@@ -23,12 +23,12 @@ def finetune_rows(config: FinetuneConfig, splits: Splits, session: Session) -> l
         ("model", f"{config.model.preset}, {total:.1f} M values, {trained:.1f} M of them train, computes in {dtype}"),
         ("head", f"{model.num_classes} classes, dropout {config.head_dropout_rate:g}, pooling {config.pooling}"),
         ("frozen", {"none": "nothing", "encoder": "the encoder"}.get(config.freeze, f"{config.freeze} blocks")),
-        ("devices", describe_devices(session.workers.strategy)),
+        ("devices", session.engine.describe_devices()),
     ]
     return [*rows, *optimizer_rows(config, session)]
 
 
-def farewell(run_dir: Path, index: VideoIndex) -> str:
+def print_summary(run_dir: Path, index: VideoIndex) -> str:
     """Where the run is, and the command to type next."""
     return (
         f"run: {run_dir}. "

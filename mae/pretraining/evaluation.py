@@ -1,28 +1,30 @@
 """How a pre-training run is looked at: pictures of a few clips, and now and then the features of many."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mae.evaluation.reconstruction import ProbeBatch
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.panels import save_png
 from mae.pretraining.config import PretrainConfig
-from mae.pretraining.periodic_probe import RunProbe
+from mae.pretraining.periodic_probe import PeriodicProbe
 from mae.pretraining.report import verdict
 from mae.training.journal import Journal
 from mae.training.meter import Cadence, Record
+from mae.training.objective import Evaluation
 from mae.training.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
-class PretrainEvaluation:
-    """What is looked at in a model; on the chief only."""
+class PretrainEvaluation(Evaluation):
+    """What is looked at in a model."""
 
     config: PretrainConfig
     cadence: Cadence
     directory: RunDirectory
     model: Pretrainer
     batch: ProbeBatch
-    probe: RunProbe | None
+    probe: PeriodicProbe | None
 
     def __call__(self, step: int, journal: Journal) -> Record:
         """The figures that are due after `step` steps."""
@@ -38,6 +40,8 @@ class PretrainEvaluation:
 
         Badly loaded ones show here.
         """
+        if self.config.init_from is None and self.probe is None:
+            return
         record: Record = {"step": 0}
         if self.config.init_from is not None:
             record |= self._reconstruct(0, journal)
@@ -45,6 +49,9 @@ class PretrainEvaluation:
         if self.probe is not None:
             record |= self.probe.figures()
         journal.log(record)
+
+    def course(self, records: Sequence[Record]) -> str | None:
+        return None if self.probe is None else self.probe.course(records)
 
     def _reconstruct(self, step: int, journal: Journal) -> Record:
         target = self.config.target

@@ -9,7 +9,7 @@ import numpy as np
 from mae.data.clips import ClipReader
 from mae.data.lists.video_index import VideoIndex
 from mae.data.read_ahead import read_ahead
-from mae.engines.tensorflow.inference import compiled
+from mae.engines.engine import Engine
 from mae.errors import BadVideo, ConfigError
 from mae.evaluation.features import encode, pool
 from mae.evaluation.metrics import accuracy
@@ -20,6 +20,9 @@ from mae.training.meter import Record
 
 # Clips computed at a time: they show the encoder all of their tokens, several times what it trains on.
 BATCH = 8
+_LEAST_OF_A_CLASS = 4  # videos
+
+Pooled = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,19 @@ class ProbePlan:
         return "probe", f"{looks} of {classes} classes: k-NN top-1 (chance {100 / classes:.1f} %), feature rank and std"
 
 
-class RunProbe:
+class PeriodicProbe:
     """Figures of the encoder on the clips of a plan.
 
     Args:
-        model: see `PeriodicProbe`.
+        engine: that computes the features, on one device of this process.
+        model: a `Pretrainer`; its weights may change between looks.
         reader: of the plan's videos; their centre clips are read once, here, and kept.
 
     Raises:
         ConfigError: none of them can be read.
     """
 
-    def __init__(self, model: Any, reader: ClipReader, plan: ProbePlan) -> None:
+    def __init__(self, engine: Engine, model: Any, reader: ClipReader, plan: ProbePlan) -> None:
         places = plan.places
         try:
             clips, kept = readable_clips(reader.center_clip, places)
@@ -83,13 +87,14 @@ class RunProbe:
                 "probe.every=null"
             ) from error
         labels = None if plan.index.labels is None else np.array(plan.index.labels)[kept]
-        self._probe = PeriodicProbe(model, clips, labels, BATCH)
+        pooled = engine.local_inference(model, lambda videos: pool(model, encode(model, videos)))
+        self._features = FeatureFigures(pooled, clips, labels, BATCH)
         self._size = len(kept)
         self._classes = 0 if labels is None else len(np.unique(labels))
 
     def figures(self) -> Record:
-        """See `PeriodicProbe.figures`."""
-        return dict(self._probe.figures())
+        """See `FeatureFigures.figures`."""
+        return dict(self._features.figures())
 
     def course(self, records: Sequence[Record]) -> str:
         """How the figure that counts went over the records of the run."""
@@ -109,24 +114,21 @@ def _ends(records: Sequence[Record], name: str) -> tuple[Record, Record]:
     return seen[0], seen[-1]
 
 
-_LEAST_OF_A_CLASS = 4  # videos
-
-
-class PeriodicProbe:
+class FeatureFigures:
     """Figures of the encoder of one model on fixed clips.
 
     Args:
-        model: a `Pretrainer` or `Classifier`; its weights may change between calls.
+        pooled: (b, T, S, S, c) uint8 → (b, d) float32, one vector for each clip.
         clips: (k, T, S, S, c) uint8.
         labels: (k,) classes; None: only what needs no labels.
         batch_size: clips computed at a time.
     """
 
-    def __init__(self, model: Any, clips: np.ndarray, labels: np.ndarray | None, batch_size: int) -> None:
+    def __init__(self, pooled: Pooled, clips: np.ndarray, labels: np.ndarray | None, batch_size: int) -> None:
         self._clips = clips
         self._labels = labels
         self._batch_size = batch_size
-        self._pooled = compiled(model, lambda videos: pool(model, encode(model, videos)))
+        self._pooled = pooled
 
     def figures(self) -> dict[str, float]:
         """`feature_rank`, `feature_std` and, with labels of at least two classes, `probe_top1`.
@@ -135,7 +137,7 @@ class PeriodicProbe:
         small sets fewer vote, as many as an average class has other members.
         """
         batches = np.split(self._clips, range(self._batch_size, len(self._clips), self._batch_size))
-        features = np.concatenate([np.asarray(self._pooled(batch)) for batch in batches])
+        features = np.concatenate([self._pooled(batch) for batch in batches])
         spread = feature_spread(features)
         made = {"feature_rank": spread.rank, "feature_std": spread.std}
         if self._labels is None or len(np.unique(self._labels)) < 2:

@@ -4,7 +4,6 @@ import shlex
 from pathlib import Path
 
 from mae.data.lists.index import VideoIndex
-from mae.engines.tensorflow.strategy import describe_devices
 from mae.pretraining.config import PretrainConfig
 from mae.training.session import Session, optimizer_rows
 
@@ -37,7 +36,7 @@ def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> lis
         *index.rows(),
         ("model", f"{config.model.preset}, {millions:.1f} M parameters, computes in {dtype}"),
         ("target", config.target),
-        ("devices", describe_devices(session.workers.strategy, session.workers.count)),
+        ("devices", session.engine.describe_devices()),
     ]
     return [*rows, *optimizer_rows(config, session)]
 
@@ -51,7 +50,7 @@ def verdict(loss: float, trivial: float, target: str) -> str:
     )
 
 
-def goodbye(run_dir: Path, index: VideoIndex, dataset: str) -> str:
+def print_summary(run_dir: Path, index: VideoIndex, dataset: str) -> str:
     """Where the run is, and the commands to type next."""
     run = shlex.quote(str(run_dir))
     finetune = f", or python finetune.py dataset={dataset} init_from={run}" if index.labels else ""

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from mae.engines.tensorflow.workers import Workers
 from mae.monitoring.console import format_progress
 from mae.monitoring.metrics import MetricsLog
 from mae.monitoring.wandb_run import WandbMonitor
-from mae.training.config import RunConfig
 from mae.training.meter import Record
-from mae.training.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from mae.training.session import Session
 
 
 class Journal:
@@ -19,9 +20,7 @@ class Journal:
 
     def __init__(
         self,
-        config: RunConfig,
-        directory: RunDirectory,
-        workers: Workers,
+        session: "Session",
         total_steps: int,
         step: int,
         wandb_run_id: str | None,
@@ -29,7 +28,7 @@ class Journal:
     ) -> None:
         """`step`, `wandb_run_id`: of the checkpoint to go on from; `figures`: what W&B is told beside the config."""
         self.run_id = wandb_run_id
-        self._config, self._directory, self._workers = config, directory, workers
+        self._config, self._directory, self._workers = session.config, session.directory, session.workers
         self._total_steps, self._step, self._figures = total_steps, step, figures
         self._monitor: WandbMonitor | None = None
         self._metrics: MetricsLog | None = None

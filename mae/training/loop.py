@@ -1,34 +1,40 @@
 """The training loop, one for every objective: step, log, evaluate, save."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
+from mae.engines.engine import StepFunction
 from mae.errors import Interrupted
 from mae.signals import StopRequest
 from mae.training.meter import Cadence, Meter, MeterState, Record
 
-StepFunction = Callable[[Any], dict[str, Any]]  # a batch → scalars, still on the device; see `Meter`
 
+class Run(Protocol):
+    """What the loop does its work with; steps are the number of steps made."""
 
-@dataclass(frozen=True)
-class Hooks:
-    """What the loop calls; steps are the number of steps made."""
+    def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """What a step gave, as numbers; waits for the device."""
 
-    log: Callable[[Record], None]
-    evaluate: Callable[[int], Record]
-    save: Callable[[int, MeterState], None]
-    check: Callable[[], None]  # raises `TrainingStopped` when training must not go on, for too many bad videos say
-    agree: Callable[[int | None], int | None]  # the signal that any of the machines got, for the one this process got
+    def log(self, record: Record) -> None: ...
+
+    def evaluate(self, step: int) -> Record: ...
+
+    def save(self, step: int, meter: MeterState) -> None: ...
+
+    def check(self) -> None:
+        """Raises `TrainingStopped` when training must not go on, for too many bad videos say."""
+
+    def agree(self, signum: int | None) -> int | None:
+        """The signal that any of the machines got, for the one that this process got."""
 
 
 def train(
+    run: Run,
     step_function: StepFunction,
     batches: Iterator[Any],
     first_step: int,
     cadence: Cadence,
-    hooks: Hooks,
     meter_state: MeterState | None = None,
 ) -> None:
     """Trains from `first_step`, whose checkpoint held `meter_state`, to the end of the cadence.
@@ -38,31 +44,31 @@ def train(
 
     Raises:
         TrainingStopped: losses or gradients that are not finite, before any update was made with them; what
-            `hooks.check` and `hooks.save` raise. The checkpoints stay as they are.
+            `run.check` and `run.save` raise. The checkpoints stay as they are.
         Interrupted: SIGINT or SIGTERM, after the state was saved.
     """
-    meter = Meter(cadence, meter_state)
+    meter = Meter(cadence, run.scalars, meter_state)
     with StopRequest() as stop:
         for step in range(first_step + 1, cadence.total_steps + 1):
             meter.add(*_timed_step(step_function, batches))
-            signum = hooks.agree(stop.signum)
+            signum = run.agree(stop.signum)
             evaluation_due = cadence.is_evaluated(step)
             evaluating = evaluation_due and (signum is None or step == cadence.total_steps)
             saving = cadence.is_due(cadence.checkpoint_every, step)
             # The first step is logged alone: it contains the compilation, which would spoil the first averages.
             logging = saving or evaluation_due or step == 1 or cadence.is_due(cadence.log_every, step)
             if logging or signum is not None:
-                hooks.check()
+                run.check()
                 meter.check(step)  # nothing that is not finite gets into a checkpoint
             if logging:
                 record = meter.record(step)
                 if evaluating:
-                    record |= hooks.evaluate(step)
-                    signum = hooks.agree(stop.signum)
-                hooks.log(record)
+                    record |= run.evaluate(step)
+                    signum = run.agree(stop.signum)
+                run.log(record)
                 meter.restart_clock()
             if saving or signum is not None:
-                hooks.save(step, meter.state)
+                run.save(step, meter.state)
             if signum is not None:
                 raise Interrupted(signum, f"interrupted after step {step}; its state is saved")
             if saving or step == first_step + 1:

@@ -1,6 +1,7 @@
 """The scalars of many steps as one record of the log."""
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from mae.training.plan import TrainingPlan
 
 Record = dict[str, Any]
 MeterState = dict[str, Any]
+Read = Callable[[Mapping[str, Any]], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,10 @@ class Meter:
     averaged under its own name.
     """
 
-    def __init__(self, cadence: Cadence, state: MeterState | None = None) -> None:
-        """`state`: of the meter that the checkpoint to go on from was saved with."""
+    def __init__(self, cadence: Cadence, read: Read, state: MeterState | None = None) -> None:
+        """`read` makes numbers of a step's scalars; `state`: of the meter that the checkpoint to go on from has."""
         self._cadence = cadence
+        self._read = read
         self._bad_clips = 0 if state is None else state["bad_clips"]
         self._scalars: list[dict[str, Any]] = [] if state is None else list(state["pending"])
         self._clock = _Clock(time.perf_counter())
@@ -80,8 +83,7 @@ class Meter:
     @property
     def state(self) -> MeterState:
         """What a later meter needs to make the next record as this one would: it is saved with the weights."""
-        pending = [{name: float(value) for name, value in scalars.items()} for scalars in self._scalars]
-        return {"bad_clips": self._bad_clips, "pending": pending}
+        return {"bad_clips": self._bad_clips, "pending": [self._read(scalars) for scalars in self._scalars]}
 
     def add(self, scalars: dict[str, Any], waited: float) -> None:
         """Notes a step; its scalars may still be on the device. `waited`: seconds for its batch."""
@@ -126,7 +128,8 @@ class Meter:
         self._compiling = False
 
     def _values(self) -> dict[str, np.ndarray]:
-        return {name: np.array([float(s[name]) for s in self._scalars]) for name in self._scalars[0]}
+        read = [self._read(scalars) for scalars in self._scalars]
+        return {name: np.array([scalars[name] for scalars in read]) for name in read[0]}
 
 
 _NO_MEAN = {"skipped_in_row", "halted"}

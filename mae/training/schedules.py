@@ -1,11 +1,9 @@
 """Values that follow the step: learning rate and weight decay."""
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,11 @@ class WarmupCosine:
 
     def __call__(self, step: Any) -> Any:
         """A float for an int, a float32 scalar for a tensor."""
-        if tf.is_tensor(step):
-            return self._value(tf.cast(step, tf.float32), tf.minimum, tf.cos, tf.where)
-        return float(self._value(float(step), min, math.cos, np.where))
+        if isinstance(step, numbers.Real):
+            return self._value(float(step), min, math.cos, lambda first, a, b: a if first else b)
+        from keras import ops  # only here: figures are worked out before any engine is loaded
+
+        return self._value(ops.cast(step, "float32"), ops.minimum, ops.cos, ops.where)
 
     def _value(self, step: Any, minimum: Any, cos: Any, where: Any) -> Any:
         warmup = self.start + (self.base - self.start) * step / max(self.warmup_steps - 1, 1)

@@ -1,27 +1,24 @@
-"""What every run does, whatever it trains: take up its state, train, keep its state.
-
-An objective (pre-training, fine-tuning) brings the model, the step function, its batches and its evaluation.
-"""
+"""What every run does, whatever it trains: take up its state, train, keep its state."""
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-import keras
-
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, variables_to_arrays
-from mae.engines.tensorflow.optimizer import Optimizer
-from mae.engines.tensorflow.workers import Workers
+from mae.data.bad_videos import BadVideos
+from mae.engines.engine import Engine, Optimizer, StepFunction, StepSettings
+from mae.engines.workers import Workers
 from mae.errors import ConfigError, Interrupted, TrainingStopped
-from mae.models.norms import set_norm_epsilons
+from mae.monitoring.metrics import read_metrics
 from mae.presets import Architecture
 from mae.training.config import RunConfig
 from mae.training.journal import Journal
-from mae.training.loop import Hooks, StepFunction, train
-from mae.training.meter import Cadence, MeterState, Record
+from mae.training.loop import train
+from mae.training.meter import MeterState, Record
+from mae.training.objective import Evaluation, Objective
 from mae.training.run_directory import RunDirectory
 
 
@@ -35,28 +32,19 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What is trained, and how it is looked at."""
-
-    step_function: StepFunction
-    batches: Callable[[int], Iterator[Any]]  # from the number of steps made
-    evaluate: Callable[[int, Journal], Record]  # by the chief, with averaged weights where there are any
-    check: Callable[[], None]  # see `Hooks`
-    cadence: Cadence
-    state: Callable[[], Mapping[str, Any]] = dict  # what else belongs into a checkpoint's meta data
-    initial: Callable[[Journal], None] | None = None  # done by the chief before the first step of a new run
-
-
-@dataclass(frozen=True)
 class Session:
     """The parts of a run that do not depend on the objective; `model` has an `architecture`."""
 
     config: RunConfig
-    workers: Workers
+    engine: Engine
     directory: RunDirectory
-    model: keras.Model
+    model: Any  # keras.Model
     optimizer: Optimizer
     list_digest: str
+
+    @property
+    def workers(self) -> Workers:
+        return self.engine.workers
 
     def restore(self, checkpoint: Checkpoint, changed: list[str]) -> Progress:
         """Fills every variable of the run from the checkpoint.
@@ -69,7 +57,9 @@ class Session:
                 f"{checkpoint.path} was trained on another list of videos than the one found now: "
                 "restore the list, or give another run_dir"
             )
-        assign_arrays(self._variables, checkpoint.arrays, checkpoint.path)
+        assign_arrays(self._variables, checkpoint.arrays, checkpoint.path, self.engine.assign)
+        from mae.models.norms import set_norm_epsilons  # only here: Keras loads its engine
+
         set_norm_epsilons(self.model, Architecture(**checkpoint.meta["architecture"]))
         self.workers.say(f"resumed from {checkpoint.path}, {checkpoint.step} steps made")
         for line in changed:
@@ -86,34 +76,24 @@ class Session:
         """Within it the model computes with the moving average of its weights, if there is one."""
         return nullcontext() if self.optimizer.average is None else self.optimizer.average.in_place()
 
-    def train(self, objective: Objective, progress: Progress, figures: Mapping[str, str]) -> None:
+    def train(self, objective: Objective, progress: Progress) -> None:
         """Trains to the end of the objective's cadence; errors as `mae.training.loop.train`."""
-        workers, total_steps = self.workers, objective.cadence.total_steps
-        journal = Journal(
-            self.config, self.directory, workers, total_steps, progress.step, progress.wandb_run_id, figures
+        figures = objective.figures()
+        journal = Journal(self, objective.cadence.total_steps, progress.step, progress.wandb_run_id, figures)
+        bad_videos = BadVideos(
+            self.directory.bad_videos_of(self.workers.index), objective.plan.num_videos, self.config.data.max_bad_frac
         )
-
-        def evaluate(step: int) -> Record:
-            with self.averaged_weights():
-                return objective.evaluate(step, journal)
-
-        hooks = Hooks(
-            log=journal.log,
-            evaluate=lambda step: workers.together(lambda: evaluate(step) if workers.is_chief else {}),
-            save=lambda step, meter: workers.together(
-                lambda: self._save(step, meter, journal.run_id, objective.state())
-            ),
-            check=lambda: workers.together(objective.check),
-            agree=workers.agree,
-        )
+        evaluation = self.workers.together(lambda: objective.evaluation(self))
+        run = _TrainedRun(self, objective, journal, bad_videos, evaluation)
         try:
-            if workers.is_chief:
+            if self.workers.is_chief:
                 self.directory.write_config(asdict(self.config))
             with journal:
-                if progress.step == 0 and objective.initial is not None and workers.is_chief:
-                    objective.initial(journal)
-                batches = objective.batches(progress.step)
-                train(objective.step_function, batches, progress.step, objective.cadence, hooks, progress.meter)
+                if progress.step == 0 and self.workers.is_chief:
+                    evaluation.log_initial(journal)
+                batches = self.engine.distribute(objective.batches(self, progress.step, bad_videos))
+                step = self._step(objective)
+                train(run, step, batches, progress.step, objective.cadence, progress.meter)
         except Interrupted as stop:
             again = f"{stop}; the same command goes on from there ({self.directory.path})"
             raise Interrupted(stop.signum, again) from stop
@@ -122,6 +102,8 @@ class Session:
             raise TrainingStopped(
                 f"{what} cannot be written ({error.strerror}); earlier checkpoints are kept"
             ) from error
+        if self.workers.is_chief and (course := evaluation.course(read_metrics(self.directory.metrics))):
+            print(course)
 
     def meta(self, step: int) -> dict[str, Any]:
         """What a file with the weights says about them."""
@@ -130,24 +112,73 @@ class Session:
             "list_digest": self.list_digest,
             "config": asdict(self.config),
             "architecture": asdict(self.model.architecture),
-            "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "mae-video")},
+            "versions": {name: version(name) for name in (*self.engine.packages, "keras", "numpy", "mae-video")},
         }
 
-    @property
-    def _variables(self) -> list[keras.Variable]:
-        return [*self.model.variables, *self.optimizer.variables]
+    def save(self, step: int, meter: MeterState, wandb_run_id: str | None, state: Mapping[str, Any]) -> None:
+        """Writes a checkpoint of the whole run; only the chief does.
 
-    def _save(self, step: int, meter: MeterState, wandb_run_id: str | None, state: Mapping[str, Any]) -> None:
+        Args:
+            state: the objective's own.
+
+        Raises:
+            TrainingStopped: it cannot be written.
+        """
+        arrays = variables_to_arrays(self._variables, self.engine.read)
         if not self.workers.is_chief:
             return
         meta = {**self.meta(step), "wandb_run_id": wandb_run_id, "meter": meter, **state}
         checkpoints = Checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
         try:
-            checkpoints.save(variables_to_arrays(self._variables), meta)
+            checkpoints.save(arrays, meta)
         except OSError as error:
             raise TrainingStopped(
                 f"the checkpoint of step {step} cannot be written ({error.strerror}); earlier ones are kept"
             ) from error
+
+    def _step(self, objective: Objective) -> StepFunction:
+        settings = StepSettings(self.config.batch_size, self.config.accumulate, self.config.jit)
+        return self.engine.step(self.model, self.optimizer, objective.losses(self.model), settings)
+
+    @property
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.optimizer.variables]
+
+
+@dataclass(frozen=True)
+class _TrainedRun:
+    """A session on its way through the loop: see `mae.training.loop.Run`. What one worker alone does, all wait for."""
+
+    session: Session
+    objective: Objective
+    journal: Journal
+    bad_videos: BadVideos
+    evaluation: Evaluation
+
+    def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
+        return self.session.engine.scalars(values)
+
+    def log(self, record: Record) -> None:
+        self.journal.log(record)
+
+    def evaluate(self, step: int) -> Record:
+        return self.session.workers.together(lambda: self._evaluate(step))
+
+    def save(self, step: int, meter: MeterState) -> None:
+        run_id, state = self.journal.run_id, self.objective.state()
+        self.session.workers.together(lambda: self.session.save(step, meter, run_id, state))
+
+    def check(self) -> None:
+        self.session.workers.together(self.bad_videos.raise_if_too_many)
+
+    def agree(self, signum: int | None) -> int | None:
+        return self.session.workers.agree(signum)
+
+    def _evaluate(self, step: int) -> Record:
+        if not self.session.workers.is_chief:
+            return {}
+        with self.session.averaged_weights():
+            return self.evaluation(step, self.journal)
 
 
 @contextmanager

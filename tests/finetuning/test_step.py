@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from replicas import strategy_of
+from replicas import engine_of, scalars_of_steps
 
 from mae.checkpoints.run_state import variables_to_arrays
 from mae.engines.tensorflow.optimizer import build_optimizer
 from mae.finetuning.handoff import freeze
 from mae.finetuning.mixing import Mixture
-from mae.finetuning.step import finetuning_step
+from mae.finetuning.step import finetuning_losses
 from mae.models.classifier import build_classifier
 from mae.patches import normalise
 from mae.training.schedules import warmup_cosine
@@ -29,7 +29,7 @@ def batch(seed, bad=(), mixture=CUTMIX):
         "label": rng.integers(0, CLASSES, BATCH, "int32"),
         "valid": valid,
         "decode_ms": np.ones(BATCH, "float32"),
-        "path_noise": rng.random((BATCH, 4)).astype("float32"),
+        "path_noise": rng.random((BATCH, 2, 2)).astype("float32"),
         "mixture": np.tile(mixture.row(), (BATCH, 1)),
     }
 
@@ -42,21 +42,14 @@ def classifier(**overrides):
 def trained(replicas=1, accumulate=1, batches=None, group=2, blocks=0, learning_rate=None, **overrides):
     """Weights, slots and scalars after a step on each of `batches`."""
     batches = batches or [batch(0), batch(1, bad=[5]), batch(2)]
-    strategy = strategy_of(replicas)
-    with strategy.scope():
+    engine = engine_of(replicas)
+    with engine.scope():
         model = classifier(**overrides)
         freeze(model, blocks)
         rate = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3) if learning_rate is None else learning_rate
         optimizer = build_optimizer(model, rate, beta_2=0.999, layer_decay=0.75, clip_grad_norm=0.05)
-    step = finetuning_step(
-        strategy, model, optimizer, label_smoothing=0.1, group=group, batch_size=BATCH, accumulate=accumulate
-    )
-    joined = {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
-    data = tf.data.Dataset.from_tensor_slices(joined).batch(BATCH // replicas)
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    data = strategy.distribute_datasets_from_function(lambda _: data.with_options(options))
-    scalars = [{name: float(value) for name, value in step(element).items()} for element in data]
+    losses_of = finetuning_losses(model, label_smoothing=0.1, group=group)
+    scalars = scalars_of_steps(engine, model, optimizer, losses_of, batches, accumulate=accumulate)
     return variables_to_arrays([*model.variables, *optimizer.variables]), scalars
 
 

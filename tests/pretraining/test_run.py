@@ -186,7 +186,7 @@ def test_the_same_few_clips_at_every_step(run, shapes, capsys):
 def test_the_same_command_after_the_end_says_so(whole, capsys):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.npz")}
     pretrain(configured(*SMALL_RUN, f"dataset.root={read_root(whole)}", f"run_dir={whole}"))
-    assert "the run is complete: 6 of 6 steps are made" in capsys.readouterr().out
+    assert "the training is complete: 6 of 6 steps are made" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.npz")} == before
 
 

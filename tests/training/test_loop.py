@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mae.errors import Interrupted, TrainingStopped
-from mae.training.loop import Hooks, train
+from mae.training.loop import train
 from mae.training.meter import Cadence, Meter
 
 CADENCE = Cadence(total_steps=11, steps_per_epoch=4, batch_size=8, log_every=3, checkpoint_every=5, evaluate_every=4)
@@ -30,14 +30,24 @@ class Run:
 
     def go(self, from_step=0, step=scalars, check=lambda: None):
         self.logged = [record for record in self.logged if record["step"] <= from_step]
-        hooks = Hooks(
-            log=lambda record: self.logged.append({k: v for k, v in record.items() if k not in TIMES}),
-            evaluate=lambda step: self.calls.append(("evaluate", step)) or {"psnr": step},
-            save=lambda step, meter: self.saved.update({step: json.loads(json.dumps(meter))}),
-            check=check,
-            agree=lambda signum: signum,
-        )
-        train(step, iter(range(from_step + 1, 100)), from_step, CADENCE, hooks, self.saved[from_step])
+        self.check = check
+        train(self, step, iter(range(from_step + 1, 100)), from_step, CADENCE, self.saved[from_step])
+
+    def scalars(self, values):
+        return {name: float(value) for name, value in values.items()}
+
+    def log(self, record):
+        self.logged.append({k: v for k, v in record.items() if k not in TIMES})
+
+    def evaluate(self, step):
+        self.calls.append(("evaluate", step))
+        return {"psnr": step}
+
+    def save(self, step, meter):
+        self.saved[step] = json.loads(json.dumps(meter))
+
+    def agree(self, signum):
+        return signum
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +147,7 @@ def test_what_else_must_stop_it_is_asked_before_each_record():
 
 
 def test_compiling_is_no_speed():
-    meter = Meter(CADENCE)
+    meter = Meter(CADENCE, dict)
     meter.add(scalars(1), waited=0.0)
     assert meter.record(1)["clips_per_second"] is None
     meter.restart_clock()

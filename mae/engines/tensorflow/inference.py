@@ -1,4 +1,4 @@
-"""A model's output on all replicas of a strategy, for evaluations."""
+"""A model's output for evaluations: on one device, or on all replicas of a strategy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,26 +8,32 @@ import tensorflow as tf
 
 from mae.patches import normalise
 
-Logits = Callable[[np.ndarray], np.ndarray]
 
+def compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
+    """`function` of normalised videos as a compiled function of (b, T, S, S, c) uint8, any b, on the first device.
 
-def replicated_logits(strategy: tf.distribute.Strategy, model: Any) -> Logits:
-    """Logits of a classifier, (b, classes); see `replicated`."""
-    return replicated(strategy, model, lambda videos: model(videos, training=False))
+    It gives what `function` returns, a tensor or a tuple of them, as float32 arrays.
+    """
+    a = model.architecture
+    shape = (None, a.num_frames, a.image_size, a.image_size, a.in_channels)
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
+    def call(pixels: tf.Tensor) -> Any:
+        return function(normalise(tf.cast(pixels, tf.float32) / 255, a.in_channels))
+
+    return lambda clips: tf.nest.map_structure(_array, call(clips))
 
 
 def replicated(
     strategy: tf.distribute.Strategy, model: Any, function: Callable[[Any], Any]
 ) -> Callable[[np.ndarray], Any]:
-    """`function` of normalised videos as a function of (b, T, S, S, c) uint8, b a multiple of the number of replicas.
+    """As `compiled`, but each replica computes an equal share of the clips, whose number it has to divide.
 
-    Compiled when it is first called, so make it once for a model. Each replica computes an equal share of the clips;
-    the result is what `function` returns, a tensor or a tuple of them, as float32 arrays in the order of the clips.
+    Compiled when it is first called, so make it once for a model. The results are in the order of the clips.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
-        one = compiled(model, function)
-        return lambda clips: tf.nest.map_structure(_array, one(clips))
+        return compiled(model, function)
 
     def of_pixels(pixels: tf.Tensor) -> Any:
         return function(normalise(tf.cast(pixels, tf.float32) / 255, model.architecture.in_channels))
@@ -48,15 +54,3 @@ def replicated(
 
 def _array(tensor: Any) -> np.ndarray:
     return np.asarray(tensor, np.float32)
-
-
-def compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`function` of normalised videos as a compiled function of (b, T, S, S, c) uint8, any b."""
-    a = model.architecture
-    shape = (None, a.num_frames, a.image_size, a.image_size, a.in_channels)
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
-    def call(pixels: tf.Tensor) -> Any:
-        return function(normalise(tf.cast(pixels, tf.float32) / 255, a.in_channels))
-
-    return call

@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from mae.engines.optimizer_config import AdamWConfig, OptimizerConfig
+from mae.engines.parameter_groups import ParameterGroup, parameter_groups
 from mae.engines.tensorflow.guard import UpdateGuard
-from mae.engines.tensorflow.parameter_groups import ParameterGroup, parameter_groups
 from mae.engines.tensorflow.updates import inner_optimizer
 from mae.engines.tensorflow.weight_average import WeightAverage
 

@@ -6,37 +6,33 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mae.engines.engine import Batch, Losses, StepFunction, StepSettings
 from mae.engines.tensorflow.optimizer import Optimizer
-from mae.training.loop import StepFunction
-
-Batch = dict[str, tf.Tensor]
 
 
 def update_step(
     strategy: tf.distribute.Strategy,
     model: keras.Model,
     optimizer: Optimizer,
-    losses_of: Callable[[Batch], Any],
-    *,
-    batch_size: int,
-    accumulate: int = 1,
-    jit: bool = False,
+    losses_of: Losses,
+    settings: StepSettings,
 ) -> StepFunction:
-    """A compiled function of a distributed batch (see `mae.data.pipeline`).
+    """A compiled function of a distributed batch (see `mae.engines.tensorflow.distribute`).
 
     The loss is the sum of the clips' losses divided by the number of readable clips in the whole update: over all
-    replicas and all `accumulate` parts. Gradients of the parts are added up in float32 and reduced once.
+    replicas and all accumulated parts. Gradients of the parts are added up in float32 and reduced once.
 
     Args:
         losses_of: gives the loss of each clip, (b,) float32, of a part of a replica's batch.
-        batch_size: clips in an update, over all replicas and parts.
 
     Returns:
         A function that gives float32 scalars: `loss`, `bad_clips`, `decode_ms` (mean per clip) and those of
         `Optimizer.apply`.
     """
 
-    @tf.function(jit_compile=jit)
+    batch_size = settings.batch_size
+
+    @tf.function(jit_compile=settings.jit)
     def loss_and_gradients(part: Batch) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(losses_of(part) * part["valid"]) / batch_size
@@ -44,7 +40,7 @@ def update_step(
         return loss, tape.gradient(scaled, _raw(model), unconnected_gradients=tf.UnconnectedGradients.NONE)
 
     def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
-        loss, gradients = _accumulated(loss_and_gradients, batch, accumulate, _raw(model))
+        loss, gradients = _accumulated(loss_and_gradients, batch, settings.accumulate, _raw(model))
         context = tf.distribute.get_replica_context()
         loss, valid, decode_ms = context.all_reduce(
             tf.distribute.ReduceOp.SUM,
@@ -62,11 +58,6 @@ def update_step(
         return {name: strategy.experimental_local_results(value)[0] for name, value in per_replica.items()}
 
     return step
-
-
-def path_noise(part: Batch, depth: int) -> tf.Tensor | None:
-    """(b, depth, 2) uniform numbers for drop path, if the batch brings any."""
-    return tf.reshape(part["path_noise"], (-1, depth, 2)) if "path_noise" in part else None
 
 
 def _raw(model: keras.Model) -> list[tf.Variable]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from mae.data.clips import ClipReader
 from mae.data.config import TestViews
-from mae.engines.tensorflow.inference import Logits
 from mae.evaluation.interruptible import interruptible
 from mae.evaluation.metrics import Figures, video_figures
 from mae.evaluation.multi_view.report import Evaluated, write_report
@@ -27,7 +26,7 @@ SCORES = "test_scores"  # begins the name of the directory that an interrupted t
 class VideoEvaluation:
     """A classifier, and the labelled videos to evaluate it on."""
 
-    logits: Logits  # of (batch_size, T, S, S, c) uint8
+    logits: Callable[[np.ndarray], np.ndarray]  # of (batch_size, T, S, S, c) uint8
     reader: ClipReader  # of the list to evaluate
     class_names: tuple[str, ...]
     batch_size: int  # clips computed at a time

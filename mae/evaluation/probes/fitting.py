@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from mae.seeds import generator
 
@@ -46,18 +45,8 @@ def fit(
 
     Rows are read as they are needed: `features` may be memory-mapped.
     """
-    variables = model.trainable_variables
-    optimizer.build(variables)
-    shape = (None, *features.shape[1:])
-
-    @tf.function(input_signature=[tf.TensorSpec(shape), tf.TensorSpec((None,), tf.int64)])
-    def step(rows: tf.Tensor, classes: tf.Tensor) -> None:
-        with tf.GradientTape() as tape:
-            logits = tf.cast(model(rows, training=True), tf.float32)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits))
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
-        optimizer.apply(gradients, variables)
-
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32")
+    model.compile(optimizer, loss, jit_compile=False)
     count = len(features)
     batch_size = min(batch_size, count)
     per_epoch = count // batch_size
@@ -66,7 +55,7 @@ def fit(
         if place == 0:
             order = generator(seed, "probe order", epoch).permutation(count)
         rows = np.sort(order[place * batch_size : (place + 1) * batch_size])
-        step(np.asarray(features[rows], np.float32), np.asarray(labels)[rows].astype(np.int64))
+        model.train_on_batch(np.asarray(features[rows], np.float32), np.asarray(labels)[rows].astype(np.int64))
 
 
 def predict(model: Any, features: np.ndarray | Rows, batch_size: int = 256) -> np.ndarray:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from mae.data.clips import ClipReader
-from mae.engines.tensorflow.inference import replicated
+from mae.engines.engine import Engine
 from mae.errors import ConfigError
 from mae.evaluation.features import encode, pool
 from mae.evaluation.interruptible import interruptible
@@ -35,7 +34,7 @@ class FrozenEncoder:
     """An encoder, and where its features are kept."""
 
     trained: Trained
-    strategy: tf.distribute.Strategy
+    engine: Engine
     folder: Path
     batch_size: int  # clips computed at a time, a multiple of the number of replicas
     workers: int  # videos decoded at the same time; 0: one per CPU core
@@ -77,7 +76,7 @@ class FrozenEncoder:
             tokens = encode(model, videos)
             return (pool(model, tokens), tokens) if keeps_tokens else (pool(model, tokens),)
 
-        return replicated(self.strategy, model, function)
+        return self.engine.inference(model, function)
 
     def _caches(self, reader: ClipReader) -> list[FeatureCache]:
         """Of pooled features and, where they are kept, of tokens."""

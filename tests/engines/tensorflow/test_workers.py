@@ -10,8 +10,9 @@ from configured import SMALL_RUN, configured
 from processes import finish, kill, read_until, start_cluster
 
 from mae.checkpoints.run_state import read_checkpoint
-from mae.engines.tensorflow.workers import Workers, connected_workers
-from mae.errors import ConfigError, TrainingStopped
+from mae.engines.tensorflow.workers import connected_workers, losing_others
+from mae.engines.workers import Workers
+from mae.errors import TrainingStopped
 from mae.monitoring.metrics import read_metrics
 from mae.pretraining.run import pretrain
 
@@ -81,73 +82,17 @@ def test_a_mistake_on_one_worker_ends_both(shapes, tmp_path):
         assert "the workers differ in the steps made: run_dir must be on a disk that all of them share (4, 0)" in output
 
 
-class Pretended(Workers):
-    """What another worker answers is given; `is_chief` as its own index says."""
-
-    def answer(self, *values):
-        object.__setattr__(self, "answers", list(values))
-        return self
-
-    def gather(self, value):
-        others = self.answers.pop(0)
-        return [value, others] if self.index == 0 else [others, value]
-
-
-def pretended(*answers, index=0):
-    return Pretended(tf.distribute.get_strategy(), index).answer(*answers)
-
-
-def test_a_signal_to_one_is_a_signal_to_all():
-    assert pretended(0).agree(None) is None
-    assert pretended(15).agree(None) == 15
-    assert pretended(0).agree(2) == 2
-
-
-def test_what_fails_on_one_fails_on_all():
-    def fail():
-        raise TrainingStopped("disk full")
-
-    assert pretended(0).together(lambda: 7) == 7
-    with pytest.raises(TrainingStopped, match="disk full"):
-        pretended(0).together(fail)
-    with pytest.raises(TrainingStopped, match="worker 1 of 1 stopped; its own output says why"):
-        pretended(2).together(lambda: 7)
-    with pytest.raises(ConfigError, match="worker 0 of 1 stopped"):
-        pretended(1, index=1).together(lambda: 7)
-
-
-def test_the_others_begin_when_the_chief_is_done():
-    done = []
-    assert pretended(0, 0, index=0).chief_first(lambda: done.append("chief") or 1) == 1
-    assert pretended(0, 0, index=1).chief_first(lambda: done.append("other") or 2) == 2
-    assert done == ["chief", "other"]
-    with pytest.raises(ConfigError):
-        pretended(1, 0, index=1).chief_first(lambda: done.append("never"))
-    assert done == ["chief", "other"]
-
-
-def test_workers_that_differ_are_refused():
-    pretended(3).check_same("the steps made", 3)
-    with pytest.raises(ConfigError, match=r"the workers differ in the steps made \(3, 0\)"):
-        pretended(0).check_same("the steps made", 3)
-
-
 def test_a_lost_worker_is_told_in_one_line_and_other_errors_stay():
     error = tf.errors.UnavailableError(None, None, "Collective ops is aborted\nby something")
-    two = Workers(tf.distribute.get_strategy())
-    object.__setattr__(two, "count", 2)
+    two = Workers(0, 2, add_up=lambda mine: mine)
     with (
         pytest.raises(TrainingStopped, match=r"worker 0 of 2 lost the others .* goes on from the last"),
-        two.losing_others(),
+        losing_others(two),
     ):
         raise error
-    with pytest.raises(tf.errors.UnavailableError), Workers(tf.distribute.get_strategy()).losing_others():
+    with pytest.raises(tf.errors.UnavailableError), losing_others(Workers()):
         raise error
 
 
-def test_one_process_agrees_with_itself():
-    alone = connected_workers(tf.distribute.get_strategy())
-    assert (alone.is_chief, alone.count) == (True, 1)
-    assert alone.agree(None) is None
-    assert alone.agree(15) == 15
-    assert alone.gather(4) == [4]
+def test_a_strategy_of_one_machine_has_one_worker():
+    assert connected_workers(tf.distribute.get_strategy()) == Workers()

@@ -1,8 +1,11 @@
 """Which weights decay, and how fast each layer learns."""
 
+import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
+if TYPE_CHECKING:
+    import keras
 
 from mae.errors import ConfigError
 
@@ -18,12 +21,12 @@ class ParameterGroup:
     size: int  # values in all of them
 
 
-def decays(variable: keras.Variable) -> bool:
+def decays(variable: "keras.Variable") -> bool:
     """True for matrices: not for 1-D tensors and biases, the mask token, learnable positions."""
     return len(variable.shape) > 1 and not variable.path.endswith(("mask_token", "positions/table"))
 
 
-def learning_rate_scales(model: keras.Model, layer_decay: float | None) -> list[tuple[str, float]]:
+def learning_rate_scales(model: "keras.Model", layer_decay: float | None) -> list[tuple[str, float]]:
     """Layer name and learning-rate scale of each trainable variable, in order.
 
     With rate r and an encoder of depth L: r^(L+1) for the embedding and its positions, r^(L+1-i) for block i
@@ -49,12 +52,12 @@ def learning_rate_scales(model: keras.Model, layer_decay: float | None) -> list[
     return [scale_of.get(id(variable), rest) for variable in model.trainable_variables]
 
 
-def parameter_groups(model: keras.Model, layer_decay: float | None = None) -> list[ParameterGroup]:
+def parameter_groups(model: "keras.Model", layer_decay: float | None = None) -> list[ParameterGroup]:
     """Every trainable variable in exactly one group, in the order of the model's layers."""
     members: dict[tuple[str, float, bool], list[int]] = {}
     for i, (layer, scale) in enumerate(learning_rate_scales(model, layer_decay)):
         members.setdefault((layer, scale, decays(model.trainable_variables[i])), []).append(i)
-    sizes = [variable.value.shape.num_elements() for variable in model.trainable_variables]
+    sizes = [math.prod(variable.shape) for variable in model.trainable_variables]
     return [
         ParameterGroup(layer, scale, decaying, tuple(indices), sum(sizes[i] for i in indices))
         for (layer, scale, decaying), indices in members.items()

@@ -2,7 +2,7 @@ import keras
 import pytest
 from tiny import tiny_pretrainer
 
-from mae.engines.tensorflow.parameter_groups import decays, learning_rate_scales, parameter_groups
+from mae.engines.parameter_groups import decays, learning_rate_scales, parameter_groups
 from mae.errors import ConfigError
 
 

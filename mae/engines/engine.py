@@ -1,0 +1,133 @@
+"""What a run needs from whoever computes.
+
+An engine is a folder beside this file: it knows devices, processes, compilation and collectives, and nothing of what
+is trained. What is trained, from losses to batches, knows nothing of engines: it is written in `keras.ops` and NumPy.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from mae.engines.optimizer_config import OptimizerConfig
+from mae.engines.parameter_groups import ParameterGroup
+from mae.engines.workers import Workers
+from mae.presets import Architecture
+
+HostBatch = Mapping[str, np.ndarray]  # the rows of a step that this process reads
+Batch = Mapping[str, Any]  # a part of a replica's rows, on its device
+Losses = Callable[[Batch], Any]  # the loss of each clip, (b,) float32, in training
+StepFunction = Callable[[Any], dict[str, Any]]  # a distributed batch → scalars, still on the device
+Schedule = float | Callable[[Any], Any]  # of the update's number, from 0
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """How gradients become weights."""
+
+    optimizer: OptimizerConfig
+    learning_rate: Schedule
+    weight_decay: Schedule
+    max_skipped: int  # updates in a row that may be left out as not finite
+    loss_scale: float | None  # float16: the first one; None: losses are not scaled
+    ema_decay: float | None  # of a moving average of the weights; None: none
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """How a step is computed."""
+
+    batch_size: int  # clips in an update, over all replicas and parts
+    accumulate: int = 1  # parts that are computed one after the other
+    jit: bool = False  # compile forward and backward with XLA
+
+
+class Average(Protocol):
+    """A moving average of the weights."""
+
+    def restart(self) -> None:
+        """Begins again with the present weights: after they were loaded from elsewhere."""
+
+    def in_place(self) -> AbstractContextManager[None]:
+        """Within it the model computes with the averages."""
+
+
+class Optimizer(Protocol):
+    """What updates the weights of a model, and the state that goes with it."""
+
+    @property
+    def groups(self) -> Sequence[ParameterGroup]: ...
+
+    @property
+    def average(self) -> Average | None: ...
+
+    @property
+    def variables(self) -> list[Any]:
+        """The whole state, as Keras variables."""
+
+
+class Engine(Protocol):
+    """Devices, and what can be computed on all of them together."""
+
+    name: str
+    packages: tuple[str, ...]  # whose versions results depend on, beside Keras and NumPy
+
+    @property
+    def workers(self) -> Workers:
+        """This process among those that train together."""
+
+    @property
+    def num_replicas(self) -> int:
+        """Copies of the model that share a batch, over all workers."""
+
+    def describe_devices(self) -> str:
+        """The devices of this process, for the console."""
+
+    def losing_others(self) -> AbstractContextManager[None]:
+        """Within it, errors that come of another worker's end are `TrainingStopped`."""
+
+    def dtype_policy(self, precision: str) -> Any:
+        """The Keras dtype policy of a name in `mae.options.PRECISIONS`; `auto` is what the devices are best at."""
+
+    def suited(self, architecture: Architecture, attention_chunk: int | None) -> Architecture:
+        """An architecture with chunks of attention as the devices want them, unless the second argument says which."""
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Within it, variables are made for all replicas."""
+
+    def optimizer(self, model: Any, settings: UpdateSettings) -> Optimizer:
+        """For a built model; called within `scope`."""
+
+    def step(self, model: Any, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
+        """A compiled step: one batch of `distribute` in, one update made, float32 scalars out.
+
+        The loss is the sum of the clips' losses divided by the number of readable clips in the whole update, over all
+        replicas and parts. Scalars are `loss`, `bad_clips`, `decode_ms` (mean per clip), `grad_norm` (before
+        clipping), `learning_rate`, `weight_decay`, `skipped_steps`, `skipped_in_row`, `halted` and, in float16,
+        `loss_scale`.
+        """
+
+    def distribute(self, batches: Iterator[HostBatch]) -> Iterator[Any]:
+        """The batches as `step` takes them, one ahead of the one that is asked for."""
+
+    def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Scalars of a step as numbers; waits for the devices."""
+
+    def inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
+        """`function` of normalised videos as a compiled function of clips.
+
+        It takes (b, T, S, S, c) uint8, b a multiple of `num_replicas`, each of which computes an equal share. It gives
+        what `function` returns, a tensor or a tuple of them, as float32 arrays in the order of the clips. Every worker
+        has to call it.
+        """
+
+    def local_inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
+        """As `inference`, but on one device of this process alone, and for any b."""
+
+    def read(self, variables: Sequence[Any]) -> list[np.ndarray]:
+        """The values of Keras variables."""
+
+    def assign(self, variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+        """Gives Keras variables new values, on all replicas."""

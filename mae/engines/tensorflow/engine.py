@@ -1,0 +1,93 @@
+"""TensorFlow's engine: `tf.distribute` on the devices of one machine or several."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mae.checkpoints.run_state import assign_variables, read_variables
+from mae.engines.engine import HostBatch, Losses, StepFunction, StepSettings, UpdateSettings
+from mae.engines.tensorflow.distribute import distributed
+from mae.engines.tensorflow.guard import UpdateGuard
+from mae.engines.tensorflow.inference import compiled, replicated
+from mae.engines.tensorflow.optimizer import Optimizer, configured_optimizer
+from mae.engines.tensorflow.step import update_step
+from mae.engines.tensorflow.strategy import compute_dtype, describe_devices, make_strategy, suited_to_devices
+from mae.engines.tensorflow.weight_average import WeightAverage
+from mae.engines.tensorflow.workers import connected_workers, losing_others
+from mae.engines.workers import Workers
+from mae.presets import Architecture
+
+
+def start(strategy: str, deterministic: bool) -> "TensorFlowEngine":
+    """The engine for `strategy=` (see `make_strategy`); with several workers, once all of them are there.
+
+    Args:
+        deterministic: same results bit for bit, with slower kernels; for the whole process.
+
+    Raises:
+        ConfigError: the machine has no such devices.
+    """
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return TensorFlowEngine(make_strategy(strategy))
+
+
+class TensorFlowEngine:
+    """See `mae.engines.engine.Engine`, whose methods these are."""
+
+    name = "tensorflow"
+    packages: tuple[str, ...] = ("tensorflow",)
+
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        self.strategy = strategy
+        self.workers: Workers = connected_workers(strategy)
+
+    @property
+    def num_replicas(self) -> int:
+        return self.strategy.num_replicas_in_sync
+
+    def describe_devices(self) -> str:
+        return describe_devices(self.strategy, self.workers.count)
+
+    def losing_others(self) -> AbstractContextManager[None]:
+        return losing_others(self.workers)
+
+    def dtype_policy(self, precision: str) -> keras.dtype_policies.DTypePolicy:
+        return compute_dtype(precision)
+
+    def suited(self, architecture: Architecture, attention_chunk: int | None) -> Architecture:
+        return suited_to_devices(architecture, attention_chunk)
+
+    def scope(self) -> AbstractContextManager[Any]:
+        return self.strategy.scope()
+
+    def optimizer(self, model: keras.Model, settings: UpdateSettings) -> Optimizer:
+        guard = UpdateGuard(settings.max_skipped, settings.loss_scale)
+        average = None if settings.ema_decay is None else WeightAverage(model, settings.ema_decay)
+        rates = (settings.learning_rate, settings.weight_decay)
+        return configured_optimizer(model, settings.optimizer, *rates, guard, average)
+
+    def step(self, model: keras.Model, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
+        return update_step(self.strategy, model, optimizer, losses_of, settings)
+
+    def distribute(self, batches: Iterator[HostBatch]) -> Iterator[Any]:
+        return distributed(self.strategy, batches)
+
+    def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
+        return {name: float(value) for name, value in values.items()}
+
+    def inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
+        return replicated(self.strategy, model, function)
+
+    def local_inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
+        return compiled(model, function)
+
+    def read(self, variables: Sequence[keras.Variable]) -> list[np.ndarray]:
+        return read_variables(variables)
+
+    def assign(self, variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> None:
+        assign_variables(variables, arrays)

@@ -1,0 +1,123 @@
+"""The start of every run, whatever it trains: engine, directory, checkpoint, videos, model, lock, in this order."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mae.checkpoints.run_state import Checkpoint
+from mae.engines.engine import Engine, Optimizer, UpdateSettings
+from mae.errors import ConfigError
+from mae.monitoring.console import format_table
+from mae.monitoring.metrics import read_metrics
+from mae.training.config import RunConfig
+from mae.training.objective import Objective
+from mae.training.overfit import overfit_course, overfitting
+from mae.training.plan import TrainingPlan
+from mae.training.resume import checkpoint_to_resume
+from mae.training.run_directory import RunDirectory
+from mae.training.session import Progress, Session, locked
+
+Prepare = Callable[[Any, Engine, Checkpoint | None], Objective]  # of the config and the checkpoint to go on from
+
+
+def start_engine(strategy: str, deterministic: bool = False) -> Engine:
+    """The engine that computes, on the devices that `strategy=` names.
+
+    Raises:
+        ConfigError: the machine has no such devices.
+    """
+    from mae.engines.tensorflow.engine import start
+
+    return start(strategy, deterministic)
+
+
+def launch(config: RunConfig, prepare: Prepare) -> None:
+    """Starts or continues the run that `config` describes.
+
+    Args:
+        prepare: makes the objective. Called on all workers, on the chief first: it may leave files for them.
+
+    Raises:
+        ConfigError: the config, the data and the machine do not fit together; nothing on disk was changed.
+        TrainingStopped, Interrupted: see `mae.training.loop.train`.
+    """
+    engine = start_engine(config.strategy, config.deterministic)
+    with engine.losing_others():
+        _launch(overfitting(config), engine, prepare)
+
+
+def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
+    workers = engine.workers
+    if workers.count > 1:
+        print(describe_worker(engine), flush=True)
+    directory = RunDirectory(config.run_dir)
+    workers.together(lambda: directory.check(config.resume) if workers.is_chief else None)
+    checkpoint, changed = workers.together(lambda: checkpoint_to_resume(config, directory, workers.say))
+    objective = workers.chief_first(lambda: prepare(config, engine, checkpoint))
+    if config.jit and engine.num_replicas > 1:
+        raise ConfigError(f"jit=true needs one replica, found {engine.num_replicas}: give strategy=single")
+    sizes = {"preset": config.model.preset, **asdict(config.model.architecture)}
+    workers.say(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))
+    with locked(directory, workers):
+        model, optimizer = _build(config, engine, objective)
+        session = Session(config, engine, directory, model, optimizer, objective.index.digest)
+        progress = workers.together(lambda: _take_up(session, objective, checkpoint, changed))
+        session.check_same_everywhere(progress)
+        workers.say(format_table(objective.rows(session), "run"))
+        _train(session, objective, progress)
+        objective.finish(session)
+
+
+def _build(config: RunConfig, engine: Engine, objective: Objective) -> tuple[Any, Optimizer]:
+    """Model and optimizer on all replicas, their initial values a function of the run's seed."""
+    import keras
+
+    keras.utils.set_random_seed(config.seed)  # Keras' initialisers have no other way to be seeded together
+    with engine.scope():
+        model = objective.build(engine)
+        return model, engine.optimizer(model, _update_settings(config, objective.plan))
+
+
+def _update_settings(config: RunConfig, plan: TrainingPlan) -> UpdateSettings:
+    return UpdateSettings(
+        optimizer=config.optimizer,
+        learning_rate=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        max_skipped=config.skippable_steps,
+        loss_scale=config.loss_scale if config.precision == "float16" else None,
+        ema_decay=config.ema_decay,
+    )
+
+
+def _take_up(session: Session, objective: Objective, checkpoint: Checkpoint | None, changed: list[str]) -> Progress:
+    """A run that goes on from a checkpoint, or a new one."""
+    if checkpoint is not None:
+        progress = session.restore(checkpoint, changed)
+        objective.restore(checkpoint)
+        return progress
+    session.workers.say(f"new run in {session.directory.path}")
+    objective.start(session)
+    return Progress()
+
+
+def _train(session: Session, objective: Objective, progress: Progress) -> None:
+    """Trains to the end, unless that is reached already."""
+    workers, total_steps = session.workers, objective.plan.total_steps
+    if progress.step >= total_steps:
+        workers.say(f"the training is complete: {progress.step} of {total_steps} steps are made")
+    else:
+        session.train(objective, progress)
+    clips = session.config.overfit_clips
+    if clips is not None and workers.is_chief:
+        print(overfit_course(clips, read_metrics(session.directory.metrics)))
+
+
+def describe_worker(engine: Engine) -> str:
+    """What this process is among those that train together, for its own output."""
+    import socket
+
+    workers = engine.workers
+    role = "the chief: writes the run directory and logs" if workers.is_chief else "computes only"
+    return f"worker {workers.index} of {workers.count} on {socket.gethostname()}: {role}; {engine.describe_devices()}"
