@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mae.checkpoints.keras_names import IN_BLOCK
-from mae.checkpoints.names import HUGGING_FACE, PATCH_KERNEL, PYTORCH, TABLES, TENSORFLOW
+from mae.checkpoints.names import PATCH_KERNEL, TABLES
 from mae.checkpoints.resize import interpolate_table, resize_patch_kernel
 from mae.checkpoints.weights import RELEASED_FRAMES, RELEASED_PIXELS, Weights
 from mae.errors import ConfigError
@@ -203,11 +202,8 @@ def _unfit(
 
 
 def _with_their_name(weights: Weights, path: str) -> str:
-    for table in (PYTORCH, TENSORFLOW, HUGGING_FACE):
-        if table.title == weights.format and (theirs := table.theirs(path)):
-            return f"{path} ({theirs})"
-    role = path.split("/", 2)[-1]
-    return f"{path} ({IN_BLOCK[role]})" if "Keras" in weights.format and role in IN_BLOCK else path
+    theirs = weights.their_name(path)
+    return path if theirs is None else f"{path} ({theirs})"
 
 
 def _some(names: Sequence[str]) -> str:

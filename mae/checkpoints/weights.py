@@ -1,7 +1,7 @@
 """The weights of a checkpoint in one form, whatever format they came in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,10 @@ RELEASED_FRAMES, RELEASED_PIXELS = 16, 224  # what files that do not say it were
 RELEASED_EPSILON = 1e-6
 
 
+def _no_names_of_its_own(ours: str) -> None:
+    """`Weights.their_name` of a format that calls weights as we do."""
+
+
 @dataclass
 class Weights:
     """What one checkpoint holds.
@@ -28,6 +32,7 @@ class Weights:
     format: str  # as the report says it
     arrays: dict[str, np.ndarray]
     names: dict[str, str] = field(default_factory=dict)  # our name -> the file's, for messages
+    their_name: Callable[[str], str | None] = _no_names_of_its_own  # what the format calls a weight that is not there
     unknown: list[str] = field(default_factory=list)  # tensors for which the format's table has no place
     set_aside: list[str] = field(default_factory=list)  # entries that are no weights of a model, as an optimizer's
     told: dict[str, Any] = field(default_factory=dict)  # fields of `Architecture` that the file states

@@ -120,7 +120,7 @@ def _openers(path: str, key: FileKey) -> list[Callable[[], Video]]:
     if is_zip:
         return [partial(PackedVideo, path)]
     report = scanned(key)
-    if report is not None and report.decoder == "PyAV":  # where it was the only one, asking OpenCV again is in vain
+    if report is not None and report.needs_pyav:  # asking OpenCV again is in vain
         return [partial(PyAVVideo, path)]
     return [partial(OpenCVVideo, path, () if report is None else report.key_frames), partial(PyAVVideo, path)]
 

@@ -172,7 +172,7 @@ def _load() -> dict[bytes, tuple[int, int, str]]:
 
 def _helps(report: ScanReport) -> bool:
     """Whether knowing the report spares the reader anything."""
-    return report.seeks_exactly or report.decoder == "PyAV" or report.frames != report.claimed
+    return report.seeks_exactly or report.needs_pyav or report.frames != report.claimed
 
 
 def _parsed(text: str) -> ScanReport | None:
