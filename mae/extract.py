@@ -1,7 +1,8 @@
 """`python -m mae.extract checkpoint=… video=… output=DIR`: what the encoder makes of videos, as NumPy files.
 
 checkpoint    a run directory, or a checkpoint of any format: pre-trained, fine-tuned, or an encoder alone
-video         a video, a folder of videos, or a list of them (.csv, .txt: one `path` or `path label` a line)
+video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
+              label` a line)
 output        folder: <video>.npz for each video, and index.csv; what is there already is not computed again
 tokens        true: (clips, t, h, w, d) features of every token; false (default): (clips, d), their mean
 clips         evenly spaced clips of a video, or of each window (default 1: the middle)
@@ -106,7 +107,7 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     from mae.data.windows import ClipPlan
     from mae.evaluation.trained import load_encoder
 
-    given = given_videos(config.video)
+    given = given_videos("video=", config.video)
     trained = load_encoder(config.checkpoint, config.frame_stride, config.precision, config.sizes)
     num_frames = trained.model.architecture.num_frames
     plan = ClipPlan(num_frames, trained.frame_stride, config.clips, config.window, config.stride)
@@ -114,13 +115,12 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     try:
         _check_settings(folder, settings)
         say(trained.description)
-        named = zip(given.names, given.paths, strict=True)
-        there = {name: entry for name, path in named if (entry := _existing(folder, name, path)) is not None}
+        named = dict(zip(given.names, given.index.paths, strict=True))
+        there = {name: entry for name, path in named.items() if (entry := _existing(folder, name, path)) is not None}
         if there:
-            say(f"{len(there)} of {len(given.names)} videos are there already")
-        left = [i for i, name in enumerate(given.names) if name not in there]
-        paths, names = [given.paths[i] for i in left], [given.names[i] for i in left]
-        made = there | _extract(paths, names, trained, plan, config, say)
+            say(f"{len(there)} of {len(named)} videos are there already")
+        left = {name: path for name, path in named.items() if name not in there}
+        made = there | _extract(list(left.values()), list(left), trained, plan, config, say)
         entries = [made[name] for name in given.names]
         _write_index(folder / "index.csv", entries)
     except OSError as error:

@@ -1,7 +1,8 @@
 """`python -m mae.predict checkpoint=… video=…`: what a fine-tuned model takes videos for.
 
 checkpoint    a run directory, or a fine-tuned checkpoint of any format; it must hold a trained head
-video         a video, a folder of videos, or a list of them (.csv, .txt: one `path` or `path label` a line)
+video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
+              label` a line)
 clips         evenly spaced clips whose probabilities are averaged (default 5; in each window 1)
 window        seconds: cut videos into windows of this length and say what happens in each
 stride        seconds between the starts of two windows (default: one follows the other)
@@ -101,7 +102,7 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     from mae.data.windows import ClipPlan
     from mae.evaluation.trained import load_classifier
 
-    given = given_videos(config.video)
+    given = given_videos("video=", config.video)
     trained = load_classifier(
         config.checkpoint, config.classes, config.frame_stride, config.precision, config.sizes
     )  # fmt: skip
@@ -111,7 +112,7 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     plan = ClipPlan(num_frames, trained.frame_stride, clips, config.window, config.stride)
     say(trained.description)
     made: list[Prediction] = []
-    for predictions in _by_video(given.paths, given.names, trained, plan, config):
+    for predictions in _by_video(given.index.paths, given.names, trained, plan, config):
         made += predictions
         say(_text(predictions))
     failed = [prediction for prediction in made if prediction.reason is not None]

@@ -50,11 +50,12 @@ def reconstruct(config: ReconstructConfig) -> str:
     import_tensorflow()  # only now: a mistake in the arguments is told before that
     from mae.checkpoints.run import load_run
     from mae.data.clips import ClipReader, ClipSpec
-    from mae.data.lists.index import single_video
+    from mae.data.lists.given import given_video
     from mae.evaluation.reconstruction import ProbeBatch
     from mae.masking import MASKS, num_masked
     from mae.monitoring.panels import save_png
 
+    video = given_video("video=", config.video)
     trained = load_run(config.checkpoint)
     run, a = trained.config, trained.model.architecture
     masking = config.masking or run["masking"]
@@ -62,7 +63,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     num_masked(masking, a.grid, mask_ratio)
     spec = ClipSpec(a.num_frames, run["dataset"]["frame_stride"], a.image_size)
     try:
-        clip = ClipReader(single_video(config.video), spec, seed=0).center_clip(0)
+        clip = ClipReader(video, spec, seed=0).center_clip(0)
     except BadVideo as error:
         raise ConfigError(f"video={config.video}: {error}") from error
     batch = ProbeBatch(clip[None], MASKS[masking](a.grid, mask_ratio, seed=config.seed))

@@ -1,7 +1,8 @@
 """`python -m mae.data.pack IN OUT [short_side=256] [quality=90] [workers=0] [root=DIR]`: a copy that reads fast.
 
-Every video of IN, a list, a folder or a file, becomes one zip of JPEGs below OUT. `list.csv` in OUT lists them with
-their labels and segments; `broken.csv` says which videos are left out and why. Called again, it goes on where it was.
+Every video of IN, a list (.csv, .txt, .tsv, .lst or .list), a folder or one video, becomes one zip of JPEGs below OUT.
+`list.csv` in OUT lists them with their labels and segments; `broken.csv` says which videos are left out and why. Called
+again, it goes on where it was.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from mae.cli.arguments import command_config
 from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.data.lists.class_names import CLASSES_FILE
-from mae.data.lists.given import index_of
+from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.places import absolute
 from mae.data.lists.write_lists import list_text
@@ -99,20 +100,20 @@ def pack(source: Path, output: Path, config: PackConfig) -> Outcome:
     Raises:
         ConfigError: nothing to read, no place to write, or the output would mix with the input.
     """
-    index, base = index_of(source, config.root)
-    names = packed_names(index.paths, base)
-    _check_places(source, index, output, names)
+    given = given_videos("IN=", source, config.root)
+    names = packed_names(given.index.paths, given.base)
+    _check_places(given, output, names)
     with _writing_to(output), _only_one_in(output):
         _check_earlier_list(output / LIST_FILE, source)
         _remove_leftovers({output, *(output / os.path.dirname(name) for name in names.values())})
         outcome = _pack_all(names, output, config)
-        _write_lists(index, names, outcome, source, output)
+        _write_lists(given.index, names, outcome, source, output)
     return outcome
 
 
-def _check_places(source: Path, index: VideoIndex, output: Path, names: dict[str, str]) -> None:
+def _check_places(given: GivenVideos, output: Path, names: dict[str, str]) -> None:
     """Refuses an output that would be read as input, or written over it."""
-    real = Path(os.path.realpath(output))
+    source, real = given.path, Path(os.path.realpath(output))
     if source.is_dir():
         folder = Path(os.path.realpath(source))
         if real == folder or folder in real.parents:
@@ -122,7 +123,7 @@ def _check_places(source: Path, index: VideoIndex, output: Path, names: dict[str
             )
     elif source == output / LIST_FILE or os.path.realpath(source) == str(real / LIST_FILE):
         raise ConfigError(f"OUT={output} would get a {LIST_FILE} in place of the input; give another folder")
-    sources = set(index.paths)
+    sources = set(given.index.paths)
     for name in names.values():
         for target in (output / name, real / name):
             if str(target) in sources:

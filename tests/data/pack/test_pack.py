@@ -419,9 +419,11 @@ def test_wrong_arguments(words, message):
 
 def test_input_that_is_none(tmp_path, make_video, out):
     for name in ("nothing.csv", "nothing.mp4", "nothing"):
-        with pytest.raises(ConfigError, match="expected a list, a folder with videos, or one video"):
+        with pytest.raises(
+            ConfigError, match=r"IN=\S+ does not exist; give a list .*, a folder with videos, or one video"
+        ):
             pack(tmp_path / name, out, PackConfig())
     path = Path(make_video("a.avi", numbered_frames(2)))
-    with pytest.raises(ConfigError, match="root=x is for lists"):
+    with pytest.raises(ConfigError, match=r"root=x is for lists; IN=\S+ is a video"):
         pack(path, out, PackConfig(root="x"))
     assert not out.exists()
