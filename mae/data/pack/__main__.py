@@ -35,15 +35,13 @@ from mae.data.pack.outcome import Outcome
 from mae.data.pack.write import Packed, Pictures, packed_before, write_packed
 from mae.data.videos.read import pin_threads
 from mae.errors import BadVideo, ConfigError
-from mae.files import replacing
+from mae.files import abandoned, replacing
 
 LIST_FILE, BROKEN_FILE = "list.csv", "broken.csv"
 LARGEST_SIDE = 65500  # pixels, of a JPEG
 
 _MADE_FROM = "# packed by mae.data.pack from "  # begins every list that this command writes
-_LEFTOVER = re.compile(
-    r"\.(.+\.zip|list\.csv|classes\.txt|broken\.csv)\.[0-9]+\.tmp"
-)  # what a killed run leaves, see `replacing`
+_WRITTEN = r".+\.zip|list\.csv|classes\.txt|broken\.csv"  # names of what this command writes
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR)
 _PROGRESS_EVERY = 10.0  # seconds
 
@@ -174,10 +172,8 @@ def _only_one_in(output: Path) -> Iterator[None]:
 
 def _remove_leftovers(folders: set[Path]) -> None:
     for folder in folders:
-        if folder.is_dir():
-            for name in os.listdir(folder):
-                if _LEFTOVER.fullmatch(name):
-                    (folder / name).unlink(missing_ok=True)
+        for path in abandoned(folder, _WRITTEN):
+            path.unlink(missing_ok=True)
 
 
 def _pack_all(names: dict[str, str], output: Path, config: PackConfig) -> Outcome:

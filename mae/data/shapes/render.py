@@ -14,6 +14,7 @@ import numpy as np
 from mae.data.config import ShapesDataset
 from mae.data.shapes.motion import BACKGROUNDS, CLASS_NAMES, CLASS_SETS, render_video
 from mae.errors import ConfigError, check_choice
+from mae.files import cache_directory
 from mae.seeds import generator
 
 __all__ = ["CLASS_NAMES", "ensure_shapes", "render_video", "shapes_root", "write_video"]
@@ -28,10 +29,9 @@ def shapes_root(config: ShapesDataset) -> Path:
     """Where the videos of this configuration lie, rendered or not."""
     if config.root is not None:
         return Path(config.root).expanduser().resolve()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     kind = "".join(f"-{word}" for word in (config.background, config.classes) if word not in ("ramp", "all"))
     name = f"shapes-v{VERSION}{kind}-{config.videos_per_class}-{config.seed}"
-    return Path(cache).expanduser().resolve() / "mae-video" / name
+    return cache_directory().resolve() / name
 
 
 def ensure_shapes(config: ShapesDataset, progress: Callable[[int, int], None] | None = None) -> Path:

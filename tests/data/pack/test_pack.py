@@ -266,13 +266,16 @@ def test_two_workers_write_what_one_writes(videos, tmp_path):
 
 def test_leftovers_of_a_killed_run_go(videos, out):
     (out / "Zähne").mkdir(parents=True)
-    leftovers = [out / "Zähne" / ".c#.avi.zip.4711.tmp", out / ".list.csv.4711.tmp"]
-    other = out / ".notes.tmp"
-    for path in (*leftovers, other):
+    leftovers = [
+        *(out / "Zähne" / ".c#.avi.zip.4711.tmp.zip", out / ".list.csv.4711.tmp.csv"),
+        out / ".broken.csv.4711.tmp",  # as earlier versions called it
+    ]
+    others = out / ".notes.tmp", out / ".notes.csv.4711.tmp.csv"
+    for path in (*leftovers, *others):
         path.write_text("half")
     pack(videos, out, PackConfig())
     assert not any(path.exists() for path in leftovers)
-    assert other.exists()
+    assert all(path.exists() for path in others)
 
 
 def test_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, make_video, out):
