@@ -11,7 +11,7 @@ stride        seconds between the starts of two windows (default: one follows th
 frame_stride  source frames between two frames of a clip (default: as in the run, else 4)
 dtype         float32 (default) or float16, of the files
 batch_size    clips computed at a time (default 8)
-precision     float32 (default), bfloat16 or auto, of the computation
+precision     float32 (default), bfloat16, float16, or auto (bfloat16 where the GPU has it), of the computation
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
 
 A file holds `features`; `frames` (clips, T), the frame numbers a clip is made of; `seconds` (clips, 2), when its
@@ -38,46 +38,29 @@ from einops import rearrange
 from mae.cli.arguments import command_config
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import import_tensorflow, quiet_libraries
-from mae.errors import BadVideo, ConfigError, check_choice
-from mae.options import PRECISIONS
+from mae.cli.trained_arguments import TrainedArguments
+from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
+from mae.options import FEATURE_DTYPES
 
-DTYPES = ("float32", "float16")
 COLUMNS = ("video", "file", "clips", "status", "reason")
 SETTINGS = "settings.json"
 
 
-@dataclass(frozen=True)
-class ExtractConfig:
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig(TrainedArguments):
     """The arguments of the command; see the module's own text."""
 
-    checkpoint: str
-    video: str
     output: str
     tokens: bool = False
     clips: int = 1
-    window: float | None = None
-    stride: float | None = None
-    frame_stride: int | None = None
     dtype: str = "float32"
-    batch_size: int = 8
-    precision: str = "float32"
-    num_heads: int | None = None
-    image_size: int | None = None
-    num_frames: int | None = None
 
     def __post_init__(self) -> None:
-        check_choice("dtype", self.dtype, DTYPES)
-        check_choice("precision", self.precision, PRECISIONS)
-        for name in ("clips", "frame_stride", "batch_size"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        super().__post_init__()
+        check_choice("dtype", self.dtype, FEATURE_DTYPES)
+        check_at_least(1, self, "clips")
         if Path(self.output).exists() and not Path(self.output).is_dir():
             raise ConfigError(f"output={self.output} is a file; give a folder")
-
-    @property
-    def sizes(self) -> dict[str, int | None]:
-        """Of the model, as `load_encoder` takes them."""
-        return {name: getattr(self, name) for name in ("num_heads", "image_size", "num_frames")}
 
 
 @dataclass(frozen=True)

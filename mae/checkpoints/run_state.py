@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from mae.errors import ConfigError
+from mae.errors import ConfigError, some
 from mae.files import abandoned, replacing
 
 _NAME = re.compile(r"step_(\d{8})\.npz")
 _META = "__meta__"
 _NAMES = "arrays"  # within it
+_SHOWN = 3  # names of a list in an error's one line
 AVERAGE = "ema/"  # before the name of a weight: its moving average
 # What zipfile, NumPy and JSON raise for one flipped bit or another: it may fall into a length, a method, a flag.
 _UNREADABLE = (
@@ -177,23 +178,16 @@ def assign_arrays(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], so
     unexpected = sorted(arrays.keys() - wanted.keys())
     if missing or unexpected:
         raise ConfigError(
-            f"{source} belongs to another model: missing {_some(missing)}; unexpected {_some(unexpected)}"
+            f"{source} belongs to another model: missing {some(missing, _SHOWN)}; unexpected {some(unexpected, _SHOWN)}"
         )
     shapes = {name: tuple(variable.shape) for name, variable in wanted.items()}
     different = [
         f"{name} {arrays[name].shape} for {shapes[name]}" for name in wanted if arrays[name].shape != shapes[name]
     ]
     if different:
-        raise ConfigError(f"{source} belongs to another model: shapes differ: {_some(different)}")
+        raise ConfigError(f"{source} belongs to another model: shapes differ: {some(different, _SHOWN)}")
     for name, variable in wanted.items():
         variable.assign(arrays[name])
-
-
-def _some(names: Sequence[str], shown: int = 3) -> str:
-    if not names:
-        return "none"
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
 
 
 def _check_readable(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mae.checkpoints.names import PATCH_KERNEL
+from mae.checkpoints.names import DECODER, PATCH_KERNEL
 from mae.errors import ConfigError
 from mae.presets import PRESETS, Architecture
 
@@ -42,7 +42,7 @@ class Weights:
     @property
     def kind(self) -> str:
         """`pretrainer`, `classifier` or `encoder`."""
-        if any(path.startswith(("decoder/", "encoder_to_decoder/")) for path in self.arrays):
+        if any(path.startswith(DECODER) for path in self.arrays):
             return "pretrainer"
         return "classifier" if "head/kernel" in self.arrays else "encoder"
 

@@ -5,7 +5,6 @@ Every video of IN, a list (.csv, .txt, .tsv, .lst or .list), a folder or one vid
 again, it goes on where it was.
 """
 
-import argparse
 import csv
 import errno
 import fcntl
@@ -20,9 +19,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from mae.cli.arguments import command_config
+from mae.cli.arguments import Parser, command_config
 from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.data.lists.class_names import CLASSES_FILE
@@ -64,20 +62,13 @@ class PackConfig:
             raise ConfigError(f"workers={self.workers} must be 0 (one per core) or more")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Mistakes are one line, as in every command."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see python -m mae.data.pack --help")
-
-
 def parse(words: Sequence[str]) -> tuple[Path, Path, PackConfig]:
     """Input, output and settings.
 
     Raises:
         ConfigError: wrong ones.
     """
-    parser = _Parser(prog="python -m mae.data.pack", description="A copy of videos that reads about ten times faster.")
+    parser = Parser(prog="python -m mae.data.pack", description="A copy of videos that reads about ten times faster.")
     parser.add_argument("source", metavar="IN", help="a list of videos, a folder with videos, or one video")
     parser.add_argument("output", metavar="OUT", help="folder for the packed videos and their list")
     parser.add_argument(

@@ -16,7 +16,7 @@ from mae.data.videos.packed_video import PackedVideo, is_packed
 from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.scan_report import FRAMES, OPENCV, PACKED, PYAV, ScanReport
 from mae.data.videos.video import EndOfVideo, Video
-from mae.errors import BadVideo
+from mae.errors import BadVideo, one_line
 
 SEEKS = 16  # tried per file
 RUN = 4  # frames compared after each seek
@@ -42,7 +42,7 @@ def examine(path: str, is_stopped: IsStopped = lambda: False) -> ScanReport:
             return _walk(lambda: PackedVideo(path), ScanReport(decoder=PACKED, codec="jpeg"), is_stopped)
         return _examine_file(path, is_stopped)
     except BadVideo as error:
-        return ScanReport(reason=" ".join(str(error).split()))
+        return ScanReport(reason=one_line(error))
     except cv2.error as error:
         return ScanReport(reason=f"OpenCV failed: {error.err or 'no reason given'}")
     except MemoryError:
@@ -68,8 +68,7 @@ def _examine_file(path: str, is_stopped: IsStopped) -> ScanReport:
             found = ScanReport(decoder=PYAV, codec=other.codec)
         return _walk(lambda: PyAVVideo(path), found, is_stopped)
     except BadVideo as error:
-        reasons = " ".join("; ".join(dict.fromkeys((reason, str(error)))).split())
-        return replace(report, reason=reasons)
+        return replace(report, reason=one_line("; ".join(dict.fromkeys((reason, str(error))))))
 
 
 def _walk(opened: Callable[[], Video], found: ScanReport, is_stopped: IsStopped) -> ScanReport:
