@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from mae.cli.arguments import Parser
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import import_tensorflow, quiet_libraries
 from mae.data.lists.class_names import read_labels
@@ -20,20 +21,13 @@ from mae.monitoring.console import format_table
 from mae.presets import Architecture
 
 
-class _Parser(argparse.ArgumentParser):
-    """Mistakes are one line, as in every command."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see python -m mae.convert --help")
-
-
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments of the command.
 
     Raises:
         ConfigError: wrong ones.
     """
-    parser = _Parser(prog="python -m mae.convert", description="Any checkpoint in any other format.")
+    parser = Parser(prog="python -m mae.convert", description="Any checkpoint in any other format.")
     parser.add_argument("source", metavar="IN", type=Path, help="checkpoint of any format, or a run directory")
     parser.add_argument("output", metavar="OUT", type=Path, nargs="?", help="file or folder to write, not there yet")
     parser.add_argument("--to", metavar="FORMAT", help="huggingface, pytorch, keras_h5, keras or savedmodel")

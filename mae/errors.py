@@ -1,7 +1,7 @@
-"""The errors a command turns into an exit status (see `mae.cli.overrides`)."""
+"""The errors a command turns into an exit status (see `mae.cli.exit_status`), and what their messages are made of."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ConfigError(ValueError):
@@ -39,3 +39,25 @@ def check_choice(what: str, name: str, choices: Iterable[str]) -> None:
     choices = list(choices)
     if name not in choices:
         raise unknown_name(what, name, choices)
+
+
+def check_at_least(smallest: int, settings: object, *names: str, prefix: str = "") -> None:
+    """Raises `ConfigError` unless each of these attributes of `settings` is None or no less than `smallest`.
+
+    `prefix` is what stands before the names where a user gives them, as `data.`.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < smallest:
+            raise ConfigError(f"{prefix}{name}={value} must be at least {smallest}")
+
+
+def some(names: Sequence[str], shown: int, none: str = "none") -> str:
+    """The first `shown` names and how many more there are, or `none` where there is no name."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return (", ".join(names[:shown]) or none) + more
+
+
+def one_line(error: BaseException | str) -> str:
+    """The message of an error, which a library may have written over many lines."""
+    return " ".join(str(error).split())

@@ -1,7 +1,8 @@
 """`python -m mae.extract checkpoint=… video=… output=DIR`: what the encoder makes of videos, as NumPy files.
 
 checkpoint    a run directory, or a checkpoint of any format: pre-trained, fine-tuned, or an encoder alone
-video         a video, a folder of videos, or a list of them (.csv, .txt: one `path` or `path label` a line)
+video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
+              label` a line)
 output        folder: <video>.npz for each video, and index.csv; what is there already is not computed again
 tokens        true: (clips, t, h, w, d) features of every token; false (default): (clips, d), their mean
 clips         evenly spaced clips of a video, or of each window (default 1: the middle)
@@ -10,7 +11,7 @@ stride        seconds between the starts of two windows (default: one follows th
 frame_stride  source frames between two frames of a clip (default: as in the run, else 4)
 dtype         float32 (default) or float16, of the files
 batch_size    clips computed at a time (default 8)
-precision     float32 (default), bfloat16 or auto, of the computation
+precision     float32 (default), bfloat16, float16, or auto (bfloat16 where the GPU has it), of the computation
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
 
 A file holds `features`; `frames` (clips, T), the frame numbers a clip is made of; `seconds` (clips, 2), when its
@@ -26,7 +27,7 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,46 +38,29 @@ from einops import rearrange
 from mae.cli.arguments import command_config
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import import_tensorflow, quiet_libraries
-from mae.errors import BadVideo, ConfigError, check_choice
-from mae.options import PRECISIONS
+from mae.cli.trained_arguments import TrainedArguments
+from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
+from mae.options import FEATURE_DTYPES
 
-DTYPES = ("float32", "float16")
 COLUMNS = ("video", "file", "clips", "status", "reason")
 SETTINGS = "settings.json"
 
 
-@dataclass(frozen=True)
-class ExtractConfig:
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig(TrainedArguments):
     """The arguments of the command; see the module's own text."""
 
-    checkpoint: str
-    video: str
     output: str
     tokens: bool = False
     clips: int = 1
-    window: float | None = None
-    stride: float | None = None
-    frame_stride: int | None = None
     dtype: str = "float32"
-    batch_size: int = 8
-    precision: str = "float32"
-    num_heads: int | None = None
-    image_size: int | None = None
-    num_frames: int | None = None
 
     def __post_init__(self) -> None:
-        check_choice("dtype", self.dtype, DTYPES)
-        check_choice("precision", self.precision, PRECISIONS)
-        for name in ("clips", "frame_stride", "batch_size"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        super().__post_init__()
+        check_choice("dtype", self.dtype, FEATURE_DTYPES)
+        check_at_least(1, self, "clips")
         if Path(self.output).exists() and not Path(self.output).is_dir():
             raise ConfigError(f"output={self.output} is a file; give a folder")
-
-    @property
-    def sizes(self) -> dict[str, int | None]:
-        """Of the model, as `load_encoder` takes them."""
-        return {name: getattr(self, name) for name in ("num_heads", "image_size", "num_frames")}
 
 
 @dataclass(frozen=True)
@@ -107,7 +91,7 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     from mae.evaluation.trained import load_encoder
     from mae.training.launch import start_engine
 
-    given = given_videos(config.video)
+    given = given_videos("video=", config.video)
     engine = start_engine("single")
     dtype = engine.dtype_policy(config.precision)
     trained = load_encoder(config.checkpoint, config.frame_stride, dtype, config.sizes)
@@ -118,13 +102,12 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     try:
         _check_settings(folder, settings)
         say(trained.description)
-        named = zip(given.names, given.paths, strict=True)
-        there = {name: entry for name, path in named if (entry := _existing(folder, name, path)) is not None}
+        named = dict(zip(given.names, given.index.paths, strict=True))
+        there = {name: entry for name, path in named.items() if (entry := _existing(folder, name, path)) is not None}
         if there:
-            say(f"{len(there)} of {len(given.names)} videos are there already")
-        left = [i for i, name in enumerate(given.names) if name not in there]
-        paths, names = [given.paths[i] for i in left], [given.names[i] for i in left]
-        made = there | _extract(paths, names, trained, features, plan, config, say)
+            say(f"{len(there)} of {len(named)} videos are there already")
+        left = {name: path for name, path in named.items() if name not in there}
+        made = there | _extract(left, trained, features, plan, config, say)
         entries = [made[name] for name in given.names]
         _write_index(folder / "index.csv", entries)
     except OSError as error:
@@ -150,17 +133,17 @@ def _features(engine: Any, model: Any, tokens: bool) -> Callable[[np.ndarray], n
 
 
 def _extract(
-    paths: list[str],
-    names: list[str],
+    named: Mapping[str, str],
     trained: Any,
     features: Callable[[np.ndarray], np.ndarray],
     plan: Any,
     config: ExtractConfig,
     say: Callable[[str], None],
 ) -> dict[str, Entry]:
-    """Reads, computes and writes one video after the other."""
+    """Reads, computes and writes one video after the other; `named`: their paths by the names to show."""
     from mae.data.windows import read_videos
 
+    names, paths = list(named), list(named.values())
     entries: dict[str, Entry] = {}
     gathered: list[dict[str, np.ndarray]] = []
     for number, part in read_videos(paths, plan, trained.model.architecture.image_size):

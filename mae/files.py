@@ -1,12 +1,20 @@
-"""Files on the disk: written whole or not at all, and known by their checksums."""
+"""Files on the disk: written whole or not at all, known by their checksums, and the folder of the user's caches."""
 
 import hashlib
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
+from mae.errors import ConfigError
+
+_CACHE = "mae-video"
 _CHUNK = 1 << 24  # bytes
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9]+\.tmp(\.[^.]+)?")  # see `_temporary`
 
 
 @contextmanager
@@ -14,21 +22,59 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """The name of a file to write; once the block ends well it is synced and takes the place of `path`.
 
     When the block raises, what was written is removed and an earlier file at `path` stays as it was. Missing parent
-    folders are made.
+    folders are made. The name ends as that of `path`, for writers that choose a format by it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         temporary.touch()
         mode = temporary.stat().st_mode
         yield temporary
-        temporary.chmod(mode)  # some writers make files that only their owner can read
+        if temporary.stat().st_mode != mode:  # some writers make files that only their owner can read
+            temporary.chmod(mode)
         _sync(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file or a folder that is not there yet.
+
+    Raises:
+        ConfigError: `path` exists already, or its folder does not.
+    """
+    if path.exists():
+        raise ConfigError(f"{path} exists already: give another name, or remove it")
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}")
+    temporary = _temporary(path)
+    try:
+        yield temporary
+        for written in (*(temporary.rglob("*") if temporary.is_dir() else ()), temporary):
+            _sync(written)
+        temporary.rename(path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def abandoned(folder: Path, names: str = ".*") -> list[Path]:
+    """What processes that were killed within `replacing` left in a folder; those at work look the same.
+
+    Args:
+        names: regular expression of the files that were to be replaced.
+    """
+    if not folder.is_dir():
+        return []
+    matches = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
+    return [path for path, match in matches if match and re.fullmatch(names, match["name"])]
 
 
 def checksums(path: Path) -> list[str]:
@@ -40,6 +86,18 @@ def checksums(path: Path) -> list[str]:
     else:
         files = sorted(path.parent.glob(f"{path.name}.*"))
     return [f"{_sha256(file)}  {file.name}" for file in files]
+
+
+def cache_directory() -> Path:
+    """The folder, there or not, for what can be made again: below `XDG_CACHE_HOME`, else where the system has such."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    # By hand: not every release of platformdirs takes one that is relative or begins with ~.
+    return Path(named).expanduser().absolute() / _CACHE if named else user_cache_path(_CACHE, appauthor=False)
+
+
+def _temporary(path: Path) -> Path:
+    """The name under which this process writes what will be `path`; hidden, so that nothing takes it for a video."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
 
 
 def _sha256(path: Path) -> str:

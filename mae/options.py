@@ -9,4 +9,5 @@ POOLINGS = ("mean", "first")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker", "tpu")
 CROPS = ("multi_scale", "random_resized", "center")
+FEATURE_DTYPES = ("float32", "float16")  # on disk
 WANDB_MODES = ("auto", "online", "offline", "disabled")

@@ -1,7 +1,8 @@
 """`python -m mae.predict checkpoint=… video=…`: what a fine-tuned model takes videos for.
 
 checkpoint    a run directory, or a fine-tuned checkpoint of any format; it must hold a trained head
-video         a video, a folder of videos, or a list of them (.csv, .txt: one `path` or `path label` a line)
+video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
+              label` a line)
 clips         evenly spaced clips whose probabilities are averaged (default 5; in each window 1)
 window        seconds: cut videos into windows of this length and say what happens in each
 stride        seconds between the starts of two windows (default: one follows the other)
@@ -10,7 +11,7 @@ classes       file of class names, one a line or {number: name} (default: the ch
 top           classes shown (default 5)
 output        file to write as well, .csv or .json
 batch_size    clips computed at a time (default 8)
-precision     float32 (default), bfloat16 or auto
+precision     float32 (default), bfloat16, float16, or auto: bfloat16 where the GPU has it
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
 
 A clip is the square in the middle of the picture. Videos that cannot be read are reported and the others go on.
@@ -30,39 +31,27 @@ import numpy as np
 from mae.cli.arguments import command_config
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import import_tensorflow, quiet_libraries
-from mae.errors import BadVideo, ConfigError, check_choice
+from mae.cli.trained_arguments import TrainedArguments
+from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.monitoring.console import format_table
-from mae.options import PRECISIONS
 
 FORMATS = (".csv", ".json")
 COLUMNS = ("video", "start_s", "end_s", "rank", "class", "name", "probability", "status", "reason")
 CLIPS = 5  # of a whole video, as the published tests of Kinetics-400
 
 
-@dataclass(frozen=True)
-class PredictConfig:
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(TrainedArguments):
     """The arguments of the command; see the module's own text."""
 
-    checkpoint: str
-    video: str
     clips: int | None = None
-    window: float | None = None
-    stride: float | None = None
-    frame_stride: int | None = None
     classes: str | None = None
     top: int = 5
     output: str | None = None
-    batch_size: int = 8
-    precision: str = "float32"
-    num_heads: int | None = None
-    image_size: int | None = None
-    num_frames: int | None = None
 
     def __post_init__(self) -> None:
-        check_choice("precision", self.precision, PRECISIONS)
-        for name in ("clips", "frame_stride", "top", "batch_size"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        super().__post_init__()
+        check_at_least(1, self, "clips", "top")
         if self.output is None:
             return
         output, video = Path(self.output), Path(self.video)
@@ -71,11 +60,6 @@ class PredictConfig:
             raise ConfigError(f"output={self.output}: there is no directory {output.parent}")
         if output.exists() and video.exists() and output.samefile(video):
             raise ConfigError(f"output={self.output} is the list of videos itself; give another name")
-
-    @property
-    def sizes(self) -> dict[str, int | None]:
-        """Of the model, as `load_classifier` takes them."""
-        return {name: getattr(self, name) for name in ("num_heads", "image_size", "num_frames")}
 
 
 @dataclass(frozen=True)
@@ -102,7 +86,7 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     from mae.evaluation.trained import load_classifier
     from mae.training.launch import start_engine
 
-    given = given_videos(config.video)
+    given = given_videos("video=", config.video)
     engine = start_engine("single")
     dtype = engine.dtype_policy(config.precision)
     trained = load_classifier(config.checkpoint, config.classes, config.frame_stride, dtype, config.sizes)
@@ -132,7 +116,7 @@ def _by_video(
     from mae.data.windows import read_videos
     from mae.evaluation.metrics import softmax, top_classes
 
-    paths, names = given.paths, given.names
+    paths, names = given.index.paths, given.names
     gathered: list[Prediction] = []
     current = 0
     for number, part in read_videos(paths, plan, trained.model.architecture.image_size):

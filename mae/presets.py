@@ -8,7 +8,7 @@ experiments that take minutes there: of tubelets of one frame, so that no token 
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from mae.errors import ConfigError, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
 from mae.options import ATTENTIONS, POSITIONS, REMATS
 
 _AT_LEAST_ONE = (
@@ -45,9 +45,7 @@ class Architecture:
     decoder_num_heads: int = 6
 
     def __post_init__(self) -> None:
-        for name in _AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        check_at_least(1, self, *_AT_LEAST_ONE)
         if self.mlp_ratio <= 0 or self.layer_norm_epsilon <= 0 or self.final_norm_epsilon <= 0:
             raise ConfigError("mlp_ratio, layer_norm_epsilon and head_norm_epsilon must be above 0")
         if self.image_size % self.patch_size:

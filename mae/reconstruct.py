@@ -50,11 +50,13 @@ def reconstruct(config: ReconstructConfig) -> str:
     import_tensorflow()  # only now: a mistake in the arguments is told before that
     from mae.checkpoints.run import load_run
     from mae.data.clips import ClipReader, ClipSpec
-    from mae.data.lists.index import single_video
+    from mae.data.lists.given import given_video
     from mae.evaluation.reconstruction import ProbeBatch
+    from mae.files import replacing
     from mae.masking import MASKS, num_masked
     from mae.monitoring.panels import save_png
 
+    video = given_video("video=", config.video)
     trained = load_run(config.checkpoint)
     run, a = trained.config, trained.model.architecture
     masking = config.masking or run["masking"]
@@ -62,7 +64,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     num_masked(masking, a.grid, mask_ratio)
     spec = ClipSpec(a.num_frames, run["dataset"]["frame_stride"], a.image_size)
     try:
-        clip = ClipReader(single_video(config.video), spec, seed=0).center_clip(0)
+        clip = ClipReader(video, spec, seed=0).center_clip(0)
     except BadVideo as error:
         raise ConfigError(f"video={config.video}: {error}") from error
     batch = ProbeBatch(clip[None], MASKS[masking](a.grid, mask_ratio, seed=config.seed))
@@ -72,7 +74,8 @@ def reconstruct(config: ReconstructConfig) -> str:
         if config.output_path.suffix == ".png":
             save_png(config.output_path, reconstruction.picture(trained.step, loss))
         else:
-            _save_moving(config.output_path, reconstruction.side_by_side()[0])
+            with replacing(config.output_path) as temporary:
+                _save_moving(temporary, reconstruction.side_by_side()[0])
     except OSError as error:
         raise ConfigError(f"output={config.output_path} cannot be written ({error.strerror})") from error
     return f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
@@ -91,7 +94,7 @@ def _save_moving(path: Path, frames: np.ndarray) -> None:
     height, width = frames.shape[1:3]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FRAMES_PER_SECOND, (width, height))
     if not writer.isOpened():
-        raise ConfigError(f"output={path} cannot be written")
+        raise ConfigError("OpenCV cannot encode MP4: write a .gif, or reinstall opencv-python-headless")
     for frame in frames:
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     writer.release()

@@ -5,16 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mae.checkpoints.keras_names import IN_BLOCK
-from mae.checkpoints.names import HUGGING_FACE, PATCH_KERNEL, PYTORCH, TABLES, TENSORFLOW
+from mae.checkpoints.names import DECODER, HEAD, PATCH_KERNEL, TABLES
 from mae.checkpoints.resize import interpolate_table, resize_patch_kernel
 from mae.checkpoints.weights import RELEASED_FRAMES, RELEASED_PIXELS, Weights
-from mae.errors import ConfigError
+from mae.errors import ConfigError, some
 from mae.models.positions import position_table
 from mae.presets import Architecture
 
-DECODER = ("decoder/", "encoder_to_decoder/")
-HEAD = ("head/",)
 _SHOWN = 12  # names of a list in an error's one line; all of them are the error's attributes
 
 
@@ -191,10 +188,10 @@ def _unfit(
     theirs = [weights.names.get(path, path) for path in unexpected] + weights.unknown
     shapes = [f"{path} {made.arrays[path].shape} for {wanted[path]}" for path in misshapen]
     parts = [f"{weights.source} ({weights.format}, {weights.kind}) does not fit the {target}"]
-    parts.append(f"missing: {_some([_with_their_name(weights, path) for path in missing])}")
-    parts.append(f"unexpected: {_some(theirs)}")
+    parts.append(f"missing: {some([_with_their_name(weights, path) for path in missing], _SHOWN)}")
+    parts.append(f"unexpected: {some(theirs, _SHOWN)}")
     if shapes:
-        parts.append(f"shapes differ: {_some(shapes)}")
+        parts.append(f"shapes differ: {some(shapes, _SHOWN)}")
     known = len(weights.arrays)
     parts.append(f"closest layout: {weights.format}, {weights.kind} ({known} of {known + len(weights.unknown)} names)")
     if target == "pretrainer" and weights.kind != "pretrainer":
@@ -203,13 +200,5 @@ def _unfit(
 
 
 def _with_their_name(weights: Weights, path: str) -> str:
-    for table in (PYTORCH, TENSORFLOW, HUGGING_FACE):
-        if table.title == weights.format and (theirs := table.theirs(path)):
-            return f"{path} ({theirs})"
-    role = path.split("/", 2)[-1]
-    return f"{path} ({IN_BLOCK[role]})" if "Keras" in weights.format and role in IN_BLOCK else path
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more if names else "none"
+    theirs = weights.their_name(path)
+    return path if theirs is None else f"{path} ({theirs})"

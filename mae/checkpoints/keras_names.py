@@ -74,6 +74,11 @@ def our_names(names: Iterable[str]) -> list[str | None]:
     return result
 
 
+def their_name(ours: str) -> str | None:
+    """What such a file calls a weight within a block, as the pattern of `IN_BLOCK`; None for weights outside blocks."""
+    return IN_BLOCK.get(ours.split("/", 2)[-1])
+
+
 def _in_block(name: str, block: tuple[str, str], taken: set[str]) -> str | None:
     """The first place of the block that such a name may have and that is free."""
     side, number = block

@@ -12,6 +12,8 @@ from functools import cached_property
 
 PATCH_KERNEL = "encoder/patch_embed/kernel"
 TABLES = ("encoder/positions/table", "decoder/positions/table")
+DECODER = ("decoder/", "encoder_to_decoder/")  # beginnings of the names of what a pre-training model has besides
+HEAD = ("head/",)  # and of what a classifier has
 
 
 @dataclass(frozen=True)

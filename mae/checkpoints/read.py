@@ -123,7 +123,7 @@ _READERS: Mapping[str, Callable[[Path], Weights]] = {
 def from_keras_names(tensors: Iterable[tuple[str, np.ndarray]], source: Path, format: str) -> Weights:
     """Weights from the ordered tensors of a Keras 2 file."""
     tensors = list(tensors)
-    weights = Weights(source, format, {})
+    weights = Weights(source, format, {}, their_name=keras_names.their_name)
     for (name, array), ours in zip(tensors, keras_names.our_names(name for name, _ in tensors), strict=True):
         _place(weights, name, ours, array)
     return weights
@@ -136,7 +136,7 @@ def from_names(
 
     `tensors` is emptied, so that memory holds nothing twice.
     """
-    weights = Weights(source, table.title, {})
+    weights = Weights(source, table.title, {}, their_name=table.theirs)
     for name, original in names:
         _place(weights, original, table.ours(name), tensors.pop(original))
     return weights

@@ -7,7 +7,6 @@ else a resumed run must know. NumPy reads it anywhere; the zip container carries
 import errno
 import itertools
 import json
-import os
 import re
 import struct
 import zipfile
@@ -19,11 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from mae.errors import ConfigError
+from mae.errors import ConfigError, some
+from mae.files import abandoned, replacing
 
 _NAME = re.compile(r"step_(\d{8})\.npz")
 _META = "__meta__"
 _NAMES = "arrays"  # within it
+_SHOWN = 3  # names of a list in an error's one line
 AVERAGE = "ema/"  # before the name of a weight: its moving average
 # What zipfile, NumPy and JSON raise for one flipped bit or another: it may fall into a length, a method, a flag.
 _UNREADABLE = (
@@ -83,26 +84,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Writes a file for `read_checkpoint` under another name, synced, reads it back and renames it.
+    """Writes a file for `read_checkpoint` under another name, reads it back, syncs and renames it.
 
     Raises:
         OSError: it cannot be written, or not read back; what was at `path` is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     # A zip whose directory lost its last entries is a valid zip: the names say what has to be there.
     told = {**meta, _NAMES: sorted(arrays)}
     encoded = np.frombuffer(json.dumps(told).encode(), np.uint8)
-    try:
+    with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **{_META: encoded}, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
         _check_readable(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
 
 
 class Checkpoints:
@@ -121,7 +114,7 @@ class Checkpoints:
     def save(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Path:
         """Writes a checkpoint for `meta["step"]`, and only then removes those that are no longer kept.
 
-        The file is written under another name, synced, read back and renamed: a crash or a full disk at any moment
+        The file is written under another name, read back, synced and renamed: a crash or a full disk at any moment
         leaves the earlier checkpoints as they are. Files of later steps, which a resumed run could not read, do not
         count as kept and are left alone.
 
@@ -129,8 +122,9 @@ class Checkpoints:
             OSError: it cannot be written, or not read back.
         """
         path = self.directory / f"step_{meta['step']:08d}.npz"
-        for abandoned in self.directory.glob("step_*.tmp"):  # by a process that was killed while it wrote
-            abandoned.unlink()
+        # What a process left that was killed while it wrote; an earlier version called it by the second pattern.
+        for half in (*abandoned(self.directory, _NAME.pattern), *self.directory.glob("step_*.tmp")):
+            half.unlink()
         write_checkpoint(path, arrays, meta)
         until_now = [kept for kept in self.paths() if kept.name <= path.name]
         for old in until_now[: -self._keep]:
@@ -207,22 +201,15 @@ def assign_arrays(
     unexpected = sorted(arrays.keys() - wanted.keys())
     if missing or unexpected:
         raise ConfigError(
-            f"{source} belongs to another model: missing {_some(missing)}; unexpected {_some(unexpected)}"
+            f"{source} belongs to another model: missing {some(missing, _SHOWN)}; unexpected {some(unexpected, _SHOWN)}"
         )
     shapes = {name: tuple(variable.shape) for name, variable in wanted.items()}
     different = [
         f"{name} {arrays[name].shape} for {shapes[name]}" for name in wanted if arrays[name].shape != shapes[name]
     ]
     if different:
-        raise ConfigError(f"{source} belongs to another model: shapes differ: {_some(different)}")
+        raise ConfigError(f"{source} belongs to another model: shapes differ: {some(different, _SHOWN)}")
     assign(list(wanted.values()), [arrays[name] for name in wanted])
-
-
-def _some(names: Sequence[str], shown: int = 3) -> str:
-    if not names:
-        return "none"
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
 
 
 def _check_readable(path: Path) -> None:
@@ -234,11 +221,3 @@ def _check_readable(path: Path) -> None:
         raise OSError(errno.EIO, f"it cannot be read back: {error}") from error
     if damaged is not None:
         raise OSError(errno.EIO, f"{damaged} is read back with another checksum")
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

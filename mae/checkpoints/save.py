@@ -1,10 +1,7 @@
 """A model into the format somebody else reads."""
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from mae.checkpoints.names import HUGGING_FACE, PYTORCH, TABLES, NameTable
 from mae.checkpoints.saved_model import write_saved_model
 from mae.checkpoints.weights import model_kind, weights_of
 from mae.errors import ConfigError, check_choice
+from mae.files import creating
 from mae.models.positions import position_table
 
 Labels = dict[int, str] | None
@@ -39,31 +37,8 @@ def save_checkpoint(model: Any, path: str | Path, format: str, id2label: Mapping
     """
     check_choice("format", format, FORMATS)
     labels = _checked_labels(model, id2label)
-    with new_output(Path(path)) as temporary:
+    with creating(Path(path)) as temporary:
         FORMATS[format](model, temporary, labels)
-
-
-@contextmanager
-def new_output(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write a file or folder under; it becomes `path` when the block ends well.
-
-    Raises:
-        ConfigError: `path` exists already, or its folder does not.
-    """
-    if path.exists():
-        raise ConfigError(f"{path} exists already: give another name, or remove it")
-    if not path.parent.is_dir():
-        raise ConfigError(f"there is no folder {path.parent}")
-    # The end of the name stays: Keras insists on its extension.
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        temporary.rename(path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
 
 
 def _write_hugging_face(model: Any, folder: Path, id2label: Labels) -> None:

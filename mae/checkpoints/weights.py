@@ -1,19 +1,23 @@
 """The weights of a checkpoint in one form, whatever format they came in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mae.checkpoints.names import PATCH_KERNEL
+from mae.checkpoints.names import DECODER, PATCH_KERNEL
 from mae.errors import ConfigError
 from mae.presets import PRESETS, Architecture
 
 RELEASED_FRAMES, RELEASED_PIXELS = 16, 224  # what files that do not say it were trained with
 RELEASED_EPSILON = 1e-6
+
+
+def _no_names_of_its_own(ours: str) -> None:
+    """`Weights.their_name` of a format that calls weights as we do."""
 
 
 @dataclass
@@ -28,6 +32,7 @@ class Weights:
     format: str  # as the report says it
     arrays: dict[str, np.ndarray]
     names: dict[str, str] = field(default_factory=dict)  # our name -> the file's, for messages
+    their_name: Callable[[str], str | None] = _no_names_of_its_own  # what the format calls a weight that is not there
     unknown: list[str] = field(default_factory=list)  # tensors for which the format's table has no place
     set_aside: list[str] = field(default_factory=list)  # entries that are no weights of a model, as an optimizer's
     told: dict[str, Any] = field(default_factory=dict)  # fields of `Architecture` that the file states
@@ -37,7 +42,7 @@ class Weights:
     @property
     def kind(self) -> str:
         """`pretrainer`, `classifier` or `encoder`."""
-        if any(path.startswith(("decoder/", "encoder_to_decoder/")) for path in self.arrays):
+        if any(path.startswith(DECODER) for path in self.arrays):
             return "pretrainer"
         return "classifier" if "head/kernel" in self.arrays else "encoder"
 

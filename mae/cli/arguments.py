@@ -1,8 +1,9 @@
-"""The `key=value` arguments of a `python -m mae.…` command."""
+"""The arguments of a command that is not Hydra's: `key=value` as a dataclass, or those of `argparse`."""
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from omegaconf import OmegaConf
 
@@ -30,6 +31,13 @@ def command_config(cls: type[Arguments], arguments: Sequence[str]) -> Arguments:
             raise ConfigError(f"{field.name}= is missing; {_usage(cls)}")
     filled = {field.name: given.get(field.name, field.default) for field in fields(cls)}
     return cls(**checked_values(cls, OmegaConf.create(filled)))
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser for which a mistake is a `ConfigError`, one line as in every command."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
 
 
 def _usage(cls: type) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from mae.errors import ConfigError, Interrupted, TrainingStopped
+from mae.errors import ConfigError, Interrupted, TrainingStopped, one_line
 
 EXIT_MISTAKE = 2
 EXIT_STOPPED = 3
@@ -36,11 +36,6 @@ def exit_statuses() -> Iterator[None]:
 
 def _terminate(signum: int, _frame: FrameType | None) -> None:
     raise Interrupted(signum, "terminated; what was saved before is complete")
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an error, whose library may have written it over many lines."""
-    return " ".join(str(error).split())
 
 
 def _leave(message: str, status: int) -> None:

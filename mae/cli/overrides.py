@@ -13,8 +13,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mae.cli.exit_status import one_line
-from mae.errors import ConfigError, unknown_name
+from mae.errors import ConfigError, one_line, unknown_name
 
 
 def share_groups(config_dir: Path) -> None:

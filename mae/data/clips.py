@@ -12,7 +12,7 @@ from mae.data.lists.index import VideoIndex
 from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS, dense_stride_center
 from mae.data.transforms.crops import Crop, crop_frame, view_crops
 from mae.data.videos.read import read_frames
-from mae.errors import ConfigError, check_choice
+from mae.errors import check_at_least, check_choice
 from mae.seeds import generator
 
 CropsOf = Callable[[int, int], Sequence[Crop]]  # of height and width
@@ -31,12 +31,10 @@ class ClipSpec:
     clips_per_video: int = 1  # training clips cut from one decoding pass
 
     def __post_init__(self) -> None:
-        if self.frame_stride < 1:
-            raise ConfigError(f"dataset.frame_stride={self.frame_stride} must be at least 1")
+        check_at_least(1, self, "frame_stride", prefix="dataset.")
         check_choice("data.sampler", self.sampler, SAMPLERS)
         check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
-        if self.clips_per_video < 1:
-            raise ConfigError(f"data.clips_per_video={self.clips_per_video} must be at least 1")
+        check_at_least(1, self, "clips_per_video", prefix="data.")
 
     @property
     def clip_bytes(self) -> int:

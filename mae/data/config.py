@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.color_jitter import ColorJitter
 from mae.data.transforms.rand_augment import parse_rand_augment
-from mae.errors import ConfigError, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
 from mae.options import CROPS
 
 
@@ -76,9 +76,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise ConfigError(f"data.workers={self.workers} must be 0 (one per core) or more")
-        for name in ("prefetch", "clips_per_video"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"data.{name}={getattr(self, name)} must be at least 1")
+        check_at_least(1, self, "prefetch", "clips_per_video", prefix="data.")
         for name in ("ram_budget_gb", "timeout_s"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -101,9 +99,7 @@ class TestViews:
 
     def __post_init__(self) -> None:
         check_choice("test.sampler", self.sampler, TEST_SAMPLERS)
-        for name in ("clips", "crops"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"test.{name}={getattr(self, name)} must be at least 1")
+        check_at_least(1, self, "clips", "crops", prefix="test.")
         if self.sampler == "segments" and self.clips > 2:
             raise ConfigError(f"test.clips={self.clips}: there are 2 by segments, mid-points and starts")
 

@@ -8,7 +8,7 @@ import numpy as np
 from mae.data.read_ahead import read_ahead
 from mae.data.transforms.crops import crop_frame, view_crops
 from mae.data.videos.read import open_video, read_frames
-from mae.errors import BadVideo, ConfigError
+from mae.errors import BadVideo, ConfigError, check_at_least
 
 PART_BYTES = 1 << 28  # of cropped frames held for one part of a long video
 
@@ -24,9 +24,7 @@ class ClipPlan:
     step: float | None = None  # seconds between the starts of windows; None: one follows the other
 
     def __post_init__(self) -> None:
-        for name in ("frame_stride", "clips"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        check_at_least(1, self, "frame_stride", "clips")
         for name, option in (("window", "window"), ("step", "stride")):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ConfigError(f"{option}={getattr(self, name):g} must be above 0 seconds")

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from mae.checkpoints.load import load_weights
+from mae.checkpoints.names import DECODER
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.data.lists.class_names import read_labels
@@ -86,7 +87,7 @@ def load_encoder(path: str | Path, frame_stride: int | None, dtype: Any, sizes: 
     if weights.kind == "classifier":
         return load_classifier(path, None, frame_stride, dtype, sizes)
     checksum = checkpoint_hash(weights.source)
-    weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(("decoder/", "encoder_to"))}
+    weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(DECODER)}
     architecture = _architecture(weights, {**sizes, **_NO_DECODER})
     if "encoder/norm/gamma" in weights.arrays:
         model: Any = Pretrainer(architecture, name="pretrainer", dtype=dtype)

@@ -2,12 +2,13 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mae.files import replacing
 
 # JSON has no spelling for these; `float()` reads the strings back.
 NON_FINITE = ("nan", "inf", "-inf")
@@ -99,9 +100,5 @@ def _rewrite_until(path: Path, resume_step: int | None) -> None:
         # A run that begins anew logs its step 0 anew.
         if resume_step is None or (resume_step > 0 and record.get("step", 0) <= resume_step):
             kept.append(line + "\n")
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(kept)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text("".join(kept), encoding="utf-8", newline="\n")

@@ -4,7 +4,6 @@ NumPy and OpenCV only, so that a picture can be drawn from arrays of any model. 
 `n = t*h*w` tokens in row-major (t, h, w) order, patches of `pt*ph*pw` pixels with `c` channels.
 """
 
-import os
 from pathlib import Path
 
 import cv2
@@ -12,6 +11,7 @@ import numpy as np
 from einops import rearrange, repeat
 
 from mae.errors import ConfigError
+from mae.files import replacing
 
 Triple = tuple[int, int, int]
 
@@ -128,14 +128,11 @@ def patch_statistics_from_visible(
 
 def save_png(path: str | Path, image: np.ndarray) -> None:
     """Write a uint8 RGB image; the file appears whole or not at all. Makes the directory."""
-    path = Path(path)
     written, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not written:
         raise ConfigError(f"{path}: OpenCV cannot encode PNG; reinstall opencv-python-headless")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data.tobytes())
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes())
 
 
 def _unit(video: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mae.errors import ConfigError
+from mae.errors import check_choice, one_line
+from mae.options import WANDB_MODES
 
-MODES = ("auto", "online", "offline", "disabled")
 # What WANDB_MODE may hold besides our own words.
 WANDB_MODE_NAMES = {"run": "online", "shared": "online", "dryrun": "offline"}
 STEP = "train/step"
@@ -170,8 +170,7 @@ def _base_url(environment: Mapping[str, str]) -> str:
 
 def _choose_mode(mode: str) -> tuple[str, str]:
     """The mode to run in ("online", "offline" or "disabled") and the reason in brackets, or no text."""
-    if mode not in MODES:
-        raise ConfigError(f"wandb.mode={mode}: expected one of {', '.join(MODES)}")
+    check_choice("wandb.mode", mode, WANDB_MODES)
     reason = ""
     if mode == "auto":
         named = os.environ.get("WANDB_MODE", "").strip().lower()
@@ -244,5 +243,5 @@ def _describe(run: Any, mode: str, reason: str, run_dir: Path, run_id: str) -> s
 
 
 def _failure(what: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:200]
+    reason = one_line(error)[:200]
     return f"warning: W&B {what} ({type(error).__name__}: {reason}); training goes on with local files only"

@@ -6,7 +6,7 @@ from typing import Any
 from mae.cli.typed import Choice
 from mae.data.config import DATASET_KINDS, Augmentation, DataConfig
 from mae.engines.optimizer_config import OPTIMIZERS, OptimizerConfig
-from mae.errors import ConfigError, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
 from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES
@@ -62,10 +62,8 @@ class RunConfig:
         if self.epochs is None and self.steps is None:
             raise ConfigError("give epochs or steps: both are null")
         optional = ("epochs", "steps", "overfit_clips")
-        for name in ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints", *optional):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}={value} must be at least 1")
+        required = ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints")
+        check_at_least(1, self, *required, *optional)
         for name in (
             "warmup_epochs",
             "warmup_steps",

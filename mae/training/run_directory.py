@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mae.errors import ConfigError
+from mae.files import abandoned, replacing
 
 # What a step computes depends on these: with another value the saved state belongs to another run.
 FROZEN = (
@@ -81,7 +82,8 @@ class RunDirectory:
         try:
             if self.path.exists() and not self.path.is_dir():
                 raise ConfigError(f"run_dir={self.path} is a file; give a directory")
-            others = {path.name for path in self.path.iterdir()} - {LOCK} if self.path.is_dir() else set()
+            others = set(self.path.iterdir()) - {self.path / LOCK} if self.path.is_dir() else set()
+            others -= set(abandoned(self.path))
         except OSError as error:
             raise ConfigError(f"run_dir={self.path} cannot be used: {error.strerror}") from error
         if others and not self.holds_run:
@@ -94,6 +96,8 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for half in (*abandoned(self.path), *abandoned(self.reconstructions)):
+                half.unlink()
         except BlockingIOError as error:
             raise ConfigError(f"another process is using run_dir={self.path}") from error
         except OSError as error:
@@ -108,10 +112,9 @@ class RunDirectory:
             self._lock = None
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Writes `config.yaml` atomically."""
-        temporary = self.config.with_suffix(".tmp")
-        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-        os.replace(temporary, self.config)
+        """Writes `config.yaml`, all of it or nothing."""
+        with replacing(self.config) as temporary:
+            temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: Path) -> list[str]:

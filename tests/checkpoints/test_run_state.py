@@ -120,7 +120,9 @@ def test_a_failed_save_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
-    (tmp_path / "step_00000001.tmp").write_bytes(b"half")
+    (tmp_path / ".step_00000001.npz.4711.tmp.npz").write_bytes(b"half")
+    (tmp_path / "step_00000001.tmp").write_bytes(b"half")  # as earlier versions called it
+    assert Checkpoints(tmp_path, keep=1).paths() == []
     save(Checkpoints(tmp_path, keep=1), 2)
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000002.npz"]
 

@@ -207,3 +207,10 @@ def test_a_run_of_this_project_is_a_checkpoint_too(models, tmp_path):
     classifier = build("classifier")
     assert load_checkpoint(tmp_path / "run", classifier).fresh_head
     np.testing.assert_array_equal(classifier.encoder.patch_embed.kernel, model.encoder.patch_embed.kernel)
+
+
+def test_a_file_with_our_own_names_is_explained_in_no_others(models, tmp_path):
+    save_checkpoint(models["classifier"], tmp_path / "x.keras", "keras")
+    with pytest.raises(ConfigError, match=r"\(Keras, classifier\).* missing: encoder/block_2/") as error:
+        load_checkpoint(tmp_path / "x.keras", build("classifier", depth=3))
+    assert "TFAttention" not in str(error.value)

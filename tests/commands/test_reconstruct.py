@@ -51,7 +51,7 @@ def test_a_checkpoint_file_and_the_run_that_holds_it_are_the_same_model(trained,
     ("arguments", "message"),
     [
         ({"checkpoint": "missing"}, "no checkpoint at missing"),
-        ({"video": "missing.mp4"}, "video=missing.mp4: missing"),
+        ({"video": "missing.mp4"}, "video=missing.mp4 does not exist"),
         ({"mask_ratio": 1.0}, "mask_ratio=1.0 must lie between"),
         ({"masking": "tubes"}, "did you mean 'tube'"),
     ],

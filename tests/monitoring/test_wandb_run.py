@@ -234,7 +234,9 @@ def test_offline_line_says_how_to_upload(fake, start, tmp_path):
 
 
 def test_unknown_mode_is_a_config_error(start):
-    with pytest.raises(ConfigError, match=r"wandb.mode=on: expected one of auto, online"):
+    with pytest.raises(
+        ConfigError, match=r"wandb.mode 'on' does not exist; did you mean 'online'\? There are: auto, online"
+    ):
         start("on")
 
 

@@ -1,5 +1,6 @@
 """What may happen to a run: its process is killed, its disk is full or read-only. Real processes, real limits."""
 
+import os
 import resource
 import signal
 from contextlib import contextmanager
@@ -123,12 +124,33 @@ def test_no_room_for_a_checkpoint_stops_the_run_and_keeps_the_earlier_ones(shape
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz").step == 2
 
 
-def test_a_full_disk_is_told_in_one_line(shapes, tmp_path):
+def test_a_full_disk_is_told_in_one_line(shapes, tmp_path, monkeypatch):
     small(shapes, tmp_path / "run", "steps=2")
-    (tmp_path / "run" / "config.tmp").symlink_to("/dev/full")  # where the config is written first
+    write_config = RunDirectory.write_config
+
+    def on_a_full_disk(self, config):
+        (self.path / f".config.yaml.{os.getpid()}.tmp.yaml").symlink_to("/dev/full")  # where it is written first
+        write_config(self, config)
+
+    monkeypatch.setattr(RunDirectory, "write_config", on_a_full_disk)
     with pytest.raises(TrainingStopped, match=r"No space left on device.; earlier checkpoints are kept"):
         small(shapes, tmp_path / "run", "steps=4")
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz").step == 2
+
+
+def test_what_a_killed_process_left_is_neither_a_run_nor_in_the_way(tmp_path):
+    (tmp_path / "reconstructions").mkdir()
+    left = [tmp_path / ".config.yaml.4711.tmp.yaml", tmp_path / "reconstructions" / ".step_00000001.png.4711.tmp.png"]
+    for path in left:
+        path.write_text("half")
+    with RunDirectory(tmp_path):
+        assert not any(path.exists() for path in left)
+    (tmp_path / "reconstructions").rmdir()
+    left[0].write_text("half")
+    RunDirectory(tmp_path).check("auto")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="neither empty nor a run"):
+        RunDirectory(tmp_path).check("auto")
 
 
 def test_a_directory_that_cannot_be_written_is_told_before_anything_else():

@@ -10,7 +10,7 @@ from mae.checkpoints.containers.safetensors_file import INDEX
 from mae.checkpoints.containers.tensorflow_bundle import checkpoint_prefix
 from mae.checkpoints.containers.torch_legacy import is_legacy
 from mae.checkpoints.containers.zip_guard import open_zip
-from mae.errors import ConfigError
+from mae.errors import ConfigError, some
 
 FORMATS = {
     "run": "a run directory of this project, or one of its checkpoints",
@@ -24,6 +24,7 @@ FORMATS = {
 }
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TABLE_FOOTER = (0xDB4775248B80FB57).to_bytes(8, "little")  # ends the sorted table that an .index file is
+_SHOWN = 8  # names of what was found instead
 _HUGGING_FACE = ("model.safetensors", INDEX, "pytorch_model.bin")
 
 
@@ -58,7 +59,7 @@ def _folder(path: Path) -> str:
     if len(indices := list(path.glob("*.index"))) == 1 and _is_index(indices[0]):
         return "tf_checkpoint"
     names = sorted(entry.name for entry in path.iterdir())
-    raise _unknown(path, f"a folder with {_some(names)}")
+    raise _unknown(path, f"a folder with {some(names, _SHOWN, none='nothing')}")
 
 
 def _file(path: Path) -> str:
@@ -99,7 +100,7 @@ def _zip(path: Path, archive: zipfile.ZipFile) -> str:
         return "pytorch"
     if bases.count("saved_model.pb") == 1:
         return "zip_saved_model"
-    raise _unknown(path, f"a zip with {_some(names)}")
+    raise _unknown(path, f"a zip with {some(names, _SHOWN, none='nothing')}")
 
 
 def _is_index(path: Path) -> bool:
@@ -123,8 +124,3 @@ def _is_shard(path: Path) -> bool:
 def _unknown(path: Path, found: str) -> ConfigError:
     known = "; ".join(f"{name}: {text}" for name, text in FORMATS.items())
     return ConfigError(f"{path} is {found}, no checkpoint that is known. There are: {known}")
-
-
-def _some(names: list[str], shown: int = 8) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return (", ".join(names[:shown]) or "nothing") + more

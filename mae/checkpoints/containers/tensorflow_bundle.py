@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-from mae.errors import ConfigError
+from mae.errors import ConfigError, one_line
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -130,5 +130,5 @@ class _Reader:
         try:
             return function(argument)
         except Exception as error:  # TensorFlow's errors, and those of protocol buffers, share no other class
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
             raise ConfigError(f"{self._prefix} is damaged or no TensorFlow checkpoint ({reason})") from error

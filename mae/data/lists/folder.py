@@ -24,11 +24,11 @@ _LITTER = ("thumbs.db", "desktop.ini")  # what file managers leave beside pictur
 _VIDEOS, _IMAGES = frozenset(VIDEO_EXTENSIONS), frozenset(IMAGE_EXTENSIONS)
 
 
-def index_folder(root: str | Path | None) -> VideoIndex:
+def index_folder(root: str | Path | None, option: str = "dataset.root=") -> VideoIndex:
     """All videos below `root`, sorted; hidden files and directories are left out, links are followed.
 
     The first directory below `root` is the class, where every video lies in one; otherwise there are no labels.
-    A directory of frames is a video, not a class.
+    A directory of frames is a video, not a class. `option` is what `root` is called in messages.
 
     Raises:
         ConfigError: `root` is not given, not a directory, or holds no video.
@@ -37,14 +37,14 @@ def index_folder(root: str | Path | None) -> VideoIndex:
         raise ConfigError(
             "dataset.root is not set; give the folder that holds the videos: dataset.root=/path/to/videos"
         )
-    root = existing_directory(root)
+    root = existing_directory(root, option)
     relative = videos_below(root)
     if not relative:
-        if _content(root).is_frames:
-            raise ConfigError(f"dataset.root={root} holds the frames of one video; give the folder above it")
+        if is_frames(root):
+            raise ConfigError(f"{option}{root} holds the frames of one video; give the folder above it")
         kinds = " ".join(VIDEO_EXTENSIONS)
         raise ConfigError(
-            f"dataset.root={root} holds no video; looked for {kinds} and for directories that hold only images "
+            f"{option}{root} holds no video; looked for {kinds} and for directories that hold only images "
             f"({' '.join(IMAGE_EXTENSIONS)}) in it and below"
         )
     labels, class_names = None, None
@@ -55,6 +55,11 @@ def index_folder(root: str | Path | None) -> VideoIndex:
         labels = tuple(numbers[name] for name in names)
     paths = tuple(os.path.join(root, path) for path in relative)
     return VideoIndex(paths, labels, class_names, list_digest(relative, labels))
+
+
+def is_frames(directory: str | Path) -> bool:
+    """Whether a directory is one video: image files and nothing else. Raises `ConfigError` if it cannot be listed."""
+    return _content(directory).is_frames
 
 
 def videos_below(root: Path) -> list[str]:

@@ -1,56 +1,80 @@
-"""What a user named: a list, a folder or a video."""
+"""What a user named where a command takes videos: a list, a folder with videos, or one video."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from mae.data.lists.index import VIDEO_EXTENSIONS, VideoIndex, index_csv, index_folder, single_video
-from mae.data.lists.places import absolute
+from mae.data.lists.folder import index_folder, is_frames
+from mae.data.lists.index import single_video
+from mae.data.lists.places import absolute, existing_directory
+from mae.data.lists.text_list import index_csv
+from mae.data.lists.video_index import VideoIndex
 from mae.errors import ConfigError
 
-LISTS = (".csv", ".txt", ".tsv", ".list")
+LIST_EXTENSIONS = (".csv", ".txt", ".tsv", ".lst", ".list")
+
+Kind = Literal["list", "folder", "video"]
 
 
 @dataclass(frozen=True)
 class GivenVideos:
-    """Paths to read, and the names to show and to name files by: relative where the videos have a folder in common."""
+    """The videos that a user named."""
 
-    paths: tuple[str, ...]
-    names: tuple[str, ...]
-
-
-def given_videos(given: str) -> GivenVideos:
-    """The videos that `video=` names: a folder, a list (by its extension), or else one video.
-
-    Raises:
-        ConfigError: a folder without videos, or a malformed list.
-    """
-    path = Path(os.path.expanduser(given))
+    kind: Kind
+    path: Path  # absolute: what was named
+    base: Path  # absolute: the folder that `names` are relative to
     index: VideoIndex
-    if path.is_dir():
-        index, base = index_folder(path), path.absolute()
-    elif path.suffix.lower() in LISTS:
-        index, base = index_csv(path, None), path.absolute().parent
-    else:
-        index, base = single_video(path), path.absolute().parent
-    prefix = os.path.join(base, "")
-    return GivenVideos(index.paths, tuple(video.removeprefix(prefix) for video in index.paths))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What to show for each video and to name files by: relative to `base`, or absolute where it lies elsewhere."""
+        prefix = os.path.join(self.base, "")
+        return tuple(path.removeprefix(prefix) for path in self.index.paths)
 
 
-def index_of(source: Path, root: str | None) -> tuple[VideoIndex, Path]:
-    """The videos, and the directory that their names in the output are relative to.
+def given_videos(option: str, value: str | Path, root: str | None = None) -> GivenVideos:
+    """The videos of a list, of a folder, or the one video at a path.
+
+    A directory is a folder with videos, unless it holds images and nothing else: those are the frames of one video. A
+    file is a list if its name ends as one of `LIST_EXTENSIONS`, in any case, and else a video; whether it can be read
+    is found out when it is.
+
+    Args:
+        option: how the argument is called in messages, as `video=`.
+        value: the argument.
+        root: what the relative paths of a list are relative to; None: the list's own folder.
 
     Raises:
-        ConfigError: there is no such input, or it lists nothing.
+        ConfigError: nothing is there, a folder without videos, a malformed list, or a root for what is no list.
     """
-    if not source.exists():
-        raise ConfigError(f"there is no {source}; expected a list, a folder with videos, or one video")
-    if source.is_dir():
-        index, base = index_folder(source), source
-    elif source.suffix.lower() in VIDEO_EXTENSIONS:
-        index, base = single_video(source), source.parent
-    else:
-        return index_csv(source, root), source.parent if root is None else absolute(root)
-    if root is not None:
-        raise ConfigError(f"root={root} is for lists; {source} is none")
-    return index, base
+    path = absolute(value)
+    kind = _kind(option, value, path)
+    if root is not None and kind != "list":
+        raise ConfigError(f"root={root} is for lists; {option}{value} is a {kind}")
+    if kind == "list":
+        base = path.parent if root is None else existing_directory(root, "root=")
+        return GivenVideos(kind, path, base, index_csv(path, base))
+    if kind == "folder":
+        return GivenVideos(kind, path, path, index_folder(path, option))
+    return GivenVideos(kind, path, path.parent, single_video(path))
+
+
+def given_video(option: str, value: str | Path) -> VideoIndex:
+    """As `given_videos` for a command that takes one video; raises `ConfigError` for a list or a folder as well."""
+    given = given_videos(option, value)
+    if given.kind != "video":
+        raise ConfigError(f"{option}{value} is a {given.kind}; give one video")
+    return given.index
+
+
+def _kind(option: str, value: str | Path, path: Path) -> Kind:
+    # Not Path's own methods: they raise where a folder above may not be entered.
+    if os.path.isdir(path):
+        return "video" if is_frames(path) else "folder"
+    if not os.path.exists(path):
+        raise ConfigError(
+            f"{option}{value} does not exist; give a list ({' '.join(LIST_EXTENSIONS)}), a folder with videos, or one "
+            "video"
+        )
+    return "list" if path.suffix.lower() in LIST_EXTENSIONS else "video"

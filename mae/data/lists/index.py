@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mae.data.config import CsvDataset, DatasetConfig, ShapesDataset
-from mae.data.lists.folder import VIDEO_EXTENSIONS, index_folder
+from mae.data.lists.folder import index_folder
 from mae.data.lists.places import absolute, find_file
 from mae.data.lists.text_list import index_csv
 from mae.data.lists.video_index import VideoIndex, list_digest
@@ -16,7 +16,6 @@ from mae.errors import ConfigError
 Listings = dict[str, dict[str, bool | None]]  # of directories: see `_listing`
 
 __all__ = [
-    "VIDEO_EXTENSIONS",
     "VideoIndex",
     "build_index",
     "check_files",
@@ -44,7 +43,7 @@ def build_index(
         return index_folder(dataset.root)
     if dataset.train is None:
         raise ConfigError("dataset.train is not set; give the list of videos: dataset.train=list.csv")
-    return _checked_list(dataset, "dataset.train", dataset.train, max_bad_frac)
+    return checked_list(dataset, "dataset.train", dataset.train, max_bad_frac)
 
 
 def single_video(path: str | Path) -> VideoIndex:
@@ -87,7 +86,7 @@ def check_files(index: VideoIndex, max_bad_frac: float) -> int:
     return len(missing)
 
 
-def _checked_list(dataset: CsvDataset, option: str, value: str, max_bad_frac: float) -> VideoIndex:
+def checked_list(dataset: CsvDataset, option: str, value: str, max_bad_frac: float) -> VideoIndex:
     """The list that an option of the data set names, its files looked for."""
     classes = None if dataset.classes is None else find_file("dataset.classes", dataset.classes, dataset.root)
     index = index_csv(find_file(option, value, dataset.root), dataset.root, classes)

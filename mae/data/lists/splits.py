@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, ShapesDataset
-from mae.data.lists.index import _checked_list, build_index
+from mae.data.lists.index import build_index, checked_list
 from mae.data.lists.places import existing_directory
 from mae.data.lists.video_index import VideoIndex, list_digest
 from mae.errors import ConfigError
@@ -71,7 +71,7 @@ def held_out_list(dataset: DatasetConfig, split: str, progress: Progress | None 
         return build_index(replace(dataset, root=dataset.val), 0)
     option = "test" if split == "test" and dataset.test is not None else "val"
     value = getattr(dataset, option)
-    return None if value is None else _checked_list(dataset, f"dataset.{option}", value, max_bad_frac=1)
+    return None if value is None else checked_list(dataset, f"dataset.{option}", value, max_bad_frac=1)
 
 
 def numbers_by_name(dataset: DatasetConfig) -> bool:

@@ -1,10 +1,10 @@
 """`python -m mae.data.pack IN OUT [short_side=256] [quality=90] [workers=0] [root=DIR]`: a copy that reads fast.
 
-Every video of IN, a list, a folder or a file, becomes one zip of JPEGs below OUT. `list.csv` in OUT lists them with
-their labels and segments; `broken.csv` says which videos are left out and why. Called again, it goes on where it was.
+Every video of IN, a list (.csv, .txt, .tsv, .lst or .list), a folder or one video, becomes one zip of JPEGs below OUT.
+`list.csv` in OUT lists them with their labels and segments; `broken.csv` says which videos are left out and why. Called
+again, it goes on where it was.
 """
 
-import argparse
 import csv
 import errno
 import fcntl
@@ -19,13 +19,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from mae.cli.arguments import command_config
+from mae.cli.arguments import Parser, command_config
 from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.data.lists.class_names import CLASSES_FILE
-from mae.data.lists.given import index_of
+from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.places import absolute
 from mae.data.lists.write_lists import list_text
@@ -34,15 +33,13 @@ from mae.data.pack.outcome import Outcome
 from mae.data.pack.write import Packed, Pictures, packed_before, write_packed
 from mae.data.videos.read import pin_threads
 from mae.errors import BadVideo, ConfigError
-from mae.files import replacing
+from mae.files import abandoned, replacing
 
 LIST_FILE, BROKEN_FILE = "list.csv", "broken.csv"
 LARGEST_SIDE = 65500  # pixels, of a JPEG
 
 _MADE_FROM = "# packed by mae.data.pack from "  # begins every list that this command writes
-_LEFTOVER = re.compile(
-    r"\.(.+\.zip|list\.csv|classes\.txt|broken\.csv)\.[0-9]+\.tmp"
-)  # what a killed run leaves, see `replacing`
+_WRITTEN = r".+\.zip|list\.csv|classes\.txt|broken\.csv"  # names of what this command writes
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR)
 _PROGRESS_EVERY = 10.0  # seconds
 
@@ -65,20 +62,13 @@ class PackConfig:
             raise ConfigError(f"workers={self.workers} must be 0 (one per core) or more")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Mistakes are one line, as in every command."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see python -m mae.data.pack --help")
-
-
 def parse(words: Sequence[str]) -> tuple[Path, Path, PackConfig]:
     """Input, output and settings.
 
     Raises:
         ConfigError: wrong ones.
     """
-    parser = _Parser(prog="python -m mae.data.pack", description="A copy of videos that reads about ten times faster.")
+    parser = Parser(prog="python -m mae.data.pack", description="A copy of videos that reads about ten times faster.")
     parser.add_argument("source", metavar="IN", help="a list of videos, a folder with videos, or one video")
     parser.add_argument("output", metavar="OUT", help="folder for the packed videos and their list")
     parser.add_argument(
@@ -99,20 +89,20 @@ def pack(source: Path, output: Path, config: PackConfig) -> Outcome:
     Raises:
         ConfigError: nothing to read, no place to write, or the output would mix with the input.
     """
-    index, base = index_of(source, config.root)
-    names = packed_names(index.paths, base)
-    _check_places(source, index, output, names)
+    given = given_videos("IN=", source, config.root)
+    names = packed_names(given.index.paths, given.base)
+    _check_places(given, output, names)
     with _writing_to(output), _only_one_in(output):
         _check_earlier_list(output / LIST_FILE, source)
         _remove_leftovers({output, *(output / os.path.dirname(name) for name in names.values())})
         outcome = _pack_all(names, output, config)
-        _write_lists(index, names, outcome, source, output)
+        _write_lists(given.index, names, outcome, source, output)
     return outcome
 
 
-def _check_places(source: Path, index: VideoIndex, output: Path, names: dict[str, str]) -> None:
+def _check_places(given: GivenVideos, output: Path, names: dict[str, str]) -> None:
     """Refuses an output that would be read as input, or written over it."""
-    real = Path(os.path.realpath(output))
+    source, real = given.path, Path(os.path.realpath(output))
     if source.is_dir():
         folder = Path(os.path.realpath(source))
         if real == folder or folder in real.parents:
@@ -122,7 +112,7 @@ def _check_places(source: Path, index: VideoIndex, output: Path, names: dict[str
             )
     elif source == output / LIST_FILE or os.path.realpath(source) == str(real / LIST_FILE):
         raise ConfigError(f"OUT={output} would get a {LIST_FILE} in place of the input; give another folder")
-    sources = set(index.paths)
+    sources = set(given.index.paths)
     for name in names.values():
         for target in (output / name, real / name):
             if str(target) in sources:
@@ -173,10 +163,8 @@ def _only_one_in(output: Path) -> Iterator[None]:
 
 def _remove_leftovers(folders: set[Path]) -> None:
     for folder in folders:
-        if folder.is_dir():
-            for name in os.listdir(folder):
-                if _LEFTOVER.fullmatch(name):
-                    (folder / name).unlink(missing_ok=True)
+        for path in abandoned(folder, _WRITTEN):
+            path.unlink(missing_ok=True)
 
 
 def _pack_all(names: dict[str, str], output: Path, config: PackConfig) -> Outcome:

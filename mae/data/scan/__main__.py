@@ -1,6 +1,7 @@
 """`python -m mae.data.scan list.csv [key=value …]`: which videos are broken, and what can be known about the others.
 
-videos     a list (.csv, .txt, .tsv, .lst), a folder of videos, or one video; also without `videos=` as first argument
+videos     a list (.csv, .txt, .tsv, .lst or .list), a folder of videos, or one video; also without `videos=` as first
+           argument
 root       what relative paths in the list are relative to (default: the list's own folder)
 output     folder for the files below, there already (default: the list's own folder; else the working directory)
 workers    videos decoded at the same time (default 0: one per core)
@@ -30,7 +31,7 @@ from pathlib import Path
 from mae.cli.arguments import command_config
 from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
 from mae.cli.quiet import quiet_libraries
-from mae.data.lists.index import VideoIndex, index_csv, index_folder, single_video
+from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.places import absolute
 from mae.data.scan.examine import examine
 from mae.data.scan.files import check_writable, write_scan
@@ -44,7 +45,6 @@ from mae.data.videos.time_limit import within
 from mae.errors import BadVideo, ConfigError
 from mae.monitoring.console import format_duration, format_table
 
-LISTS = (".csv", ".txt", ".tsv", ".lst")
 STOP_WITHIN_S = 3.0  # after Control-C, for the videos begun
 SAY_EVERY_S = (0.5, 10.0)  # progress, on a terminal and elsewhere
 
@@ -65,39 +65,8 @@ class ScanConfig:
             raise ConfigError(f"workers={self.workers} must be 0 (one per core) or more")
         if not self.timeout_s > 0:
             raise ConfigError(f"timeout_s={self.timeout_s} must be more than 0")
-        if self.root is not None and not self.is_list:
-            raise ConfigError(f"root={self.root} is for lists; videos={self.videos} is none")
-        if self.output is not None and not self.folder.is_dir():
+        if self.output is not None and not absolute(self.output).is_dir():
             raise ConfigError(f"output={self.output} is not a folder; make it first")
-
-    @property
-    def is_list(self) -> bool:
-        path = absolute(self.videos)
-        return not path.is_dir() and path.suffix.lower() in LISTS
-
-    @property
-    def folder(self) -> Path:
-        """Where the results are written."""
-        if self.output is not None:
-            return absolute(self.output)
-        return absolute(self.videos).parent if self.is_list else Path.cwd()
-
-    @property
-    def name(self) -> str:
-        """What the names of the results begin with."""
-        path = Path(os.path.normpath(absolute(self.videos)))
-        return path.name if path.is_dir() else path.stem
-
-    def index(self) -> VideoIndex:
-        """Raises `ConfigError` where there is nothing to scan."""
-        path = absolute(self.videos)
-        if self.is_list:
-            return index_csv(path, self.root)
-        if path.is_dir():
-            return index_folder(path)
-        if not os.path.lexists(path):
-            raise ConfigError(f"videos={self.videos} does not exist; give a list, a folder or a video")
-        return single_video(path)
 
 
 def parse(arguments: Sequence[str]) -> ScanConfig:
@@ -115,10 +84,15 @@ def parse(arguments: Sequence[str]) -> ScanConfig:
 
 
 def scan(config: ScanConfig) -> dict[str, ScanReport]:
-    """Scans, writes the files, prints the table; returns the reports by path, in the order of the list."""
-    index = config.index()
-    paths = list(dict.fromkeys(index.paths))
-    check_writable(config.folder)
+    """Scans, writes the files, prints the table; returns the reports by path, in the order of the list.
+
+    Raises:
+        ConfigError: nothing to scan, or no place to write.
+    """
+    given = given_videos("videos=", config.videos, config.root)
+    paths = list(dict.fromkeys(given.index.paths))
+    folder = _results_folder(config, given)
+    check_writable(folder)
     pin_threads()
     try:
         with scan_cache() as cache:
@@ -126,10 +100,22 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(f"the cache of scans cannot be written ({error}); XDG_CACHE_HOME= names another") from error
     reports = {path: reports[path] for path in paths}
-    source = absolute(config.videos) if config.is_list else None
-    written = write_scan(config.folder, config.name, source, index, reports, config.root)
+    source = given.path if given.kind == "list" else None
+    written = write_scan(folder, _results_name(given), source, given.index, reports, config.root)
     print(format_table([*scan_rows(reports), ("written", "\n".join(map(str, written)))], "scan"))
     return reports
+
+
+def _results_folder(config: ScanConfig, given: GivenVideos) -> Path:
+    if config.output is not None:
+        return absolute(config.output)
+    return given.path.parent if given.kind == "list" else Path.cwd()
+
+
+def _results_name(given: GivenVideos) -> str:
+    """What the names of the results begin with."""
+    path = Path(os.path.normpath(given.path))
+    return path.name if path.is_dir() else path.stem
 
 
 def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str, ScanReport]:

@@ -14,9 +14,9 @@ from mae.data.videos.frame_directory import FrameDirectory
 from mae.data.videos.opencv_video import LARGEST_CREDIBLE_COUNT, SEEK_BEFORE, OpenCVVideo, is_on_time, open_capture
 from mae.data.videos.packed_video import PackedVideo, is_packed
 from mae.data.videos.pyav_video import PyAVVideo
-from mae.data.videos.scan_report import ScanReport
+from mae.data.videos.scan_report import FRAMES, OPENCV, PACKED, PYAV, ScanReport
 from mae.data.videos.video import EndOfVideo, Video
-from mae.errors import BadVideo
+from mae.errors import BadVideo, one_line
 
 SEEKS = 16  # tried per file
 RUN = 4  # frames compared after each seek
@@ -37,12 +37,12 @@ def examine(path: str, is_stopped: IsStopped = lambda: False) -> ScanReport:
     try:
         file_key(path)
         if os.path.isdir(path):
-            return _walk(lambda: FrameDirectory(path), ScanReport(decoder="frames"), is_stopped)
+            return _walk(lambda: FrameDirectory(path), ScanReport(decoder=FRAMES), is_stopped)
         if is_packed(path):
-            return _walk(lambda: PackedVideo(path), ScanReport(decoder="packed", codec="jpeg"), is_stopped)
+            return _walk(lambda: PackedVideo(path), ScanReport(decoder=PACKED, codec="jpeg"), is_stopped)
         return _examine_file(path, is_stopped)
     except BadVideo as error:
-        return ScanReport(reason=" ".join(str(error).split()))
+        return ScanReport(reason=one_line(error))
     except cv2.error as error:
         return ScanReport(reason=f"OpenCV failed: {error.err or 'no reason given'}")
     except MemoryError:
@@ -56,7 +56,7 @@ def _examine_file(path: str, is_stopped: IsStopped) -> ScanReport:
     report, reason = ScanReport(), "no frame decodes"
     try:
         with closing(OpenCVVideo(path)) as video:
-            opened = ScanReport(decoder="OpenCV", rate=video.frames_per_second, claimed=video.claimed_count)
+            opened = ScanReport(decoder=OPENCV, rate=video.frames_per_second, claimed=video.claimed_count)
     except BadVideo as error:
         reason = str(error)
     else:
@@ -65,11 +65,10 @@ def _examine_file(path: str, is_stopped: IsStopped) -> ScanReport:
         return report
     try:
         with closing(PyAVVideo(path)) as other:
-            found = ScanReport(decoder="PyAV", codec=other.codec)
+            found = ScanReport(decoder=PYAV, codec=other.codec)
         return _walk(lambda: PyAVVideo(path), found, is_stopped)
     except BadVideo as error:
-        reasons = " ".join("; ".join(dict.fromkeys((reason, str(error)))).split())
-        return replace(report, reason=reasons)
+        return replace(report, reason=one_line("; ".join(dict.fromkeys((reason, str(error))))))
 
 
 def _walk(opened: Callable[[], Video], found: ScanReport, is_stopped: IsStopped) -> ScanReport:

@@ -13,7 +13,8 @@ import numpy as np
 
 from mae.data.config import ShapesDataset
 from mae.data.shapes.motion import BACKGROUNDS, CLASS_NAMES, CLASS_SETS, render_video
-from mae.errors import ConfigError, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
+from mae.files import cache_directory
 from mae.seeds import generator
 
 __all__ = ["CLASS_NAMES", "ensure_shapes", "render_video", "shapes_root", "write_video"]
@@ -28,10 +29,9 @@ def shapes_root(config: ShapesDataset) -> Path:
     """Where the videos of this configuration lie, rendered or not."""
     if config.root is not None:
         return Path(config.root).expanduser().resolve()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     kind = "".join(f"-{word}" for word in (config.background, config.classes) if word not in ("ramp", "all"))
     name = f"shapes-v{VERSION}{kind}-{config.videos_per_class}-{config.seed}"
-    return Path(cache).expanduser().resolve() / "mae-video" / name
+    return cache_directory().resolve() / name
 
 
 def ensure_shapes(config: ShapesDataset, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -42,9 +42,8 @@ def ensure_shapes(config: ShapesDataset, progress: Callable[[int, int], None] | 
     nothing half-made and two processes may start at once. Nothing that exists is ever changed: a directory
     with other content, or with some of the videos missing, raises `ConfigError`.
     """
-    for name, smallest in (("videos_per_class", 1), ("seed", 0)):
-        if getattr(config, name) < smallest:
-            raise ConfigError(f"dataset.{name}={getattr(config, name)} must be {smallest} or more")
+    check_at_least(1, config, "videos_per_class", prefix="dataset.")
+    check_at_least(0, config, "seed", prefix="dataset.")
     check_choice("dataset.classes", config.classes, CLASS_SETS)
     check_choice("dataset.background", config.background, BACKGROUNDS)
     root = shapes_root(config)

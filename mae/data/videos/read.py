@@ -18,7 +18,7 @@ from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.scan_cache import scanned
 from mae.data.videos.time_limit import within
 from mae.data.videos.video import EndOfVideo, Video
-from mae.errors import BadVideo
+from mae.errors import BadVideo, one_line
 
 Choose = Callable[[int], np.ndarray]
 Views = Callable[[int, np.ndarray], list[np.ndarray]]
@@ -120,7 +120,7 @@ def _openers(path: str, key: FileKey) -> list[Callable[[], Video]]:
     if is_zip:
         return [partial(PackedVideo, path)]
     report = scanned(key)
-    if report is not None and report.decoder == "PyAV":  # where it was the only one, asking OpenCV again is in vain
+    if report is not None and report.needs_pyav:  # asking OpenCV again is in vain
         return [partial(PyAVVideo, path)]
     return [partial(OpenCVVideo, path, () if report is None else report.key_frames), partial(PyAVVideo, path)]
 
@@ -149,7 +149,7 @@ def _read(path: str, choose: Choose, views: Views, segment: Segment | None) -> F
 
 def _bad_video(reasons: list[str]) -> BadVideo:
     """One line from the reasons of all decoders."""
-    return BadVideo("; ".join(" ".join(reason.split()) for reason in dict.fromkeys(reasons)))
+    return BadVideo("; ".join(one_line(reason) for reason in dict.fromkeys(reasons)))
 
 
 def _read_with(

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mae.data.videos.file_key import FileKey
 from mae.data.videos.scan_report import ScanReport
+from mae.files import cache_directory
 
 VERSION = 1  # of what a scan looks at: raise it when old rows say too little
 WAIT_S = 60.0  # for another scan's transaction
@@ -30,8 +31,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS scans (
 
 def cache_path() -> Path:
     """Of the database, there or not."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache).expanduser().absolute() / "mae-video" / "scans.sqlite"
+    return cache_directory() / "scans.sqlite"
 
 
 def software() -> str:
@@ -172,7 +172,7 @@ def _load() -> dict[bytes, tuple[int, int, str]]:
 
 def _helps(report: ScanReport) -> bool:
     """Whether knowing the report spares the reader anything."""
-    return report.seeks_exactly or report.decoder == "PyAV" or report.frames != report.claimed
+    return report.seeks_exactly or report.needs_pyav or report.frames != report.claimed
 
 
 def _parsed(text: str) -> ScanReport | None:

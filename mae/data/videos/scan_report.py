@@ -3,13 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 
+# What decodes a video, as it is stored and shown.
+OPENCV, PYAV, FRAMES, PACKED = "OpenCV", "PyAV", "frames", "packed"
+
 
 @dataclass(frozen=True)
 class ScanReport:
     """One video, decoded from its first frame to its last."""
 
     reason: str = ""  # why it gives no clip; "" where it does
-    decoder: str = ""  # "OpenCV" | "PyAV" | "frames" | "packed"
+    decoder: str = ""  # one of those above
     codec: str = ""  # as the decoder names it
     width: int = 0  # pixels, upright
     height: int = 0
@@ -22,6 +25,11 @@ class ScanReport:
     @property
     def is_broken(self) -> bool:
         return bool(self.reason)
+
+    @property
+    def needs_pyav(self) -> bool:
+        """Whether OpenCV opens or decodes nothing of it."""
+        return self.decoder == PYAV
 
     @property
     def seeks_exactly(self) -> bool:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from mae.errors import ConfigError, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
+from mae.options import FEATURE_DTYPES
 
 KINDS = ("linear", "attentive", "knn")
-TOKEN_DTYPES = ("float16", "float32")
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,11 @@ class ProbeConfig:
         if len(set(self.kinds)) < len(self.kinds):
             raise ConfigError(f"probe.kinds=[{','.join(self.kinds)}] names one twice")
         numbers = ("labels_per_class", "seeds", "neighbours")
-        for name in (*numbers, "linear_epochs", "linear_steps", "attentive_epochs", "attentive_steps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"probe.{name}={value} must be at least 1")
+        trained = ("linear_epochs", "linear_steps", "attentive_epochs", "attentive_steps")
+        check_at_least(1, self, *numbers, *trained, prefix="probe.")
         if self.attentive_learning_rate <= 0:
             raise ConfigError(f"probe.attentive_learning_rate={self.attentive_learning_rate} must be above 0")
-        check_choice("probe.token_dtype", self.token_dtype, TOKEN_DTYPES)
+        check_choice("probe.token_dtype", self.token_dtype, FEATURE_DTYPES)
 
     @property
     def needs_tokens(self) -> bool:

@@ -11,8 +11,8 @@ import numpy as np
 from mae.data.read_ahead import read_ahead
 from mae.errors import BadVideo, ConfigError, TrainingStopped, check_choice
 from mae.files import replacing
+from mae.options import FEATURE_DTYPES
 
-DTYPES = ("float32", "float16")
 _DONE, _FAILED = 1, 2  # 0: not tried yet
 
 
@@ -36,7 +36,7 @@ class FeatureCache:
         shape: tuple[int, ...],
         dtype: str = "float32",
     ) -> None:
-        check_choice("dtype of features", dtype, DTYPES)
+        check_choice("dtype of features", dtype, FEATURE_DTYPES)
         told = {**identity, "videos": num_videos, "shape": list(shape), "dtype": dtype}
         text = json.dumps(told, indent=2, sort_keys=True)
         self.folder = Path(directory) / hashlib.sha256(text.encode()).hexdigest()[:16]

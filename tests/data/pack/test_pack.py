@@ -266,13 +266,16 @@ def test_two_workers_write_what_one_writes(videos, tmp_path):
 
 def test_leftovers_of_a_killed_run_go(videos, out):
     (out / "Zähne").mkdir(parents=True)
-    leftovers = [out / "Zähne" / ".c#.avi.zip.4711.tmp", out / ".list.csv.4711.tmp"]
-    other = out / ".notes.tmp"
-    for path in (*leftovers, other):
+    leftovers = [
+        *(out / "Zähne" / ".c#.avi.zip.4711.tmp.zip", out / ".list.csv.4711.tmp.csv"),
+        out / ".broken.csv.4711.tmp",  # as earlier versions called it
+    ]
+    others = out / ".notes.tmp", out / ".notes.csv.4711.tmp.csv"
+    for path in (*leftovers, *others):
         path.write_text("half")
     pack(videos, out, PackConfig())
     assert not any(path.exists() for path in leftovers)
-    assert other.exists()
+    assert all(path.exists() for path in others)
 
 
 def test_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, make_video, out):
@@ -419,9 +422,11 @@ def test_wrong_arguments(words, message):
 
 def test_input_that_is_none(tmp_path, make_video, out):
     for name in ("nothing.csv", "nothing.mp4", "nothing"):
-        with pytest.raises(ConfigError, match="expected a list, a folder with videos, or one video"):
+        with pytest.raises(
+            ConfigError, match=r"IN=\S+ does not exist; give a list .*, a folder with videos, or one video"
+        ):
             pack(tmp_path / name, out, PackConfig())
     path = Path(make_video("a.avi", numbered_frames(2)))
-    with pytest.raises(ConfigError, match="root=x is for lists"):
+    with pytest.raises(ConfigError, match=r"root=x is for lists; IN=\S+ is a video"):
         pack(path, out, PackConfig(root="x"))
     assert not out.exists()

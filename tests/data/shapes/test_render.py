@@ -297,9 +297,9 @@ def test_a_rendering_of_other_classes_is_refused(tmp_path):
 
 
 def test_mistakes_are_config_errors(tmp_path):
-    with pytest.raises(ConfigError, match=r"dataset\.videos_per_class=0 must be 1 or more"):
+    with pytest.raises(ConfigError, match=r"dataset\.videos_per_class=0 must be at least 1"):
         ensure_shapes(configuration(tmp_path / "videos", videos_per_class=0))
-    with pytest.raises(ConfigError, match=r"dataset\.seed=-1 must be 0 or more"):
+    with pytest.raises(ConfigError, match=r"dataset\.seed=-1 must be at least 0"):
         ensure_shapes(configuration(tmp_path / "videos", seed=-1))
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"dataset\.root=.*choose another place"):

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
+from mae.cli.arguments import Parser
 from mae.data.lists.class_names import CLASSES_FILE
 from mae.data.lists.official.annotations import Annotations, Split
 from mae.data.lists.official.video_files import VideoFiles
@@ -28,20 +28,13 @@ class OfficialDataset:
     key_of: Callable[[str], Hashable]  # of a file, see `mae.data.lists.official.video_files`
 
 
-class _Parser(argparse.ArgumentParser):
-    """Mistakes are one line, as in every command."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see {self.prog} --help")
-
-
 def parse_arguments(dataset: OfficialDataset, words: Sequence[str]) -> argparse.Namespace:
     """The arguments of the command.
 
     Raises:
         ConfigError: wrong ones.
     """
-    parser = _Parser(
+    parser = Parser(
         prog=f"python datasets/{dataset.name}/prepare.py",
         description=f"Lists of videos and labels of {dataset.name}, from its official annotations.",
     )

@@ -1,0 +1,31 @@
+"""The arguments that commands have in common which run a trained model over videos."""
+
+from dataclasses import dataclass
+
+from mae.errors import check_at_least, check_choice
+from mae.options import PRECISIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedArguments:
+    """What to run, over which videos and how; the commands' own texts say more."""
+
+    checkpoint: str  # a run directory, or a checkpoint of any format
+    video: str  # a video, a folder of videos, or a list
+    window: float | None = None  # seconds; null: videos are not cut
+    stride: float | None = None  # seconds between the starts of two windows; null: one follows the other
+    frame_stride: int | None = None  # source frames between two of a clip; null: as in the run
+    batch_size: int = 8  # clips computed at a time
+    precision: str = "float32"
+    num_heads: int | None = None  # of the model, as the next two; null: as the checkpoint tells
+    image_size: int | None = None
+    num_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("precision", self.precision, PRECISIONS)
+        check_at_least(1, self, "frame_stride", "batch_size")
+
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """Of the model, as `mae.evaluation.trained` takes them."""
+        return {name: getattr(self, name) for name in ("num_heads", "image_size", "num_frames")}

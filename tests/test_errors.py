@@ -1,0 +1,29 @@
+from types import SimpleNamespace
+
+import pytest
+
+from mae.errors import ConfigError, check_at_least, check_choice, one_line, some
+
+
+def test_names_of_a_long_list():
+    assert some([], 2) == "none"
+    assert some([], 2, none="nothing") == "nothing"
+    assert some(["a", "b"], 2) == "a, b"
+    assert some(["a", "b", "c", "d"], 2) == "a, b and 2 more"
+
+
+def test_at_least():
+    settings = SimpleNamespace(clips=1, top=None, workers=-1)
+    check_at_least(1, settings, "clips", "top")
+    with pytest.raises(ConfigError, match=r"^data\.workers=-1 must be at least 0$"):
+        check_at_least(0, settings, "clips", "workers", prefix="data.")
+
+
+def test_a_choice():
+    check_choice("format", "csv", ["csv", "json"])
+    with pytest.raises(ConfigError, match=r"^format 'jsn' does not exist; did you mean 'json'\? There are: csv, json$"):
+        check_choice("format", "jsn", ["csv", "json"])
+
+
+def test_an_error_of_many_lines():
+    assert one_line(ValueError("first\n   second\n")) == "first second"
