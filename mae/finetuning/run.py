@@ -189,7 +189,7 @@ class _Finetuning:
             session.optimizer,
             label_smoothing=c.mixing.label_smoothing,
             group=self.plan.mixing_group,
-            batch_size=c.batch_size,
+            batch_size=c.clips_per_step,
             accumulate=c.accumulate,
             jit=c.jit,
         )

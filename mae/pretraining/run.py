@@ -170,14 +170,14 @@ class _Pretraining:
             target=c.target,
             num_masked=c.num_masked,
             num_predicted=c.num_predicted,
-            batch_size=c.batch_size,
+            batch_size=c.clips_per_step,
             accumulate=c.accumulate,
             jit=c.jit,
         )
 
     def _batches(self, first_step: int, bad_videos: BadVideos) -> Iterator[Any]:
         c, a, workers = self.config, self.config.model.architecture, self.session.workers
-        share = c.batch_size // workers.count  # clips of a step that this process reads
+        share = c.clips_per_step // workers.count  # clips of a step that this process reads
         extras = {"is_masked": _masks(c)}
         if c.decoder_mask_ratio > 0:
             extras["is_decoder_masked"] = masks(
@@ -194,13 +194,13 @@ class _Pretraining:
                 extras,
                 bad_videos,
                 seed=c.seed,
-                batch_size=c.batch_size,
+                batch_size=c.clips_per_step,
                 first_step=first_step,
                 num_steps=self.plan.total_steps - first_step,
                 workers=c.data.workers,
                 prefetch=self.footprint.prefetch * workers.strategy.num_replicas_in_sync // workers.count,
                 positions=range(workers.index * share, (workers.index + 1) * share),
-                replica_batch=c.batch_size // self.plan.num_replicas,
+                replica_batch=c.clips_per_step // self.plan.num_replicas,
             )
 
         return iter(workers.strategy.distribute_datasets_from_function(pipeline))

@@ -129,6 +129,7 @@ class Session:
             "step": step,
             "list_digest": self.list_digest,
             "config": asdict(self.config),
+            "batch_counts": self.config.batch_counts,
             "architecture": asdict(self.model.architecture),
             "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "mae-video")},
         }

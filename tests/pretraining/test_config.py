@@ -157,6 +157,13 @@ def test_impossible_values_are_refused(overrides, message):
         (["batch_size=8", "accumulate=3"], 100, 1, "batch_size=8 is not divisible by 3"),
         (["batch_size=8", "accumulate=8"], 7, 1, "lower accumulate=8 or more videos"),
         (["batch_size=64"], 7, 2, "batch_size=64 is more than the 7 videos of the list"),
+        (
+            ["batch_size=12", "data.clips_per_video=4"],
+            100,
+            2,
+            "batch_size=12 is not divisible by 8 (2 replicas × data.",
+        ),
+        (["batch_size=64", "data.clips_per_video=4"], 7, 2, "give batch_size=24 or more videos"),
     ],
 )
 def test_figures_that_do_not_fit_are_refused_with_both_numbers(overrides, videos, replicas, message):
