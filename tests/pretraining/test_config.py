@@ -5,8 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from configured import configured
+from configured import CONF, configured, settings_of
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from mae.data.config import DATASET_KINDS
 from mae.engines.optimizer_config import OPTIMIZERS
@@ -43,6 +44,34 @@ def test_published_recipes(command, epochs, batch, mask, stride, rate, preset):
     o = c.optimizer
     assert (o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.clip_grad_norm) == (0.9, 0.95, 1e-8, 0.05, None)
     assert (c.augment.crop, c.augment.flip, c.data.sampler) == ("multi_scale", False, "dense_stride")
+
+
+def test_version_2_by_hand():
+    """8192 clips are four of each of 2048 videos; the grid is 8 × 16 × 16, 230 of 256 places are masked."""
+    c = configured("dataset=csv", "dataset.train=mixed.csv", "recipe=v2", "model=vit_giant")
+    assert (c.model.preset, c.epochs, c.batch_size, c.steps) == ("vit_giant", 1200, 8192, None)
+    assert (c.mask_ratio, c.decoder_mask_ratio, c.masking, c.target) == (0.9, 0.5, "tube", "videomae")
+    assert (c.data.clips_per_video, c.data.sampler, c.augment.crop) == (4, "dense_stride", "multi_scale")
+    assert (c.learning_rate, c.min_learning_rate, c.warmup_epochs, c.warmup_steps) == (1.5e-4, 1e-5, 40, None)
+    o = c.optimizer
+    assert (o.name, o.beta_1, o.beta_2, o.epsilon, o.weight_decay) == ("adamw", 0.9, 0.95, 1e-8, 0.05)
+    assert o.clip_grad_norm == 0.02
+    assert (c.num_masked, c.num_predicted) == (8 * 230, (8 * 230 // 2, True))
+    plan = TrainingPlan(c, num_videos=1_350_000, num_replicas=64)
+    assert (plan.steps_per_epoch, plan.total_steps, plan.warmup_steps) == (659, 790_800, 26_360)
+    assert (c.clips_per_step, c.videos_per_step, plan.clips_per_part) == (8192, 2048, 128)
+    rows = dict(plan.rows())
+    assert rows["global batch"] == "8192 clips = 2048 videos × 4 = 128 clips × 64 replicas × 1 accumulated"
+    assert rows["learning rate"] == "0.0048 = 0.00015 × 8192 / 256, then to 0.00032"
+
+
+@pytest.mark.parametrize("recipe", [path.stem for path in (CONF / "recipe").glob("[!_]*.yaml")])
+def test_nothing_overrules_a_recipe(recipe):
+    """Whatever the file of a recipe says is what a run with it does."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("pretrain", overrides=["dataset=csv", f"recipe={recipe}"])
+    for key, value in settings_of(CONF / "recipe" / f"{recipe}.yaml"):
+        assert OmegaConf.select(composed, key) == value, key
 
 
 def test_ssv2_on_64_gpus_by_hand():
