@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -43,15 +43,28 @@ def test_published_recipes(command, rate, decay, epochs, batch, drop_path, head_
     assert (c.warmup_epochs, c.warmup_steps, c.steps, c.init_scale) == (5, None, None, 0.001)
     o = c.optimizer
     assert (o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.clip_grad_norm) == (0.9, 0.999, 1e-8, 0.05, None)
+    assert (o.name, o.final_weight_decay) == ("adamw", None)
+    sizes = c.model.architecture
+    assert (sizes.num_frames, sizes.image_size, sizes.patch_size, sizes.tubelet_size) == (16, 224, 16, 2)
+    assert (sizes.dropout_rate, sizes.attention_dropout_rate) == (0, 0)
     m = c.mixing
     assert (m.mixup, m.cutmix, m.probability, m.switch_probability, m.label_smoothing) == (0.8, 1, 1, 0.5, 0.1)
     a = c.augment
     assert (a.crop, a.rand_augment, a.erase_probability) == ("random_resized", "rand-m7-n4-mstd0.5-inc1", 0.25)
+    assert (a.brightness, a.contrast, a.saturation, a.hue) == (0, 0, 0, 0)
     is_ssv2 = "ssv2" in command
     assert a.flip is not is_ssv2
     assert c.data.sampler == ("tsn_segments" if is_ssv2 else "videomae_dense")
     assert (c.test.sampler, c.test.clips, c.test.crops) == (("segments", 2, 3) if is_ssv2 else ("dense", 5, 3))
     assert (c.dataset.frame_stride, c.pooling, c.freeze) == (2 if is_ssv2 else 4, "mean", "none")
+
+
+def test_hmdb51_is_fine_tuned_as_ucf101():
+    """There is no published row of its own; frames and views are told for both alike."""
+    one, other = (configured_finetuning(f"dataset={name}") for name in ("hmdb51", "ucf101"))
+    assert replace(one, dataset=other.dataset, run_dir=other.run_dir) == other
+    assert (one.data.sampler, one.dataset.frame_stride) == ("videomae_dense", 4)
+    assert (one.test.sampler, one.test.clips, one.test.crops) == ("dense", 5, 3)
 
 
 def test_every_group_composes():

@@ -1,7 +1,7 @@
 """`conf/` and the dataclasses agree, the published recipes are what RECIPES say, and every setting is read."""
 
 import ast
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,34 @@ def test_published_recipes(command, epochs, batch, mask, stride, rate, preset):
     assert (a.num_frames, a.image_size, a.patch_size, a.tubelet_size, a.drop_path_rate) == (16, 224, 16, 2, 0)
     o = c.optimizer
     assert (o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.clip_grad_norm) == (0.9, 0.95, 1e-8, 0.05, None)
+    assert (o.name, o.final_weight_decay, o.layer_decay, c.decoder_mask_ratio) == ("adamw", None, None, 0)
     assert (c.augment.crop, c.augment.flip, c.data.sampler) == ("multi_scale", False, "dense_stride")
+    assert set(asdict(c.augment).values()) == {"multi_scale", 0, None}  # False is 0, too
+    assert (c.data.short_clip, c.data.clips_per_video) == ("repeat_last", 1)
+    assert c.num_masked == 8 * {0.9: 176, 0.75: 147}[mask]  # of 14 × 14 places, rounded down
+
+
+# Command, training videos of the official lists: steps an epoch, updates, warm-up updates, peak rate, last rate.
+# K400 L: 240,436 videos by 512 is 469 and a rest; 469 × 1600 = 750,400; 469 × 40 = 18,760; 1.5e-4 × 512 / 256 = 3e-4.
+UPDATES = [
+    ("dataset=ssv2", 168_913, 82, 196_800, 3_280, 1.2e-3, 8e-5),
+    ("dataset=kinetics400", 240_436, 234, 374_400, 9_360, 6e-4, 4e-5),
+    ("dataset=kinetics400 model=vit_large", 240_436, 469, 750_400, 18_760, 3e-4, 2e-5),
+    ("dataset=kinetics400 model=vit_huge", 240_436, 234, 374_400, 9_360, 6e-4, 4e-5),
+    ("dataset=ucf101", 9_537, 49, 156_800, 1_960, 2.25e-4, 7.5e-6),
+    ("dataset=hmdb51", 3_570, 18, 86_400, 720, 2.25e-4, 7.5e-6),
+]
+
+
+@pytest.mark.parametrize(("command", "videos", "per_epoch", "updates", "warmup", "peak", "last"), UPDATES)
+def test_published_updates_by_hand(command, videos, per_epoch, updates, warmup, peak, last):
+    plan = TrainingPlan(configured(*command.split()), videos, num_replicas=64)
+    assert (plan.steps_per_epoch, plan.total_steps, plan.warmup_steps) == (per_epoch, updates, warmup)
+    rate = plan.learning_rate
+    assert rate(0) == 0
+    assert rate(warmup - 1) == rate(warmup) == pytest.approx(peak)
+    assert rate(warmup + (updates - warmup) // 2) == pytest.approx((peak + last) / 2)  # half a cosine
+    assert rate(updates) == pytest.approx(last)
 
 
 def test_version_2_by_hand():
