@@ -1,8 +1,10 @@
 """Configs as the command line makes them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 
 from mae.cli.overrides import share_groups
 from mae.finetuning.config import FinetuneConfig, typed_finetune_config
@@ -29,6 +31,22 @@ SMALL_RUN = (
     "evaluate_every=null",
     "wandb.mode=disabled",
 )
+
+
+def settings_of(path: Path) -> list[tuple[str, object]]:
+    """The dotted keys that a file below `conf/` sets and their values, without those that depend on others."""
+
+    def leaves(node: DictConfig, prefix: str) -> Iterator[tuple[str, object]]:
+        for key in node:
+            name = f"{prefix}{key}"
+            if OmegaConf.is_interpolation(node, key) or name == "defaults":
+                continue
+            if isinstance(node[key], DictConfig):
+                yield from leaves(node[key], f"{name}.")
+            else:
+                yield name, node[key]
+
+    return list(leaves(OmegaConf.load(path), ""))
 
 
 def configured(*overrides: str) -> PretrainConfig:

@@ -23,7 +23,7 @@ class ClipSpec:
     """What a clip is."""
 
     num_frames: int
-    frame_stride: int  # source frames between two frames of a clip
+    frame_stride: int  # source frames between two frames of a clip; a list may say another for some of its videos
     image_size: int  # pixels, height and width
     augmentation: Augmentation = CENTER  # of training clips
     sampler: str = "dense_stride"  # of training clips: a name of `mae.data.sampling.SAMPLERS`
@@ -61,11 +61,12 @@ class ClipReader:
     def training_clips(self, epoch: int, example: int) -> np.ndarray:
         """The clips of one visit, each from a random time, cropped and augmented: (clips_per_video, T, S, S, 3)."""
         spec, visit = self.spec, [clip_counters(epoch, example, clip) for clip in range(self.spec.clips_per_video)]
+        stride = self._stride(example)
 
         def choose(count: int) -> np.ndarray:
             sample = SAMPLERS[spec.sampler]
             return np.stack([
-                sample(count, spec.num_frames, spec.frame_stride, self._generator("clip start", clip), spec.short_clip)
+                sample(count, spec.num_frames, stride, self._generator("clip start", clip), spec.short_clip)
                 for clip in visit
             ])  # fmt: skip
 
@@ -87,7 +88,7 @@ class ClipReader:
         spec = self.spec
 
         def choose(count: int) -> np.ndarray:
-            return dense_stride_center(count, spec.num_frames, spec.frame_stride)[None]
+            return dense_stride_center(count, spec.num_frames, self._stride(example))[None]
 
         return self._read(example, choose, lambda h, w: view_crops(h, w, spec.image_size, 1))[0]
 
@@ -97,10 +98,15 @@ class ClipReader:
 
         def choose(count: int) -> np.ndarray:
             sample = TEST_SAMPLERS[views.sampler]
-            clips = sample(count, spec.num_frames, spec.frame_stride, views.clips, spec.short_clip)
+            clips = sample(count, spec.num_frames, self._stride(example), views.clips, spec.short_clip)
             return clips.repeat(views.crops, axis=0)
 
         return self._read(example, choose, lambda h, w: views.clips * view_crops(h, w, spec.image_size, views.crops))
+
+    def _stride(self, example: int) -> int:
+        """Source frames between two frames of a clip of this video."""
+        listed = None if self.index.strides is None else self.index.strides[example]
+        return self.spec.frame_stride if listed is None else listed
 
     def _generator(self, purpose: str, counters: tuple[int, ...]) -> np.random.Generator:
         return generator(self.seed, purpose, *counters)

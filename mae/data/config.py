@@ -48,7 +48,7 @@ class CsvDataset:
     """A text list, one video a line: `path`, `path label` or `path label start end`; see `mae.data.lists.lines`."""
 
     name: str
-    frame_stride: int  # source frames between two frames of a clip
+    frame_stride: int  # source frames between two frames of a clip, of videos whose line in the list has no stride
     root: str | None  # what relative paths in the list are relative to; null: the list's own directory
     train: str | None  # the list; a relative one is looked for in `root`, then in the working directory
     val: str | None  # the list that fine-tuning validates on; null: no validation

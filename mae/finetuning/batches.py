@@ -35,7 +35,7 @@ def labelled_batches(
         extras,
         bad_videos,
         seed=c.seed,
-        batch_size=c.batch_size,
+        batch_size=c.clips_per_step,
         first_step=first_step,
         num_steps=plan.total_steps - first_step,
         workers=c.data.workers,

@@ -92,6 +92,11 @@ class FinetuneConfig(RunConfig):
         _ = self.frozen_blocks  # raises for other words and for more blocks than there are
 
     @property
+    def batch_counts(self) -> str:
+        """The published repeats are inside the batch: 384 videos, two clips of each, are 768 clips an update."""
+        return "videos"
+
+    @property
     def switched_off_to_overfit(self) -> dict[str, Any]:
         return {"mixing": NO_MIXING, "head_dropout_rate": 0.0, "validate_every": None}
 

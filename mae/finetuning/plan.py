@@ -17,11 +17,10 @@ class FinetunePlan(TrainingPlan):
         super().__post_init__()
         group = self.mixing_group
         if group is not None and self.clips_per_part % group:
-            c = self.config
+            c, parts = self.config, self.num_replicas * self.config.accumulate
             raise ConfigError(
-                f"{self.clips_per_part} clips (batch_size={c.batch_size} / {self.num_replicas} replicas / "
-                f"accumulate={c.accumulate}) cannot be mixed in pairs of different videos: give a multiple of {group}, "
-                "or mixing.probability=0"
+                f"batch_size={c.batch_size} videos / {self.num_replicas} replicas / accumulate={c.accumulate} cannot "
+                f"be mixed in pairs of different videos: give a multiple of {2 * parts}, or mixing.probability=0"
             )
 
     @property

@@ -28,13 +28,13 @@ def pretraining_batches(
 
     They are as `mae.pretraining.step.pretraining_losses` takes them.
     """
-    share = config.batch_size // workers.count  # clips of a step that this process reads
+    share = config.clips_per_step // workers.count  # clips of a step that this process reads
     return training_batches(
         reader,
         _extras(config),
         bad_videos,
         seed=config.seed,
-        batch_size=config.batch_size,
+        batch_size=config.clips_per_step,
         first_step=first_step,
         num_steps=plan.total_steps - first_step,
         workers=config.data.workers,

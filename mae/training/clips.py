@@ -28,7 +28,7 @@ def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int, kept: i
     """
     return fitting_footprint(
         clip_bytes=spec.clip_bytes,
-        batch_size=config.batch_size // num_workers,
+        batch_size=config.clips_per_step // num_workers,
         clips_in_flight=(config.data.workers or os.cpu_count() or 1) * config.data.clips_per_video,
         prefetch=config.data.prefetch,
         budget_gb=config.data.ram_budget_gb,

@@ -32,10 +32,10 @@ class RunConfig:
     steps: int | None  # updates; wins over epochs
     warmup_epochs: float  # of linear warm-up from 0
     warmup_steps: int | None  # updates; wins over warmup_epochs
-    batch_size: int  # clips in an update, over all replicas and accumulated parts
+    batch_size: int  # in an update, over all replicas and accumulated parts: clips or videos, see `batch_counts`
     accumulate: int  # parts an update's clips are computed in, one after the other, to save memory
     overfit_clips: int | None  # a smoke test: train on so many clips, always the same; null: on all videos
-    learning_rate: float  # base: for 256 clips; scaled by batch_size / 256
+    learning_rate: float  # base: for a batch_size of 256; scaled by batch_size / 256
     min_learning_rate: float  # base, likewise: at the end of the cosine
     ema_decay: float | None  # of a moving average of the weights, evaluated and exported instead of them; null: none
 
@@ -81,6 +81,21 @@ class RunConfig:
             raise ConfigError(f"ema_decay={self.ema_decay} must lie between 0 and 1, or be null for no average")
         if not 1 <= self.loss_scale <= 2**24:
             raise ConfigError(f"loss_scale={self.loss_scale} must lie in [1, {2**24}]")
+
+    @property
+    def batch_counts(self) -> str:
+        """What `batch_size` counts where several clips are cut from a video: "clips", or "videos"."""
+        return "clips"
+
+    @property
+    def clips_per_step(self) -> int:
+        """Clips in an update, over all replicas and accumulated parts."""
+        return self.batch_size * (self.data.clips_per_video if self.batch_counts == "videos" else 1)
+
+    @property
+    def videos_per_step(self) -> int:
+        """Videos read for an update; exact for every batch that `TrainingPlan` accepts."""
+        return self.clips_per_step // self.data.clips_per_video
 
     @property
     def switched_off_to_overfit(self) -> dict[str, Any]:

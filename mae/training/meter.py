@@ -22,7 +22,7 @@ class Cadence:
 
     total_steps: int
     steps_per_epoch: int
-    batch_size: int  # clips in a step
+    clips_per_step: int
     log_every: int
     checkpoint_every: int
     evaluate_every: int | None  # None: at the end only
@@ -36,7 +36,7 @@ class Cadence:
         return cls(
             total_steps=plan.total_steps,
             steps_per_epoch=plan.steps_per_epoch,
-            batch_size=config.batch_size,
+            clips_per_step=config.clips_per_step,
             log_every=config.log_every,
             checkpoint_every=config.checkpoint_every,
             evaluate_every=evaluate_every,
@@ -111,7 +111,7 @@ class Meter:
             "epoch": step / cadence.steps_per_epoch,
             **{name: mean for name, mean in means.items() if name not in _NO_MEAN},
             **{name: values[name][-1] for name in ("learning_rate", "weight_decay", "loss_scale") if name in values},
-            "clips_per_second": None if self._compiling else clock.steps * cadence.batch_size / seconds,
+            "clips_per_second": None if self._compiling else clock.steps * cadence.clips_per_step / seconds,
             "step_ms": 1000 * seconds / clock.steps,
             "data_wait_fraction": clock.waited / seconds,
             "decode_ms": values["decode_ms"].mean(),

@@ -18,21 +18,25 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         c = self.config
-        parts, clips = self.num_replicas * c.accumulate, c.data.clips_per_video
-        if c.batch_size % parts:
+        parts, visits = self.num_replicas * c.accumulate, self.num_replicas * c.data.clips_per_video
+        batch = f"batch_size={c.batch_size}"
+        if c.clips_per_step != c.batch_size:
+            batch += f" × data.clips_per_video={c.data.clips_per_video} = {c.clips_per_step} clips"
+        if c.clips_per_step % parts:
             raise ConfigError(
-                f"batch_size={c.batch_size} is not divisible by {parts} "
-                f"({self.num_replicas} replicas × accumulate={c.accumulate})"
+                f"{batch} is not divisible by {parts} ({self.num_replicas} replicas × accumulate={c.accumulate})"
             )
-        if c.batch_size % (self.num_replicas * clips):
+        if c.clips_per_step % visits:
             raise ConfigError(
-                f"batch_size={c.batch_size} is not divisible by {self.num_replicas * clips} "
-                f"({self.num_replicas} replicas × data.clips_per_video={clips})"
+                f"{batch} is not divisible by {visits} "
+                f"({self.num_replicas} replicas × data.clips_per_video={c.data.clips_per_video})"
             )
-        if c.batch_size > self.num_videos * clips:
-            parts = math.lcm(parts, self.num_replicas * clips)
-            fitting = self.num_videos * clips // parts * parts
-            advice = f"give batch_size={fitting}" if fitting else f"lower accumulate={c.accumulate}"
+        if c.videos_per_step > self.num_videos:
+            whole = math.lcm(parts, visits)  # clips that every replica and part has its share of
+            fitting = self.num_videos * c.data.clips_per_video // whole * whole
+            advice = f"lower accumulate={c.accumulate}"
+            if fitting:
+                advice = f"give batch_size={fitting * c.batch_size // c.clips_per_step}"
             raise ConfigError(
                 f"batch_size={c.batch_size} is more than the {self.num_videos} videos of the list, and the last "
                 f"partial batch is dropped: {advice} or more videos"
@@ -41,17 +45,12 @@ class TrainingPlan:
     @property
     def clips_per_part(self) -> int:
         """Clips one replica computes at a time."""
-        return self.config.batch_size // (self.num_replicas * self.config.accumulate)
-
-    @property
-    def visits(self) -> int:
-        """Videos read for an update."""
-        return self.config.batch_size // self.config.data.clips_per_video
+        return self.config.clips_per_step // (self.num_replicas * self.config.accumulate)
 
     @property
     def steps_per_epoch(self) -> int:
         """An epoch visits every video once, but for those left over when it is cut into batches."""
-        return self.num_videos // self.visits
+        return self.num_videos // self.config.videos_per_step
 
     @property
     def total_steps(self) -> int:
@@ -89,12 +88,7 @@ class TrainingPlan:
         if self.warmup_steps >= self.total_steps:
             schedule += " (the run ends before its warm-up does)"
         return [
-            (
-                "global batch",
-                f"{c.batch_size} = {self.clips_per_part} clips × {self.num_replicas} replicas × "
-                f"{c.accumulate} accumulated"
-                + (f", {c.data.clips_per_video} of each video" if c.data.clips_per_video > 1 else ""),
-            ),
+            ("global batch", f"{self._batch} × {self.num_replicas} replicas × {c.accumulate} accumulated"),
             (
                 "learning rate",
                 f"{rate.base:.4g} = {c.learning_rate:g} × {c.batch_size} / 256, then to {rate.final:.3g}",
@@ -103,3 +97,10 @@ class TrainingPlan:
             ("steps per epoch", f"{self.steps_per_epoch}"),
             ("steps", f"{self.total_steps} ({self.total_steps / self.steps_per_epoch:.1f} epochs)"),
         ]
+
+    @property
+    def _batch(self) -> str:
+        """The factors of an update: videos and clips of each, where that is more than one; clips a replica computes."""
+        c, repeats = self.config, self.config.data.clips_per_video
+        videos = f" clips = {c.videos_per_step} videos × {repeats}" if repeats > 1 else ""
+        return f"{c.clips_per_step}{videos} = {self.clips_per_part} clips"

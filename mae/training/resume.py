@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, read_checkpoint
 from mae.errors import ConfigError
@@ -22,7 +23,34 @@ def checkpoint_to_resume(
     checkpoint = _chosen(config, directory, say)
     if checkpoint is None:
         return None, []
-    return checkpoint, changes(checkpoint.meta["config"], asdict(config), checkpoint.path)
+    return checkpoint, changes(_settings_as_counted_now(checkpoint, config), asdict(config), checkpoint.path)
+
+
+def _settings_as_counted_now(checkpoint: Checkpoint, config: RunConfig) -> dict[str, Any]:
+    """The settings of a checkpoint's run, its batch counted as `config` counts: videos, where it once was clips.
+
+    What is scaled by batch_size is scaled back, so that these settings give the updates that the run has made so far.
+
+    Raises:
+        ConfigError: `config` has another batch than that; the message says which settings go on as before.
+    """
+    before: dict[str, Any] = checkpoint.meta["config"]
+    repeats = before["data"].get("clips_per_video", 1)
+    # Checkpoints of earlier versions do not say what their batch counts: it was clips in every run.
+    if repeats == 1 or "batch_counts" in checkpoint.meta or config.batch_counts == "clips":
+        return before
+    now = {
+        "batch_size": before["batch_size"] // repeats,
+        "learning_rate": before["learning_rate"] * repeats,
+        "min_learning_rate": before["min_learning_rate"] * repeats,
+    }
+    if config.batch_size != now["batch_size"]:
+        raise ConfigError(
+            f"{checkpoint.path} is from before batch_size counted videos: its batch_size={before['batch_size']} are "
+            f"clips, {repeats} of each video; to go on with the same updates give "
+            + " ".join(f"{name}={value!r}" for name, value in now.items())
+        )
+    return before | now
 
 
 def _chosen(config: RunConfig, directory: RunDirectory, say: Callable[[str], None]) -> Checkpoint | None:

@@ -111,6 +111,7 @@ class Session:
             "step": step,
             "list_digest": self.list_digest,
             "config": asdict(self.config),
+            "batch_counts": self.config.batch_counts,
             "architecture": asdict(self.model.architecture),
             "versions": {name: version(name) for name in (*self.engine.packages, "keras", "numpy", "mae-video")},
         }
@@ -137,7 +138,7 @@ class Session:
             ) from error
 
     def _step(self, objective: Objective) -> StepFunction:
-        settings = StepSettings(self.config.batch_size, self.config.accumulate, self.config.jit)
+        settings = StepSettings(self.config.clips_per_step, self.config.accumulate, self.config.jit)
         return self.engine.step(self.model, self.optimizer, objective.losses(self.model), settings)
 
     @property

@@ -13,9 +13,9 @@ from mae.errors import BadVideo, ConfigError
 MULTI_SCALE = replace(CENTER, crop="multi_scale")
 
 
-def reader_of(paths, augmentation=MULTI_SCALE, seed=0, segments=None, **values):
+def reader_of(paths, augmentation=MULTI_SCALE, seed=0, segments=None, strides=None, **values):
     spec = ClipSpec(**{"num_frames": 4, "frame_stride": 3, "image_size": 16, "augmentation": augmentation, **values})
-    return ClipReader(VideoIndex(tuple(paths), None, None, "", segments), spec, seed)
+    return ClipReader(VideoIndex(tuple(paths), None, None, "", segments, strides), spec, seed)
 
 
 def training_clip(reader, epoch, example):
@@ -164,6 +164,24 @@ def test_segments_of_a_video(make_video):
         numbers = frame_numbers(training_clip(reader, epoch, 0))
         assert numbers[0] >= 15
         assert numbers[-1] < 40
+
+
+def test_the_stride_of_a_video_is_that_of_its_line_or_the_data_sets(make_video):
+    """Sixty frames; four at stride 2 span 8 of them, so the middle clip begins at 26; at stride 3, at 24."""
+    path = make_video("a.avi", numbered_frames(60))
+    reader = reader_of([path] * 3, strides=(2, None, 5), clips_per_video=2)
+    assert [frame_numbers(reader.center_clip(example)) for example in range(3)] == [
+        [26, 28, 30, 32],
+        [24, 27, 30, 33],
+        [20, 25, 30, 35],
+    ]
+    for example, stride in enumerate((2, 3, 5)):
+        for clip in reader.training_clips(0, example):
+            assert np.diff(frame_numbers(clip)).tolist() == 3 * [stride]
+        (view,) = reader.test_clips(example, TestViews("dense", clips=1, crops=1))
+        assert np.diff(frame_numbers(view)).tolist() == 3 * [stride]
+    part = ClipReader(reader.index.part([2]), reader.spec, seed=0)
+    assert frame_numbers(part.center_clip(0)) == [20, 25, 30, 35]
 
 
 def test_a_bad_video_raises(tmp_path):

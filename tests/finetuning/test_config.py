@@ -5,12 +5,13 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
-from configured import CONF, configured_finetuning
+from configured import CONF, configured_finetuning, settings_of
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from mae.cli.overrides import check_overrides, share_groups
 from mae.errors import ConfigError
@@ -42,10 +43,15 @@ def test_published_recipes(command, rate, decay, epochs, batch, drop_path, head_
     assert (c.warmup_epochs, c.warmup_steps, c.steps, c.init_scale) == (5, None, None, 0.001)
     o = c.optimizer
     assert (o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.clip_grad_norm) == (0.9, 0.999, 1e-8, 0.05, None)
+    assert (o.name, o.final_weight_decay) == ("adamw", None)
+    sizes = c.model.architecture
+    assert (sizes.num_frames, sizes.image_size, sizes.patch_size, sizes.tubelet_size) == (16, 224, 16, 2)
+    assert (sizes.dropout_rate, sizes.attention_dropout_rate) == (0, 0)
     m = c.mixing
     assert (m.mixup, m.cutmix, m.probability, m.switch_probability, m.label_smoothing) == (0.8, 1, 1, 0.5, 0.1)
     a = c.augment
     assert (a.crop, a.rand_augment, a.erase_probability) == ("random_resized", "rand-m7-n4-mstd0.5-inc1", 0.25)
+    assert (a.brightness, a.contrast, a.saturation, a.hue) == (0, 0, 0, 0)
     is_ssv2 = "ssv2" in command
     assert a.flip is not is_ssv2
     assert c.data.sampler == ("tsn_segments" if is_ssv2 else "videomae_dense")
@@ -53,13 +59,31 @@ def test_published_recipes(command, rate, decay, epochs, batch, drop_path, head_
     assert (c.dataset.frame_stride, c.pooling, c.freeze) == (2 if is_ssv2 else 4, "mean", "none")
 
 
+def test_hmdb51_is_fine_tuned_as_ucf101():
+    """There is no published row of its own; frames and views are told for both alike."""
+    one, other = (configured_finetuning(f"dataset={name}") for name in ("hmdb51", "ucf101"))
+    assert replace(one, dataset=other.dataset, run_dir=other.run_dir) == other
+    assert (one.data.sampler, one.dataset.frame_stride) == ("videomae_dense", 4)
+    assert (one.test.sampler, one.test.clips, one.test.crops) == ("dense", 5, 3)
+
+
 def test_every_group_composes():
     for recipe in (CONF / "finetune" / "recipe").glob("[!_]*.yaml"):
         configured_finetuning(f"recipe={recipe.stem}")
     for dataset in (CONF / "dataset").glob("*.yaml"):
         configured_finetuning(f"dataset={dataset.stem}")
-    both = [{path.name for path in (CONF / place / "recipe").glob("*.yaml")} for place in (".", "finetune")]
-    assert both[0] <= both[1]  # a data set brings the recipe of its name
+    both = [{path.stem for path in (CONF / place / "recipe").glob("*.yaml")} for place in (".", "finetune")]
+    assert both[0] - {"v2"} <= both[1]  # a data set brings the recipe of its name; none brings v2
+
+
+@pytest.mark.parametrize("recipe", [path.stem for path in (CONF / "finetune" / "recipe").glob("[!_]*.yaml")])
+def test_nothing_overrules_a_recipe(recipe):
+    """Whatever the file of a recipe says is what a run with it does."""
+    share_groups(CONF)
+    with initialize_config_dir(str(CONF / "finetune"), version_base="1.3"):
+        composed = compose("finetune", overrides=[f"recipe={recipe}"])
+    for key, value in settings_of(CONF / "finetune" / "recipe" / f"{recipe}.yaml"):
+        assert OmegaConf.select(composed, key) == value, key
 
 
 def test_yaml_and_dataclasses_have_the_same_keys():

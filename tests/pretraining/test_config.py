@@ -1,12 +1,13 @@
 """`conf/` and the dataclasses agree, the published recipes are what RECIPES say, and every setting is read."""
 
 import ast
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
-from configured import configured
+from configured import CONF, configured, settings_of
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from mae.data.config import DATASET_KINDS
 from mae.engines.optimizer_config import OPTIMIZERS
@@ -42,7 +43,62 @@ def test_published_recipes(command, epochs, batch, mask, stride, rate, preset):
     assert (a.num_frames, a.image_size, a.patch_size, a.tubelet_size, a.drop_path_rate) == (16, 224, 16, 2, 0)
     o = c.optimizer
     assert (o.beta_1, o.beta_2, o.epsilon, o.weight_decay, o.clip_grad_norm) == (0.9, 0.95, 1e-8, 0.05, None)
+    assert (o.name, o.final_weight_decay, o.layer_decay, c.decoder_mask_ratio) == ("adamw", None, None, 0)
     assert (c.augment.crop, c.augment.flip, c.data.sampler) == ("multi_scale", False, "dense_stride")
+    assert set(asdict(c.augment).values()) == {"multi_scale", 0, None}  # False is 0, too
+    assert (c.data.short_clip, c.data.clips_per_video) == ("repeat_last", 1)
+    assert c.num_masked == 8 * {0.9: 176, 0.75: 147}[mask]  # of 14 × 14 places, rounded down
+
+
+# Command, training videos of the official lists: steps an epoch, updates, warm-up updates, peak rate, last rate.
+# K400 L: 240,436 videos by 512 is 469 and a rest; 469 × 1600 = 750,400; 469 × 40 = 18,760; 1.5e-4 × 512 / 256 = 3e-4.
+UPDATES = [
+    ("dataset=ssv2", 168_913, 82, 196_800, 3_280, 1.2e-3, 8e-5),
+    ("dataset=kinetics400", 240_436, 234, 374_400, 9_360, 6e-4, 4e-5),
+    ("dataset=kinetics400 model=vit_large", 240_436, 469, 750_400, 18_760, 3e-4, 2e-5),
+    ("dataset=kinetics400 model=vit_huge", 240_436, 234, 374_400, 9_360, 6e-4, 4e-5),
+    ("dataset=ucf101", 9_537, 49, 156_800, 1_960, 2.25e-4, 7.5e-6),
+    ("dataset=hmdb51", 3_570, 18, 86_400, 720, 2.25e-4, 7.5e-6),
+]
+
+
+@pytest.mark.parametrize(("command", "videos", "per_epoch", "updates", "warmup", "peak", "last"), UPDATES)
+def test_published_updates_by_hand(command, videos, per_epoch, updates, warmup, peak, last):
+    plan = TrainingPlan(configured(*command.split()), videos, num_replicas=64)
+    assert (plan.steps_per_epoch, plan.total_steps, plan.warmup_steps) == (per_epoch, updates, warmup)
+    rate = plan.learning_rate
+    assert rate(0) == 0
+    assert rate(warmup - 1) == rate(warmup) == pytest.approx(peak)
+    assert rate(warmup + (updates - warmup) // 2) == pytest.approx((peak + last) / 2)  # half a cosine
+    assert rate(updates) == pytest.approx(last)
+
+
+def test_version_2_by_hand():
+    """8192 clips are four of each of 2048 videos; the grid is 8 × 16 × 16, 230 of 256 places are masked."""
+    c = configured("dataset=csv", "dataset.train=mixed.csv", "recipe=v2", "model=vit_giant")
+    assert (c.model.preset, c.epochs, c.batch_size, c.steps) == ("vit_giant", 1200, 8192, None)
+    assert (c.mask_ratio, c.decoder_mask_ratio, c.masking, c.target) == (0.9, 0.5, "tube", "videomae")
+    assert (c.data.clips_per_video, c.data.sampler, c.augment.crop) == (4, "dense_stride", "multi_scale")
+    assert (c.learning_rate, c.min_learning_rate, c.warmup_epochs, c.warmup_steps) == (1.5e-4, 1e-5, 40, None)
+    o = c.optimizer
+    assert (o.name, o.beta_1, o.beta_2, o.epsilon, o.weight_decay) == ("adamw", 0.9, 0.95, 1e-8, 0.05)
+    assert o.clip_grad_norm == 0.02
+    assert (c.num_masked, c.num_predicted) == (8 * 230, (8 * 230 // 2, True))
+    plan = TrainingPlan(c, num_videos=1_350_000, num_replicas=64)
+    assert (plan.steps_per_epoch, plan.total_steps, plan.warmup_steps) == (659, 790_800, 26_360)
+    assert (c.clips_per_step, c.videos_per_step, plan.clips_per_part) == (8192, 2048, 128)
+    rows = dict(plan.rows())
+    assert rows["global batch"] == "8192 clips = 2048 videos × 4 = 128 clips × 64 replicas × 1 accumulated"
+    assert rows["learning rate"] == "0.0048 = 0.00015 × 8192 / 256, then to 0.00032"
+
+
+@pytest.mark.parametrize("recipe", [path.stem for path in (CONF / "recipe").glob("[!_]*.yaml")])
+def test_nothing_overrules_a_recipe(recipe):
+    """Whatever the file of a recipe says is what a run with it does."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("pretrain", overrides=["dataset=csv", f"recipe={recipe}"])
+    for key, value in settings_of(CONF / "recipe" / f"{recipe}.yaml"):
+        assert OmegaConf.select(composed, key) == value, key
 
 
 def test_ssv2_on_64_gpus_by_hand():
@@ -157,6 +213,13 @@ def test_impossible_values_are_refused(overrides, message):
         (["batch_size=8", "accumulate=3"], 100, 1, "batch_size=8 is not divisible by 3"),
         (["batch_size=8", "accumulate=8"], 7, 1, "lower accumulate=8 or more videos"),
         (["batch_size=64"], 7, 2, "batch_size=64 is more than the 7 videos of the list"),
+        (
+            ["batch_size=12", "data.clips_per_video=4"],
+            100,
+            2,
+            "batch_size=12 is not divisible by 8 (2 replicas × data.",
+        ),
+        (["batch_size=64", "data.clips_per_video=4"], 7, 2, "give batch_size=24 or more videos"),
     ],
 )
 def test_figures_that_do_not_fit_are_refused_with_both_numbers(overrides, videos, replicas, message):

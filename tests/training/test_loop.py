@@ -10,7 +10,9 @@ from mae.errors import Interrupted, TrainingStopped
 from mae.training.loop import train
 from mae.training.meter import Cadence, Meter
 
-CADENCE = Cadence(total_steps=11, steps_per_epoch=4, batch_size=8, log_every=3, checkpoint_every=5, evaluate_every=4)
+CADENCE = Cadence(
+    total_steps=11, steps_per_epoch=4, clips_per_step=8, log_every=3, checkpoint_every=5, evaluate_every=4
+)
 TIMES = {"clips_per_second", "step_ms", "data_wait_fraction", "eta_s"}
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from configured import configured, configured_finetuning
 
+from mae.checkpoints.run_state import read_checkpoint
+from mae.errors import ConfigError
 from mae.finetuning.run import finetune
 from mae.monitoring.metrics import read_metrics
 from mae.pretraining.run import pretrain
@@ -51,3 +53,34 @@ def test_a_finetuning_of_version_0_1_goes_on_and_is_tested(old_run, shapes, caps
     assert f"resumed from {directory}/checkpoints/step_00000004.npz, 4 steps made" in capsys.readouterr().out
     assert losses_after(directory, 4) == pytest.approx(expected, rel=1e-4)
     assert (directory / "test.json").exists()
+
+
+def test_a_finetuning_whose_batch_counted_clips_goes_on_with_the_settings_it_is_told(old_run, shapes, capsys):
+    """Its batch_size=4 were two clips of two videos each, at a rate scaled by 4 / 256."""
+    directory, expected = old_run("finetune_repeats")
+
+    def go_on(*more):
+        settings = ("dataset.val_videos_per_class=1", "optimizer.layer_decay=0.75", "validate_every=null")
+        places = ("data.clips_per_video=2", f"dataset.root={shapes}", f"run_dir={directory}")
+        finetune(configured_finetuning(*TINY, *settings, *places, *more))
+
+    told = "batch_size=2 learning_rate=0.032 min_learning_rate=0.00032"
+    with pytest.raises(ConfigError) as error:
+        go_on()
+    assert str(error.value) == (
+        f"{directory}/checkpoints/step_00000004.npz is from before batch_size counted videos: its batch_size=4 are "
+        f"clips, 2 of each video; to go on with the same updates give {told}"
+    )
+    assert read_checkpoint(directory / "checkpoints" / "step_00000004.npz").step == 4
+    go_on(*told.split())
+    said = capsys.readouterr().out
+    assert f"resumed from {directory}/checkpoints/step_00000004.npz, 4 steps made" in said
+    assert "changed since: learning_rate" not in said
+    assert "changed since: batch_size" not in said
+    assert losses_after(directory, 4) == pytest.approx(expected, rel=1e-4)
+    # What it has written since counts videos.
+    assert read_checkpoint(directory / "checkpoints" / "step_00000006.npz").meta["batch_counts"] == "videos"
+    go_on(*told.split(), "steps=7")
+    assert "changed since: steps: 6 → 7" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="batch_size: 2 → 4"):
+        go_on()

@@ -1,4 +1,4 @@
-"""The grammar of a text list: one line to a path, a label and a segment.
+"""The grammar of a text list: one line to a path, a label, a segment and a frame stride.
 
     path
     path label
@@ -8,9 +8,9 @@
 A comma or blanks separate the fields. What stands before the recognised fields is the path, so that it may hold both;
 it may stand in double quotes, with a quote in it doubled. Without a header, start and end are recognised behind an
 integer label and a path that ends in double quotes or in the extension of a video file; frames of a directory have no
-clock. A header that names `start` and `end` says which columns every line has, in its order:
+clock. A header that names `start` and `end`, or `stride`, says which columns every line has, in its order:
 
-    path,label,start,end      path,start,end
+    path,label,start,end      path,start,end      path,stride      path,label,start,end,stride
 
 Under it, an empty field between commas means none.
 """
@@ -47,23 +47,25 @@ class Line(NamedTuple):
     label: int | None
     segment: Segment | None  # seconds
     has_columns: bool  # whether it says start and end, be it that they are empty
+    stride: int | None = None  # source frames between two frames of a clip; None: as in all of the data set
 
 
 def header_columns(text: str) -> tuple[str, ...] | None:
-    """The columns after the path where a header names `start` and `end`; None for `path`, `path label` and the like.
+    """The columns after the path where a header names `start` and `end`, or `stride`; None for `path label` and such.
 
     Raises:
         ConfigError: columns that make no sense.
     """
     between = r"\s*,\s*" if "," in text else r"\s+"
     _, *columns = [word.strip('"').lower() for word in re.split(between, text)]
-    others = [name for name in columns if name not in ("start", "end")]
+    others = [name for name in columns if name not in ("start", "end", "stride")]
     if len(columns) == len(others) and (len(others) < 2 or "," not in text):
         return None
-    if len(others) > 1 or sorted(set(columns) - set(others)) != ["end", "start"] or len(columns) != len(others) + 2:
+    known = sorted(name for name in columns if name not in others)
+    if len(others) > 1 or known not in (["end", "start"], ["stride"], ["end", "start", "stride"]):
         raise ConfigError(
             f"the header {text!r} has other columns than expected: path, then optionally label, start and end "
-            "(both, in seconds)"
+            "(both, in seconds) and stride"
         )
     return tuple("label" if name in others else name for name in columns)
 
@@ -72,7 +74,8 @@ def parse_line(number: int, text: str, columns: tuple[str, ...] | None) -> Line:
     """One line, stripped; `columns` are those of `header_columns`.
 
     Raises:
-        ConfigError: numbers that are neither a label nor a segment, a segment that is none, a line without the columns.
+        ConfigError: numbers that are neither a label nor a segment, a segment or a stride that is none, a line without
+            the columns.
     """
     if columns is not None:
         match = _columns_pattern(columns).fullmatch(text)
@@ -98,7 +101,8 @@ def parse_line(number: int, text: str, columns: tuple[str, ...] | None) -> Line:
     label = fields.get("label")
     segment = _segment(number, path, fields.get("start"), fields.get("end"))
     has_columns = match is not None and match.re is not _LABELLED
-    return Line(number, path, None if label is None else int(label), segment, has_columns)
+    stride = _stride(number, path, fields.get("stride"))
+    return Line(number, path, None if label is None else int(label), segment, has_columns, stride)
 
 
 @lru_cache
@@ -120,3 +124,14 @@ def _segment(number: int, path: str, start: str | None, end: str | None) -> Segm
             "expected 0 <= start < end, in seconds"
         )
     return segment
+
+
+def _stride(number: int, path: str, stride: str | None) -> int | None:
+    if stride is None:
+        return None
+    if not stride.isdigit() or int(stride) < 1:
+        raise ConfigError(
+            f"line {number}: stride {stride} of {path!r} is none: expected a whole number of frames from 1 on, or an "
+            "empty field for dataset.frame_stride"
+        )
+    return int(stride)

@@ -1,4 +1,4 @@
-"""Text lists: one video a line, with or without labels and segments; `mae.data.lists.lines` has the grammar."""
+"""Text lists: one video a line, with or without label, segment and stride; `mae.data.lists.lines` has the grammar."""
 
 import os
 import re
@@ -17,9 +17,9 @@ def index_csv(list_path: str | Path, root: str | Path | None, classes: str | Pat
     """The videos of a text list, in its order: one `path`, `path label` or `path label start end` a line.
 
     A comma or a blank separates them; a line whose last word is not an integer has no label. Start and end are
-    seconds. Blank lines, lines that begin with `#` and a header are skipped; a path may stand in double quotes.
-    Relative paths are relative to `root`, or to the list's own directory. Whether the files exist is for `check_files`
-    to say.
+    seconds. Where a header says so, a line has a frame stride, too. Blank lines, lines that begin with `#` and a header
+    are skipped; a path may stand in double quotes. Relative paths are relative to `root`, or to the list's own
+    directory. Whether the files exist is for `check_files` to say.
 
     Args:
         list_path: the list.
@@ -41,7 +41,9 @@ def index_csv(list_path: str | Path, root: str | Path | None, classes: str | Pat
     paths = tuple(str(base / os.path.expanduser(line.path)) for line in lines)
     prefix = os.path.join(base, "")
     relative = [path.removeprefix(prefix).replace(os.sep, "/") for path in paths]
-    return VideoIndex(paths, labels, class_names, list_digest(relative, labels, segments), segments)
+    strides = tuple(line.stride for line in lines) if any(line.stride for line in lines) else None
+    digest = list_digest(relative, labels, segments, strides)
+    return VideoIndex(paths, labels, class_names, digest, segments, strides)
 
 
 def _content_lines(list_path: Path) -> list[tuple[int, str]]:

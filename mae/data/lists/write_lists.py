@@ -13,11 +13,14 @@ _NEEDS_QUOTES = re.compile(r"[\s,\"#]")
 
 
 def list_text(
-    paths: Sequence[str], labels: Sequence[int] | None, segments: Sequence[Segment | None] | None = None
+    paths: Sequence[str],
+    labels: Sequence[int] | None,
+    segments: Sequence[Segment | None] | None = None,
+    strides: Sequence[int | None] | None = None,
 ) -> str:
-    """A list that `mae.data.lists.text_list.index_csv` reads back as these paths, labels and segments.
+    """A list that `mae.data.lists.text_list.index_csv` reads back as these paths, labels, segments and strides.
 
-    With labels or segments there is a header. Without them there is none, as a file of its name might exist.
+    With any of the last three there is a header. Without them there is none, as a file of its name might exist.
 
     Raises:
         ConfigError: a path that no list can hold.
@@ -28,6 +31,8 @@ def list_text(
     if segments is not None:
         ends = [segment or ("", "") for segment in segments]
         columns["start"], columns["end"] = [start for start, _ in ends], [end for _, end in ends]
+    if strides is not None:
+        columns["stride"] = ["" if stride is None else stride for stride in strides]
     header = [",".join(columns)] if len(columns) > 1 else []
     lines = [",".join(str(field) for field in row) for row in zip(*columns.values(), strict=True)]
     return "".join(f"{line}\n" for line in (*header, *lines))

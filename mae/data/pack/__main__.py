@@ -1,8 +1,8 @@
 """`python -m mae.data.pack IN OUT [short_side=256] [quality=90] [workers=0] [root=DIR]`: a copy that reads fast.
 
 Every video of IN, a list (.csv, .txt, .tsv, .lst or .list), a folder or one video, becomes one zip of JPEGs below OUT.
-`list.csv` in OUT lists them with their labels and segments; `broken.csv` says which videos are left out and why. Called
-again, it goes on where it was.
+`list.csv` in OUT lists them with their labels, segments and strides; `broken.csv` says which videos are left out and
+why. Called again, it goes on where it was.
 """
 
 import csv
@@ -232,9 +232,8 @@ def _write_lists(index: VideoIndex, names: dict[str, str], outcome: Outcome, sou
     """`list.csv` of what is packed, in the order of the input, the class names, and what is broken."""
     good = [place for place, path in enumerate(index.paths) if path in outcome.packed]
     if good:  # otherwise the list of an earlier run stays
-        labels = None if index.labels is None else [index.labels[place] for place in good]
-        segments = None if index.segments is None else [index.segments[place] for place in good]
-        text = list_text([names[index.paths[place]] for place in good], labels, segments)
+        kept = index.part(good)
+        text = list_text([names[path] for path in kept.paths], kept.labels, kept.segments, kept.strides)
         _write(output / LIST_FILE, f"{_made_from(source)}\n{text}")
         lines = [re.sub(r"[\r\n]", " ", name) for name in index.class_names or ()]
         _write(output / CLASSES_FILE, "".join(f"{line}\n" for line in lines))

@@ -91,7 +91,5 @@ def _without(source: Path, index: VideoIndex, broken: set[str]) -> str:
 
 def _listed(index: VideoIndex, broken: set[str]) -> str:
     """A list of the videos that are not broken, by absolute paths."""
-    kept = [place for place, path in enumerate(index.paths) if path not in broken]
-    labels = None if index.labels is None else [index.labels[place] for place in kept]
-    segments = None if index.segments is None else [index.segments[place] for place in kept]
-    return list_text([index.paths[place] for place in kept], labels, segments)
+    kept = index.part([place for place, path in enumerate(index.paths) if path not in broken])
+    return list_text(kept.paths, kept.labels, kept.segments, kept.strides)

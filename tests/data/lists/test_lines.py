@@ -39,8 +39,31 @@ def test_forms_of_a_line(text, columns, path, label, segment):
 
 
 @pytest.mark.parametrize(
+    ("text", "columns", "line"),
+    [
+        ("a.mp4,4", ("stride",), ("a.mp4", None, None, 4)),
+        ("a 1.mp4 2", ("stride",), ("a 1.mp4", None, None, 2)),
+        ("a.mp4,", ("stride",), ("a.mp4", None, None, None)),
+        ("a.mp4,3,2", ("label", "stride"), ("a.mp4", 3, None, 2)),
+        ("a.mp4,2,3", ("stride", "label"), ("a.mp4", 3, None, 2)),
+        ("a.mp4,3,0.5,2,4", (*ALL, "stride"), ("a.mp4", 3, (0.5, 2), 4)),
+        ("a.mp4,3,,,4", (*ALL, "stride"), ("a.mp4", 3, None, 4)),
+        ("a.mp4,3,0,1,", (*ALL, "stride"), ("a.mp4", 3, (0, 1), None)),
+    ],
+)
+def test_lines_with_a_stride(text, columns, line):
+    read = parse_line(1, text, columns)
+    assert (read.path, read.label, read.segment, read.stride) == line
+
+
+@pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
+        ("a.mp4,0", ("stride",), "line 7: stride 0 of 'a.mp4' is none: expected a whole number of frames from 1 on"),
+        ("a.mp4,-2", ("stride",), "line 7: stride -2 of 'a.mp4' is none"),
+        ("a.mp4,3,2.5", ("label", "stride"), "line 7: stride 2.5 of 'a.mp4' is none"),
+        ("a.mp4,two", ("stride",), "line 7: 'a.mp4,two' has not the columns path,stride of the header"),
+        ("a.mp4", ("stride",), "write an empty field for none: path,"),
         ("a.mp4,3,2,2", None, "line 7: start 2 and end 2 of 'a.mp4' are no segment; expected 0 <= start < end"),
         ("a.mp4,3,-1,2", None, "start -1 and end 2"),
         ("a.mp4,3,0,1e999", None, "end 1e999"),
@@ -66,6 +89,9 @@ def test_mistakes_in_a_line(text, columns, message):
         ("Path Label START end", ALL),
         ('"video","start","end"', ("start", "end")),
         ("file, end, class, start", ("end", "label", "start")),
+        ("path,stride", ("stride",)),
+        ("video_path label stride", ("label", "stride")),
+        ("path,class,start,end,Stride", (*ALL, "stride")),
         ("path,label", None),
         ("name of video", None),
     ],
@@ -75,7 +101,17 @@ def test_columns_of_a_header(text, columns):
 
 
 @pytest.mark.parametrize(
-    "text", ["path,label,split", "path,start", "path,label,start,end,split", "path start end end", "path,start,start"]
+    "text",
+    [
+        "path,label,split",
+        "path,start",
+        "path,start,stride",
+        "path,stride,stride",
+        "path,stride,label,split",
+        "path,label,start,end,split",
+        "path start end end",
+        "path,start,start",
+    ],
 )
 def test_headers_with_other_columns_are_refused(text):
     with pytest.raises(ConfigError, match=f"the header '{text}' has other columns"):

@@ -78,6 +78,27 @@ def test_lists_with_segments(tmp_path, text, labels, segments):
     assert index.segments == segments
 
 
+@pytest.mark.parametrize(
+    ("text", "labels", "strides"),
+    [
+        ("path,stride\na.mp4,4\nb.mp4,2\n", None, (4, 2)),
+        ("path,label,stride\na.mp4,3,\nb.mp4,0,2\n", (3, 0), (None, 2)),
+        ("path label stride\na.mp4 3 4\nb.mp4 0 2\n", (3, 0), (4, 2)),
+        ("path,stride\na.mp4,\nb.mp4,\n", None, None),
+        ("a.mp4 4\nb.mp4 2\n", (4, 2), None),
+    ],
+)
+def test_lists_with_strides(tmp_path, text, labels, strides):
+    index = index_csv(write_list(tmp_path, text), None)
+    assert names_of(index, tmp_path) == ["a.mp4", "b.mp4"]
+    assert (index.labels, index.strides, index.segments) == (labels, strides, None)
+
+
+def test_mistakes_in_lists_with_strides(tmp_path):
+    path = write_list(tmp_path, "# two sources\npath,stride\na.mp4,4\nb.mp4,1.5\n")
+    assert f"{path} line 4: stride 1.5 of 'b.mp4' is none" in message_of(index_csv, path, None)
+
+
 def test_mistakes_in_lists_with_segments(tmp_path):
     mixed = message_of(index_csv, write_list(tmp_path, "a.mp4,3,0,1\nb.mp4,0\n"), None)
     assert "list.csv line 2: 'b.mp4' has no start and end but line 1 has; where the whole video" in mixed

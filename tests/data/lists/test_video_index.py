@@ -29,6 +29,16 @@ def test_the_digest_by_hand():
     assert list_digest(["a b.mp4"], None) == hashlib.sha256(b"a b.mp4\t\n").hexdigest()
     cut = hashlib.sha256(b"a.mp4\t0\t0.5\t2.0\nb.mp4\t1\n").hexdigest()
     assert list_digest(["a.mp4", "b.mp4"], (0, 1), ((0.5, 2.0), None)) == cut
+    strided = hashlib.sha256(b"a.mp4\t\tstride 2\nb.mp4\t\n").hexdigest()
+    assert list_digest(["a.mp4", "b.mp4"], None, None, (2, None)) == strided
+    both = hashlib.sha256(b"a.mp4\t0\t0.5\t2.0\tstride 2\n").hexdigest()
+    assert list_digest(["a.mp4"], (0,), ((0.5, 2.0),), (2,)) == both
+
+
+def test_the_digest_of_a_list_without_strides_is_that_of_one_without_the_column(tmp_path):
+    texts = ["a.mp4,0\n", "path,label,stride\na.mp4,0,\n", "path,label,stride\na.mp4,0,2\n"]
+    digests = [index_csv(write_list(tmp_path, text), None).digest for text in texts]
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_the_digest_depends_on_segments_but_not_on_how_they_are_written(tmp_path):
@@ -56,8 +66,9 @@ def test_empty_classes():
     assert index_of("ab", labels=(2, 0), class_names=("x", "y", "z")).empty_classes == ("y",)
 
 
-def test_duplicates_have_the_same_path_and_segment():
+def test_duplicates_have_the_same_path_segment_and_stride():
     assert index_of("abaa").duplicates == 2
+    assert index_of("abaa", strides=(2, 2, 2, None)).duplicates == 1
     assert index_of("abaa", segments=((0, 1), None, (0, 1), (1, 2))).duplicates == 1
 
 
@@ -74,3 +85,18 @@ def test_what_is_told():
     assert dict(index_of("ab").rows())["videos"] == "2 listed"
     assert "classes" not in dict(index_of("ab").rows())
     assert dict(index_of("ab", class_names=("x",)).rows())["classes"] == "1, no labels"
+
+
+def test_strides_are_told():
+    assert "strides in the list" not in dict(index_of("ab").rows())
+    strides = (4, 2, 2, None, 4, 4)
+    told = dict(index_of("abcdef", strides=strides).rows())["strides in the list"]
+    assert told == "2 for 2 videos, 4 for 3, dataset.frame_stride for 1"
+    told = dict(index_of("abcdefg", strides=(5, 4, 3, 2, 1, 1, 6)).rows())["strides in the list"]
+    assert told == "1 for 2 videos, 3 for 1, 4 for 1, 5 for 1, others for 2"
+
+
+def test_a_part_keeps_what_its_videos_have():
+    index = index_of("abc", labels=(0, 1, 2), segments=(None, (0, 1), None), strides=(4, None, 2)).part([2, 1])
+    assert (index.paths, index.labels) == (("c", "b"), (2, 1))
+    assert (index.segments, index.strides) == ((None, (0, 1)), (2, None))

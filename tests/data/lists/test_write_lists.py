@@ -43,6 +43,9 @@ def test_lists_read_back(tmp_path, labels, place):
 def test_a_list_by_hand():
     assert list_text(["a b.mp4", "x/c.mp4", 'd".mp4'], [3, 0, 1]) == 'path,label\n"a b.mp4",3\nx/c.mp4,0\n"d"".mp4",1\n'
     assert list_text(["1234", "a/b.mp4"], None) == "./1234\na/b.mp4\n"
+    assert list_text(["a.mp4", "b.mp4"], None, None, [2, None]) == "path,stride\na.mp4,2\nb.mp4,\n"
+    whole = list_text(["a.mp4"], [3], [(0.5, 2)], [4])
+    assert whole == "path,label,start,end,stride\na.mp4,3,0.5,2,4\n"
 
 
 @pytest.mark.parametrize("name", ["a\nb.mp4", "a\rb.mp4"])

@@ -134,13 +134,15 @@ def test_list_reads_back_with_labels_and_classes(videos, out):
 def test_segments_order_and_repeats_stay(videos, out):
     listed = videos / "cut.csv"
     listed.write_text(
-        'path,label,start,end\n"Zähne/c#.avi",3,0.1,0.4\n"wave, slow/a b.avi",0,,\n"Zähne/c#.avi",1,1e-1,0.25\n'
+        "path,label,start,end,stride\n"
+        '"Zähne/c#.avi",3,0.1,0.4,2\n"wave, slow/a b.avi",0,,,\n"Zähne/c#.avi",1,1e-1,0.25,4\n'
     )
     outcome = pack(listed, out, PackConfig())
     index = index_csv(out / "list.csv", None)
     assert [Path(path).name for path in index.paths] == ["c#.avi.zip", "a b.avi.zip", "c#.avi.zip"]
     assert index.labels == (3, 0, 1)
     assert index.segments == ((0.1, 0.4), None, (0.1, 0.25))
+    assert index.strides == (2, None, 4)
     assert (outcome.videos, sum(p.frames for p in outcome.packed.values())) == (2, 11)
 
 

@@ -102,6 +102,14 @@ def test_a_clean_list_elsewhere_names_the_same_files(videos, form):
     assert clean.segments == (listed.segments and listed.segments[1:])
 
 
+def test_a_clean_list_elsewhere_keeps_strides(videos):
+    (videos / "list.csv").write_text("path,stride\nvideos/a/zzz.mp4,2\nvideos/a/one.avi,4\n")
+    (videos / "out").mkdir()
+    assert main([str(videos / "list.csv"), f"output={videos / 'out'}"]) == 3
+    clean = index_csv(videos / "out/list_clean.csv", None)
+    assert (clean.paths, clean.strides) == ((str(videos / "videos/a/one.avi"),), (4,))
+
+
 def test_lines_that_mean_the_same_elsewhere_stay_as_they_are(videos):
     (videos / "out").mkdir()
     (videos / "list.txt").write_text("# a remark\na/one.avi 3\na/zzz.mp4 3\n")
