@@ -1,7 +1,6 @@
 """From a path to pieces of the wanted frames, as RGB, whatever kind of video it is."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from mae.data.videos.frame_directory import FrameDirectory
 from mae.data.videos.opencv_video import LARGEST_CREDIBLE_COUNT, OpenCVVideo
 from mae.data.videos.packed_video import PackedVideo, is_packed
 from mae.data.videos.pyav_video import PyAVVideo
+from mae.data.videos.real_counts import RealCounts
 from mae.data.videos.scan_cache import scanned
 from mae.data.videos.time_limit import within
 from mae.data.videos.video import EndOfVideo, Video
@@ -243,23 +243,4 @@ class _Remembering:
         return self.chosen
 
 
-class _RealCounts:
-    """Frame counts of the files whose claim was found wrong; the oldest are forgotten. Safe between threads."""
-
-    def __init__(self, capacity: int = 100_000) -> None:
-        self._counts: dict[FileKey, int] = {}
-        self._capacity = capacity
-        self._lock = threading.Lock()
-
-    def get(self, key: FileKey) -> int | None:
-        with self._lock:
-            return self._counts.get(key)
-
-    def put(self, key: FileKey, count: int) -> None:
-        with self._lock:
-            self._counts[key] = count
-            if len(self._counts) > self._capacity:
-                del self._counts[next(iter(self._counts))]
-
-
-_real_counts = _RealCounts()
+_real_counts = RealCounts()

@@ -12,7 +12,7 @@ from mae.data.videos import read, scan_cache
 from mae.data.videos.file_key import file_key
 from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.read import read_clip
-from mae.data.videos.scan_cache import FLUSH_S, ScanCache, cache_path, forget_scans, scanned
+from mae.data.videos.scan_cache import ScanCache, cache_path, forget_scans, scanned
 from mae.data.videos.scan_report import ScanReport
 
 WRONG_CLAIM = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 12, 10)
@@ -114,8 +114,9 @@ def test_scans_at_once_lose_nothing():
 def test_no_transaction_stays_open_while_a_scan_decodes(monkeypatch):
     with scan_cache.scan_cache() as cache:
         cache.put(("/a.mp4", 1, 1), WRONG_CLAIM)
-        cache._flushed -= 2 * FLUSH_S
-        cache.put(("/b.mp4", 1, 1), WRONG_CLAIM)
+        with monkeypatch.context() as later:
+            later.setattr(scan_cache, "FLUSH_S", -1)
+            cache.put(("/b.mp4", 1, 1), WRONG_CLAIM)
         cache.put(("/c.mp4", 1, 1), WRONG_CLAIM)
         monkeypatch.setattr(scan_cache, "WAIT_S", 0.1)
         with scan_cache.scan_cache() as other:
@@ -166,7 +167,7 @@ def test_the_reader_seeks_where_a_scan_says_so(make_video, monkeypatch):
     assert asked[2] == (), "another file now"
 
 
-def test_a_scan_changes_no_choice(make_video, monkeypatch):
+def test_a_scan_changes_no_choice(make_video):
     noise = np.random.default_rng(0).integers(0, 255, (40, 32, 48, 3), np.uint8)
     path = make_video("cut.avi", noise)
     os.truncate(path, os.path.getsize(path) // 2)
@@ -181,10 +182,10 @@ def test_a_scan_changes_no_choice(make_video, monkeypatch):
         return np.array([0, count // 4, count - 3])
 
     def clips():
-        monkeypatch.setattr(read, "_real_counts", read._RealCounts())
         return read_clip(path, early), read_clip(path, late)
 
     unscanned = clips()
+    os.utime(path, ns=(1, 1))  # another file, of which nothing is known
     put(file_key(path), report)
     asked = []
     read_clip(path, lambda count: asked.append(count) or late(count))
