@@ -82,13 +82,6 @@ def read_frames(
         raise BadVideo(f"not decoded within {timeout_s:g} s") from error
 
 
-def read_clip(path: str, choose: Choose) -> np.ndarray:
-    """Whole frames as (T, H, W, 3) uint8 RGB; see `read_frames`."""
-    frames = read_frames(path, choose := _Remembering(choose), lambda place, frame: [frame])
-    places = np.searchsorted(frames.numbers, choose.chosen)
-    return np.stack([frames.views[place][0] for place in places])
-
-
 @contextmanager
 def open_video(path: str) -> Iterator[Video]:
     """The video at a path, opened by the first decoder that can.
@@ -229,18 +222,6 @@ def _cut(video: Video, wanted: np.ndarray, views: Views) -> Frames:
         # The one place where OpenCV's BGR becomes RGB, and where views of the frame's memory become copies.
         kept.append([cv2.cvtColor(view, cv2.COLOR_BGR2RGB) for view in views(place, frame)])
     return Frames(numbers, kept)
-
-
-class _Remembering:
-    """A `choose` that knows what it chose last."""
-
-    def __init__(self, choose: Choose) -> None:
-        self._choose = choose
-        self.chosen = np.zeros(0, np.int64)
-
-    def __call__(self, count: int) -> np.ndarray:
-        self.chosen = self._choose(count)
-        return self.chosen
 
 
 _real_counts = RealCounts()

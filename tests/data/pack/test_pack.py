@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from numbered_frames import numbered_frames
+from whole_clips import read_clip
 
 from mae.data.lists.index import index_csv, index_folder
 from mae.data.pack import write as write_module
@@ -22,7 +23,6 @@ from mae.data.pack.__main__ import PackConfig, main, pack, parse
 from mae.data.pack.names import packed_names
 from mae.data.pack.outcome import Outcome
 from mae.data.pack.write import Packed, Pictures, packed_before, write_packed
-from mae.data.videos.read import read_clip
 from mae.data.videos.video import EndOfVideo
 from mae.errors import BadVideo, ConfigError
 

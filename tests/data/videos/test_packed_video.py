@@ -8,9 +8,9 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from whole_clips import read_clip
 
 from mae.data.videos.packed_video import PackedVideo, is_packed, member_name
-from mae.data.videos.read import read_clip
 from mae.errors import BadVideo
 
 COUNT = 7

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
+from whole_clips import read_clip
 
 from mae.data.videos import opencv_video, read
 from mae.data.videos.opencv_video import OpenCVVideo
-from mae.data.videos.read import open_video, pin_threads, read_clip, read_frames
+from mae.data.videos.read import open_video, pin_threads, read_frames
 from mae.errors import BadVideo
 
 
