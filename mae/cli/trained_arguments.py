@@ -28,4 +28,4 @@ class TrainedArguments:
     @property
     def sizes(self) -> dict[str, int | None]:
         """Of the model, as `mae.evaluation.trained` takes them."""
-        return {name: getattr(self, name) for name in ("num_heads", "image_size", "num_frames")}
+        return {"num_heads": self.num_heads, "image_size": self.image_size, "num_frames": self.num_frames}

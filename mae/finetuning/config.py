@@ -23,13 +23,13 @@ RANDOM = "random"  # init_from= of an encoder that nobody trained
 
 @dataclass(frozen=True)
 class MixingConfig:
-    """How training clips are mixed; the defaults are the published ones."""
+    """How training clips are mixed."""
 
-    mixup: float = 0.8  # of Beta(a, a), which the share is drawn from; 0: no mixup
-    cutmix: float = 1.0  # likewise; 0: no cutmix
-    probability: float = 1.0  # that a batch is mixed at all
-    switch_probability: float = 0.5  # that a mixed batch gets cutmix, where both are on
-    label_smoothing: float = 0.1  # of the target's mass that is spread over all classes
+    mixup: float  # of Beta(a, a), which the share is drawn from; 0: no mixup
+    cutmix: float  # likewise; 0: no cutmix
+    probability: float  # that a batch is mixed at all
+    switch_probability: float  # that a mixed batch gets cutmix, where both are on
+    label_smoothing: float  # of the target's mass that is spread over all classes
 
     def __post_init__(self) -> None:
         for name in ("mixup", "cutmix"):

@@ -1,37 +1,24 @@
 """What may be configured about a model."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, make_dataclass
+from typing import Any
 
 from mae.errors import ConfigError
 from mae.presets import Architecture, architecture
 
+# `remat` is no size: a run says whether it trades time for memory.
+_SIZES: dict[str, Any] = {field.name: field.type for field in fields(Architecture) if field.name != "remat"}
+# Declared as `Any`: a type checker knows no class that is made when the module is loaded.
+_Chosen: Any = make_dataclass(
+    "_Chosen", [("preset", str), *((name, kind | None) for name, kind in _SIZES.items())], frozen=True
+)
+
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """A preset, and the sizes of it that are replaced; see `mae.presets.Architecture` for each."""
+class ModelConfig(_Chosen):
+    """A preset, and the sizes of it that are replaced (None: as in it); see `mae.presets.Architecture` for each."""
 
     preset: str
-    image_size: int | None
-    num_frames: int | None
-    patch_size: int | None
-    tubelet_size: int | None
-    in_channels: int | None
-    embed_dim: int | None
-    depth: int | None
-    num_heads: int | None
-    mlp_ratio: float | None
-    positions: str | None
-    layer_norm_epsilon: float | None
-    head_norm_epsilon: float | None
-    drop_path_rate: float | None
-    attention_dropout_rate: float | None
-    dropout_rate: float | None
-    decoder_embed_dim: int | None
-    decoder_depth: int | None
-    decoder_num_heads: int | None
-    attention: str | None
-    attention_chunk: int | None
-    lean: bool | None
 
     def __post_init__(self) -> None:
         if self.architecture.in_channels != 3:

@@ -6,13 +6,14 @@ the files, the settings or the code.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mae.data.augment import CENTER
 from mae.training.config import RunConfig
 from mae.training.meter import Record
 
 Config = TypeVar("Config", bound=RunConfig)
+_NO_DROPOUT: dict[str, Any] = {"drop_path_rate": 0.0, "attention_dropout_rate": 0.0, "dropout_rate": 0.0}
 
 
 def overfitting(config: Config) -> Config:
@@ -30,7 +31,7 @@ def overfitting(config: Config) -> Config:
         config,
         augment=CENTER,
         data=replace(config.data, sampler="dense_stride_center", clips_per_video=1),
-        model=replace(config.model, drop_path_rate=0.0, attention_dropout_rate=0.0, dropout_rate=0.0),
+        model=replace(config.model, **_NO_DROPOUT),
         batch_size=batch_size,
         learning_rate=config.learning_rate * larger,
         min_learning_rate=config.min_learning_rate * larger,

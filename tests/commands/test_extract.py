@@ -6,12 +6,13 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from tiny import SIZES, tiny_pretrainer
+from whole_clips import crop_clip
 from written_videos import noise_frames, write_video
 
 from mae.checkpoints.containers.torch_zip import read_torch, write_torch
 from mae.checkpoints.save import save_checkpoint
 from mae.cli.arguments import command_config
-from mae.data.transforms.crops import crop_clip, view_crops
+from mae.data.transforms.crops import view_crops
 from mae.errors import ConfigError
 from mae.extract import ExtractConfig, extract, main
 from mae.models.classifier import build_classifier

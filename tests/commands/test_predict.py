@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 import numpy as np
 import pytest
 from tiny import SIZES, tiny_pretrainer
+from whole_clips import crop_clip
 from written_videos import noise_frames, write_video
 
 from mae import predict as module
@@ -15,7 +16,7 @@ from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import save_checkpoint
 from mae.cli.arguments import command_config
 from mae.data.sampling import dense_stride_center
-from mae.data.transforms.crops import crop_clip, view_crops
+from mae.data.transforms.crops import view_crops
 from mae.errors import ConfigError
 from mae.models.classifier import build_classifier
 from mae.patches import normalise

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
+from whole_clips import crop_clip
 from written_videos import write_video
 
 from mae.data import windows
 from mae.data.sampling import dense_stride_center
-from mae.data.transforms.crops import crop_clip, view_crops
+from mae.data.transforms.crops import view_crops
 from mae.data.windows import ClipPlan, read_part, read_videos
 from mae.errors import BadVideo, ConfigError
 

@@ -1,6 +1,5 @@
-"""`conf/finetune/` and its dataclasses agree, the published recipes are the table, and every setting is read."""
+"""`conf/finetune/` and its dataclasses agree, and the published recipes are the table."""
 
-import ast
 import json
 import os
 import subprocess
@@ -94,16 +93,6 @@ def test_yaml_and_dataclasses_have_the_same_keys():
             assert set(composed) == {field.name for field in fields(FinetuneConfig)}
             for name, cls in SECTIONS.items():
                 assert set(composed[name]) == {field.name for field in fields(cls)}, name
-
-
-def test_every_setting_is_read_somewhere():
-    reads = set()
-    for path in [*(ROOT / "mae").rglob("*.py"), ROOT / "finetune.py"]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute):
-                reads.add(node.attr)
-    for cls in (FinetuneConfig, *SECTIONS.values()):
-        assert not {field.name for field in fields(cls)} - reads, cls.__name__
 
 
 @pytest.mark.parametrize(

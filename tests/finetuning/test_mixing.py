@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,6 +17,9 @@ from mae.finetuning.mixing import (
     soft_cross_entropy,
     soft_targets,
 )
+
+# As published (appendix of arXiv:2203.12602).
+PUBLISHED = MixingConfig(mixup=0.8, cutmix=1.0, probability=1.0, switch_probability=0.5, label_smoothing=0.1)
 
 
 def rows(mixture, batch):
@@ -75,7 +80,7 @@ def test_any_number_of_replicas_gives_the_same(replicas):
     videos = rng.random((16, 2, 8, 8, 3)).astype("f4")
     targets = np.asarray(soft_targets(rng.integers(0, 5, 16), 5, 0.1))
     valid = (rng.random(16) < 0.8).astype("f4")
-    draw = rows(draw_mixture(MixingConfig(mixup=0), seed=3, step=7, height=8, width=8), 16)
+    draw = rows(draw_mixture(replace(PUBLISHED, mixup=0), seed=3, step=7, height=8, width=8), 16)
     whole = mix(videos, targets, valid, draw, group=4)
     shares = [np.split(array, replicas) for array in (videos, targets, valid, draw)]
     parts = [mix(*share, group=4) for share in zip(*shares, strict=True)]
@@ -99,7 +104,7 @@ def test_the_box_is_cut_off_at_the_border():
 
 
 def test_label_share_is_the_true_area():
-    config = MixingConfig(mixup=0)
+    config = replace(PUBLISHED, mixup=0)
     for step in range(50):
         mixture = draw_mixture(config, 0, step, 10, 14)
         top, bottom, left, right = mixture.box
@@ -110,7 +115,7 @@ def test_label_share_is_the_true_area():
 
 
 def test_both_kinds_are_drawn_as_often_as_configured():
-    config = MixingConfig(probability=0.8, switch_probability=0.25)
+    config = replace(PUBLISHED, probability=0.8, switch_probability=0.25)
     made = [draw_mixture(config, 0, step, 224, 224) for step in range(4000)]
     unmixed = sum(mixture is UNMIXED for mixture in made)
     cutmix = sum(mixture is not UNMIXED and mixture.pixel_share == 1 for mixture in made)
@@ -123,16 +128,15 @@ def test_both_kinds_are_drawn_as_often_as_configured():
 
 
 def test_draws_depend_on_seed_and_step_alone():
-    config = MixingConfig()
-    first = draw_mixture(config, 1, 5, 32, 32)
-    assert draw_mixture(config, 1, 5, 32, 32) == first
-    assert draw_mixture(config, 1, 6, 32, 32) != first
-    assert draw_mixture(config, 2, 5, 32, 32) != first
+    first = draw_mixture(PUBLISHED, 1, 5, 32, 32)
+    assert draw_mixture(PUBLISHED, 1, 5, 32, 32) == first
+    assert draw_mixture(PUBLISHED, 1, 6, 32, 32) != first
+    assert draw_mixture(PUBLISHED, 2, 5, 32, 32) != first
     assert first.row().shape == (DRAW_WIDTH,)
 
 
 def test_switched_off():
-    off = MixingConfig(mixup=0, cutmix=0)
+    off = replace(PUBLISHED, mixup=0, cutmix=0)
     assert draw_mixture(off, 0, 0, 8, 8) is UNMIXED
     videos = np.random.default_rng(0).random((2, 1, 2, 2, 3)).astype("f4")
     targets = np.eye(2, dtype="f4")
@@ -161,7 +165,7 @@ def test_cross_entropy_is_computed_in_float32():
 )
 def test_wrong_settings(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
-        MixingConfig(**wrong)
+        replace(PUBLISHED, **wrong)
 
 
 def test_mixes_inside_a_compiled_function_of_unknown_batch():

@@ -69,8 +69,8 @@ def held_out_list(dataset: DatasetConfig, split: str, progress: Progress | None 
             return None
         existing_directory(dataset.val, "dataset.val=")
         return build_index(replace(dataset, root=dataset.val), 0)
-    option = "test" if split == "test" and dataset.test is not None else "val"
-    value = getattr(dataset, option)
+    has_own = split == "test" and dataset.test is not None
+    option, value = ("test", dataset.test) if has_own else ("val", dataset.val)
     return None if value is None else checked_list(dataset, f"dataset.{option}", value, max_bad_frac=1)
 
 

@@ -1,7 +1,7 @@
 """Which part of a picture a clip shows, apart from the pixels.
 
 A `Crop` is computed once per clip from the size of the video; `crop_frame` cuts it out of one frame at a time, so
-frames are cropped while they are decoded, whatever the order of their colours. `crop_clip` does a whole clip.
+frames are cropped while they are decoded, whatever the order of their colours.
 """
 
 import math
@@ -69,14 +69,6 @@ def crop_frame(frame: np.ndarray, crop: Crop) -> np.ndarray:
     if crop.flip:
         return cv2.flip(picture, 1)
     return np.ascontiguousarray(picture) if is_resized else picture.copy()
-
-
-def crop_clip(frames: np.ndarray, crop: Crop) -> np.ndarray:
-    """`crop_frame` of every frame: (T, H, W, 3) → (T, size, size, 3) uint8."""
-    cropped = np.empty((len(frames), crop.size, crop.size, 3), np.uint8)
-    for frame, target in zip(frames, cropped, strict=True):
-        target[:] = crop_frame(frame, crop)
-    return cropped
 
 
 def multi_scale_crop_box(height: int, width: int, rng: np.random.Generator) -> Box:

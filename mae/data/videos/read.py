@@ -1,7 +1,6 @@
 """From a path to pieces of the wanted frames, as RGB, whatever kind of video it is."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from mae.data.videos.frame_directory import FrameDirectory
 from mae.data.videos.opencv_video import LARGEST_CREDIBLE_COUNT, OpenCVVideo
 from mae.data.videos.packed_video import PackedVideo, is_packed
 from mae.data.videos.pyav_video import PyAVVideo
+from mae.data.videos.real_counts import RealCounts
 from mae.data.videos.scan_cache import scanned
 from mae.data.videos.time_limit import within
 from mae.data.videos.video import EndOfVideo, Video
@@ -80,13 +80,6 @@ def read_frames(
         return within(timeout_s, read)
     except TimeoutError as error:
         raise BadVideo(f"not decoded within {timeout_s:g} s") from error
-
-
-def read_clip(path: str, choose: Choose) -> np.ndarray:
-    """Whole frames as (T, H, W, 3) uint8 RGB; see `read_frames`."""
-    frames = read_frames(path, choose := _Remembering(choose), lambda place, frame: [frame])
-    places = np.searchsorted(frames.numbers, choose.chosen)
-    return np.stack([frames.views[place][0] for place in places])
 
 
 @contextmanager
@@ -231,35 +224,4 @@ def _cut(video: Video, wanted: np.ndarray, views: Views) -> Frames:
     return Frames(numbers, kept)
 
 
-class _Remembering:
-    """A `choose` that knows what it chose last."""
-
-    def __init__(self, choose: Choose) -> None:
-        self._choose = choose
-        self.chosen = np.zeros(0, np.int64)
-
-    def __call__(self, count: int) -> np.ndarray:
-        self.chosen = self._choose(count)
-        return self.chosen
-
-
-class _RealCounts:
-    """Frame counts of the files whose claim was found wrong; the oldest are forgotten. Safe between threads."""
-
-    def __init__(self, capacity: int = 100_000) -> None:
-        self._counts: dict[FileKey, int] = {}
-        self._capacity = capacity
-        self._lock = threading.Lock()
-
-    def get(self, key: FileKey) -> int | None:
-        with self._lock:
-            return self._counts.get(key)
-
-    def put(self, key: FileKey, count: int) -> None:
-        with self._lock:
-            self._counts[key] = count
-            if len(self._counts) > self._capacity:
-                del self._counts[next(iter(self._counts))]
-
-
-_real_counts = _RealCounts()
+_real_counts = RealCounts()

@@ -84,6 +84,8 @@ class ScanCache:
 def scan_cache() -> Iterator[ScanCache]:
     """The user's cache, made where it is missing; a damaged one is put aside and begun anew.
 
+    What this process reads of it afterwards, it reads anew.
+
     Raises:
         OSError: its directory cannot be made.
         sqlite3.Error: it cannot be written.
@@ -103,6 +105,7 @@ def scan_cache() -> Iterator[ScanCache]:
             yield cache
         finally:
             cache.flush()
+            _helpful.forget()
 
 
 def _connected(path: Path) -> sqlite3.Connection:
@@ -119,7 +122,8 @@ def _connected(path: Path) -> sqlite3.Connection:
 def scanned(key: FileKey) -> ScanReport | None:
     """What a scan knows that makes reading this file faster; None for anything else.
 
-    The cache is read once per process. A missing one is none; a damaged one is none, with a line on stderr.
+    The cache is read once per process, and once more after a scan of its own. A missing one is none; a damaged one is
+    none, with a line on stderr.
     """
     path, size, modified = key
     row = _helpful.rows().get(os.fsencode(os.path.abspath(path)))
@@ -128,34 +132,32 @@ def scanned(key: FileKey) -> ScanReport | None:
     return _parsed(row[2])
 
 
-def forget_scans() -> None:
-    """The next reading looks at the cache anew."""
-    _helpful.forget()
+_Rows = dict[bytes, tuple[int, int, str]]  # path: bytes, time of change, report
 
 
 class _Helpful:
     """The rows that make reading faster; about 0.4 KB each, loaded when the first video is read."""
 
     def __init__(self) -> None:
-        self._rows: dict[bytes, tuple[int, int, str]] | None = None
+        self._loaded: tuple[Path, _Rows] | None = None
         self._lock = threading.Lock()
 
-    def rows(self) -> dict[bytes, tuple[int, int, str]]:
-        if self._rows is None:
-            with self._lock:
-                if self._rows is None:
-                    self._rows = _load()
-        return self._rows
+    def rows(self) -> _Rows:
+        path = cache_path()
+        with self._lock:
+            if self._loaded is None or self._loaded[0] != path:
+                self._loaded = path, _load(path)
+            return self._loaded[1]
 
     def forget(self) -> None:
-        self._rows = None
+        with self._lock:
+            self._loaded = None
 
 
 _helpful = _Helpful()
 
 
-def _load() -> dict[bytes, tuple[int, int, str]]:
-    path = cache_path()
+def _load(path: Path) -> _Rows:
     if not path.exists():
         return {}
     try:

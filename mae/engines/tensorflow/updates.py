@@ -3,7 +3,6 @@
 Schedules, groups, decay, clipping and the sum over replicas are `mae.engines.tensorflow.optimizer.Optimizer`'s.
 """
 
-import inspect
 from typing import Any
 
 import keras
@@ -32,28 +31,6 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, learning_rate / (1 - tf.pow(self.beta_1, step)) * m / corrected)
 
 
-class Muon(keras.optimizers.Muon):
-    """Keras' Muon, the same in every supported release: 2-D tensors only, and updates of the size `rms`.
-
-    Keras 3.12 takes 3-D tensors too, looks slots up by a path that TensorFlow's variables lack, and scales the update
-    by √max(1, rows/columns), where later releases have `rms` · √max(rows, columns): √columns · `rms` in between.
-    """
-
-    def __init__(self, rms: float, **settings: Any) -> None:
-        scales = "rms_rate" in inspect.signature(keras.optimizers.Muon).parameters
-        super().__init__(**settings, **({"rms_rate": rms} if scales else {}))
-        self._scales, self._rms = scales, rms
-
-    def _should_use_adamw(self, variable: Any) -> bool:
-        return len(variable.shape) != 2 or super()._should_use_adamw(variable)
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        variable.path = self._trainable_variables[self._get_variable_index(variable)].path
-        if not self._scales and not self._should_use_adamw(variable):
-            learning_rate = learning_rate * self._rms * variable.shape[1] ** 0.5
-        super().update_step(gradient, variable, learning_rate)
-
-
 def inner_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
     """What computes the update for a choice of `optimizer=`. Its own rate is never used, its own decay is off."""
     common: dict[str, Any] = {"learning_rate": 0.0, "name": config.name}
@@ -64,8 +41,8 @@ def inner_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
     if isinstance(config, LionConfig):
         return keras.optimizers.Lion(beta_1=config.beta_1, beta_2=config.beta_2, **common)
     assert isinstance(config, MuonConfig)
-    return Muon(
-        rms=config.rms,
+    return keras.optimizers.Muon(  # its updates have the size `rms_rate`, as those of arXiv:2502.16982
+        rms_rate=config.rms,
         momentum=config.momentum,
         ns_steps=config.ns_steps,
         adam_beta_1=config.beta_1,

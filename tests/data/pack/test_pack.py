@@ -1,4 +1,5 @@
 import csv
+import fcntl
 import hashlib
 import json
 import os
@@ -14,15 +15,14 @@ import cv2
 import numpy as np
 import pytest
 from numbered_frames import numbered_frames
+from whole_clips import read_clip
 
 from mae.data.lists.index import index_csv, index_folder
-from mae.data.pack import __main__ as pack_module
 from mae.data.pack import write as write_module
 from mae.data.pack.__main__ import PackConfig, main, pack, parse
 from mae.data.pack.names import packed_names
 from mae.data.pack.outcome import Outcome
 from mae.data.pack.write import Packed, Pictures, packed_before, write_packed
-from mae.data.videos.read import read_clip
 from mae.data.videos.video import EndOfVideo
 from mae.errors import BadVideo, ConfigError
 
@@ -368,8 +368,13 @@ def test_progress_says_how_far_how_fast_and_how_long():
 
 def test_only_one_process_packs_into_a_folder(videos, out):
     out.mkdir()
-    with pack_module._only_one_in(out), pytest.raises(ConfigError, match="another process is packing"):
-        pack(videos, out, PackConfig())
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another process is packing"):
+            pack(videos, out, PackConfig())
+    finally:
+        os.close(folder)
 
 
 def test_names_are_distinct_and_stay_below_the_output():

@@ -16,7 +16,7 @@ from mae.data.scan import __main__ as module
 from mae.data.scan.__main__ import ScanConfig, main, parse
 from mae.data.scan.table import scan_rows
 from mae.data.side_by_side import side_by_side
-from mae.data.videos.scan_cache import ScanCache, cache_path, forget_scans
+from mae.data.videos.scan_cache import ScanCache, cache_path
 from mae.data.videos.scan_report import ScanReport
 from mae.errors import ConfigError
 
@@ -26,9 +26,6 @@ GOOD = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 10, 10)
 @pytest.fixture(autouse=True)
 def cache_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    forget_scans()
-    yield
-    forget_scans()
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import cv2
 import numpy as np
 import pytest
 from drawn_numbers import Drawn
+from whole_clips import crop_clip
 
 from mae.data.transforms.crops import (
     OFFSETS,
     SCALE_PAIRS,
     Crop,
-    crop_clip,
     crop_frame,
     crop_of_box,
     flipped_at_random,

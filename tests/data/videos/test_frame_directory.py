@@ -3,9 +3,10 @@ import os
 import cv2
 import numpy as np
 import pytest
+from whole_clips import read_clip
 
 from mae.data.videos.frame_directory import FrameDirectory
-from mae.data.videos.read import read_clip, read_frames
+from mae.data.videos.read import read_frames
 from mae.errors import BadVideo
 
 

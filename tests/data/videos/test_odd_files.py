@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from encoded_videos import write_video, written_numbers
 from numbered_frames import frame_numbers, numbered_frames
+from whole_clips import read_clip
 
 from mae.data.videos import read
 from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.pyav_video import PyAVVideo
-from mae.data.videos.read import read_clip
 from mae.errors import BadVideo
 
 UNEVEN = np.cumsum(np.random.default_rng(0).integers(5, 200, 40)).tolist()  # ms

@@ -1,8 +1,8 @@
+import av
 import numpy as np
 import pytest
 from encoded_videos import write_video, written_numbers
 
-from mae.data.videos import pyav_video
 from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.video import EndOfVideo
@@ -73,10 +73,24 @@ def test_what_is_not_8_bit_colour_is_refused(tmp_path, monkeypatch):
     path = str(tmp_path / "a.mp4")
     write_video(path, "libx264")
 
-    def refuse(frame):
-        raise ValueError("Conversion to bgr24 is not supported")
+    class Frame:
+        def to_ndarray(self, format):
+            raise ValueError(f"Conversion to {format} is not supported")
 
-    monkeypatch.setattr(pyav_video, "_upright", refuse)
+    class Container:
+        """Frames of a kind that does not convert; one cannot inherit from PyAV's."""
+
+        def __init__(self, *arguments):
+            self.container = real(*arguments)
+
+        def __getattr__(self, name):
+            return getattr(self.container, name)
+
+        def decode(self, stream):
+            return (Frame() for _ in self.container.decode(stream))
+
+    real = av.open
+    monkeypatch.setattr(av, "open", Container)
     with pytest.raises(BadVideo, match="frame 3 does not convert to 8-bit colour: Conversion to bgr24"):
         read(PyAVVideo, path, [3])
 

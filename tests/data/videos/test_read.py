@@ -4,16 +4,16 @@ import platform
 import subprocess
 import sys
 import threading
-from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
+from whole_clips import read_clip
 
 from mae.data.videos import opencv_video, read
 from mae.data.videos.opencv_video import OpenCVVideo
-from mae.data.videos.read import open_video, pin_threads, read_clip, read_frames
+from mae.data.videos.read import open_video, pin_threads, read_frames
 from mae.errors import BadVideo
 
 
@@ -39,6 +39,11 @@ def truncated(make_video):
     path = make_video("truncated.avi", noise)
     os.truncate(path, os.path.getsize(path) // 2)
     return path
+
+
+def forget(path):
+    """Nothing is known of a file that was changed at another time: it counts as another one."""
+    os.utime(path, ns=(0, os.stat(path).st_mtime_ns + 1))
 
 
 @pytest.fixture
@@ -132,9 +137,8 @@ def test_a_file_with_fewer_frames_than_it_claims(truncated):
 
 def test_what_is_chosen_does_not_depend_on_what_was_met_before(truncated, monkeypatch):
     """A resumed run has forgotten the real counts; it must read the same frames."""
-    real_passes = []
-    whole_decode = read._cut
-    monkeypatch.setattr(read, "_cut", lambda *a: real_passes.append(1) or whole_decode(*a))
+    passes = []
+    monkeypatch.setattr(read, "OpenCVVideo", lambda *a: passes.append(1) or OpenCVVideo(*a))
 
     def late(count):
         return np.array([0, count // 4, count - 3])
@@ -143,10 +147,10 @@ def test_what_is_chosen_does_not_depend_on_what_was_met_before(truncated, monkey
         return np.array([0, count // 8])
 
     first = read_clip(truncated, late), read_clip(truncated, early)
-    assert len(real_passes) == 3
+    assert len(passes) == 3
     again = read_clip(truncated, late), read_clip(truncated, early)
-    assert len(real_passes) == 5, "a known real count saves the futile pass"
-    monkeypatch.setattr(read, "_real_counts", read._RealCounts())
+    assert len(passes) == 5, "a known real count saves the futile pass"
+    forget(truncated)
     forgotten = read_clip(truncated, early), read_clip(truncated, late)
     for a, b, c in zip(first, again, forgotten[::-1], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -158,11 +162,11 @@ def test_what_is_chosen_does_not_depend_on_seeking(truncated, monkeypatch):
         return np.array([0, count // 3, 2 * count // 3, count - 1])
 
     walked = read_clip(truncated, thirds)
-    monkeypatch.setattr(read, "_openers", lambda path, _: [partial(OpenCVVideo, path, range(40))])
+    monkeypatch.setattr(read, "OpenCVVideo", lambda path, _: OpenCVVideo(path, range(40)))
     monkeypatch.setattr(opencv_video, "SEEK_BEFORE", 1)
     monkeypatch.setattr(opencv_video, "SEEK_GAIN", 2)
     np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
-    monkeypatch.setattr(read, "_real_counts", read._RealCounts())
+    forget(truncated)
     np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
     np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
 
@@ -250,20 +254,12 @@ def test_a_video_without_a_frame(make_video):
         read_clip(path, take(0))
 
 
-def test_failures_inside_opencv_are_bad_videos(make_video, monkeypatch):
+def test_failures_inside_opencv_are_bad_videos(make_video):
     def fail(*_):
         return cv2.resize(np.zeros((0, 0, 3), np.uint8), (4, 4))
 
-    monkeypatch.setattr(read, "_cut", fail)
     with pytest.raises(BadVideo, match="OpenCV failed: "):
-        read_clip(make_video("a.avi", numbered_frames(2)), take(0))
-
-
-def test_real_counts_are_bounded():
-    counts = read._RealCounts(capacity=2)
-    for i in range(3):
-        counts.put(("a", i, 0), i)
-    assert [counts.get(("a", i, 0)) for i in range(3)] == [None, 1, 2]
+        read_frames(make_video("a.avi", numbered_frames(2)), take(0), fail)
 
 
 def test_threads_read_the_same(make_video):
@@ -324,12 +320,12 @@ def test_segments_at_a_broken_rate(tmp_path):
         assert (numbers[0], len(numbers)) == (first, count)
 
 
-def test_a_segment_of_a_file_with_fewer_frames_than_it_claims(truncated, monkeypatch):
+def test_a_segment_of_a_file_with_fewer_frames_than_it_claims(truncated):
     real = len(read_clip(truncated, np.arange))
     for _ in range(2):
-        for forget in (False, True):
-            if forget:
-                monkeypatch.setattr(read, "_real_counts", read._RealCounts())
+        for is_forgotten in (False, True):
+            if is_forgotten:
+                forget(truncated)
             chosen = read_frames(truncated, lambda count: np.array([0, count - 1]), whole, (0.5, 4.0)).numbers
             assert chosen.tolist() == [5, real - 1]
             with pytest.raises(BadVideo, match=f"its {real} frames end before 3.8 s"):

@@ -7,12 +7,12 @@ import threading
 import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
+from whole_clips import read_clip
 
 from mae.data.videos import read, scan_cache
 from mae.data.videos.file_key import file_key
 from mae.data.videos.opencv_video import OpenCVVideo
-from mae.data.videos.read import read_clip
-from mae.data.videos.scan_cache import FLUSH_S, ScanCache, cache_path, forget_scans, scanned
+from mae.data.videos.scan_cache import ScanCache, cache_path, scanned
 from mae.data.videos.scan_report import ScanReport
 
 WRONG_CLAIM = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 12, 10)
@@ -22,15 +22,12 @@ PLAIN = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 10, 10)
 @pytest.fixture(autouse=True)
 def cache_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    forget_scans()
-    yield tmp_path / "cache"
-    forget_scans()
+    return tmp_path / "cache"
 
 
 def put(key, report):
     with scan_cache.scan_cache() as cache:
         cache.put(key, report)
-    forget_scans()
 
 
 def test_what_was_put_is_there_for_another_scan():
@@ -49,10 +46,9 @@ def test_other_decoders_may_judge_otherwise(monkeypatch):
     put(("/a.mp4", 5, 7), WRONG_CLAIM)
     assert scanned(("/a.mp4", 5, 7)) == WRONG_CLAIM
     monkeypatch.setattr(scan_cache, "software", lambda: "others")
-    forget_scans()
-    assert scanned(("/a.mp4", 5, 7)) is None
     with scan_cache.scan_cache() as cache:
         assert cache.get(("/a.mp4", 5, 7)) is None
+    assert scanned(("/a.mp4", 5, 7)) is None
 
 
 def test_the_reader_is_told_only_what_helps():
@@ -92,7 +88,6 @@ def test_a_damaged_row_is_nothing_known():
     with connection:
         connection.execute("UPDATE scans SET report = '{'")
     connection.close()
-    forget_scans()
     assert scanned(("/a.mp4", 5, 7)) is None
 
 
@@ -114,8 +109,9 @@ def test_scans_at_once_lose_nothing():
 def test_no_transaction_stays_open_while_a_scan_decodes(monkeypatch):
     with scan_cache.scan_cache() as cache:
         cache.put(("/a.mp4", 1, 1), WRONG_CLAIM)
-        cache._flushed -= 2 * FLUSH_S
-        cache.put(("/b.mp4", 1, 1), WRONG_CLAIM)
+        with monkeypatch.context() as later:
+            later.setattr(scan_cache, "FLUSH_S", -1)
+            cache.put(("/b.mp4", 1, 1), WRONG_CLAIM)
         cache.put(("/c.mp4", 1, 1), WRONG_CLAIM)
         monkeypatch.setattr(scan_cache, "WAIT_S", 0.1)
         with scan_cache.scan_cache() as other:
@@ -166,7 +162,7 @@ def test_the_reader_seeks_where_a_scan_says_so(make_video, monkeypatch):
     assert asked[2] == (), "another file now"
 
 
-def test_a_scan_changes_no_choice(make_video, monkeypatch):
+def test_a_scan_changes_no_choice(make_video):
     noise = np.random.default_rng(0).integers(0, 255, (40, 32, 48, 3), np.uint8)
     path = make_video("cut.avi", noise)
     os.truncate(path, os.path.getsize(path) // 2)
@@ -181,10 +177,10 @@ def test_a_scan_changes_no_choice(make_video, monkeypatch):
         return np.array([0, count // 4, count - 3])
 
     def clips():
-        monkeypatch.setattr(read, "_real_counts", read._RealCounts())
         return read_clip(path, early), read_clip(path, late)
 
     unscanned = clips()
+    os.utime(path, ns=(1, 1))  # another file, of which nothing is known
     put(file_key(path), report)
     asked = []
     read_clip(path, lambda count: asked.append(count) or late(count))

@@ -1,7 +1,7 @@
 import contextlib
 import gc
 import os
-import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -13,15 +13,10 @@ import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
 
-from mae.data.videos import read, time_limit
+from mae.data.videos import read
 from mae.data.videos.read import read_frames
 from mae.data.videos.time_limit import within
 from mae.errors import BadVideo
-
-
-@pytest.fixture(autouse=True)
-def _no_idle_threads(monkeypatch):
-    monkeypatch.setattr(time_limit, "_idle", queue.SimpleQueue())
 
 
 def test_results_and_exceptions_come_back():
@@ -37,44 +32,55 @@ def test_results_and_exceptions_come_back():
 
 
 def test_threads_are_used_again():
-    assert len({within(60, threading.get_ident) for _ in range(5)}) == 1
+    within(60, threading.get_ident)
+    before = threading.active_count()
+    for _ in range(5):
+        within(60, threading.get_ident)
+    assert threading.active_count() == before
     assert within(60, lambda: threading.current_thread().daemon)
 
 
+def check_that_it_is_left_alone(thread):
+    """It answers no later call, and has ended once its own has."""
+    thread.join(60)
+    assert not thread.is_alive()
+    for number in range(threading.active_count()):  # whichever threads are idle
+        assert within(60, lambda number=number: number) == number
+
+
 def test_a_call_that_hangs_takes_only_its_own_thread():
-    released, ended = threading.Event(), threading.Event()
+    released, hanging = threading.Event(), []
 
     def hang():
+        hanging.append(threading.current_thread())
         released.wait()
-        ended.set()
         return "late"
 
-    first = within(60, threading.get_ident)
     with pytest.raises(TimeoutError, match=r"within 0.05 s"):
         within(0.05, hang)
-    second = within(60, threading.get_ident)
-    assert second != first
+    for _ in range(threading.active_count()):
+        assert within(60, threading.current_thread) is not hanging[0]
     released.set()
-    assert ended.wait(60)
-    for thread in threading.enumerate():
-        if thread.ident == first:
-            thread.join(60)
-            assert not thread.is_alive()
-    assert within(60, threading.get_ident) == second, "what came late answers no later call"
+    check_that_it_is_left_alone(hanging[0])
 
 
-def test_an_interrupted_call_answers_no_later_one(monkeypatch):
-    def interrupt(self, timeout):
-        raise KeyboardInterrupt
+def test_an_interrupted_call_answers_no_later_one():
+    released, interrupted = threading.Event(), []
 
-    caller = time_limit._Caller()
-    time_limit._idle.put(caller)
-    monkeypatch.setattr(caller, "_outcomes", type("Outcomes", (), {"get": interrupt, "put": lambda *_: None})())
-    with pytest.raises(KeyboardInterrupt):
-        within(60, lambda: "first")
-    assert within(60, lambda: "second") == "second"
-    caller._thread.join(60)
-    assert not caller.is_alive()
+    def interrupt():
+        interrupted.append(threading.current_thread())
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        released.wait()
+        return "late"
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            within(60, interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    released.set()
+    check_that_it_is_left_alone(interrupted[0])
 
 
 class Held:
@@ -147,7 +153,7 @@ def test_a_decoder_that_hangs(make_video, monkeypatch):
         return frame_numbers(np.stack([view for (view,) in frames.views]))
 
     with monkeypatch.context() as patch:
-        patch.setattr(read, "_openers", lambda *_: [lambda: HangingVideo(forever)])
+        patch.setattr(read, "OpenCVVideo", lambda *_: HangingVideo(forever))
         for _ in range(2):
             with pytest.raises(BadVideo, match=r"^not decoded within 0.1 s$"):
                 read_it()
