@@ -105,7 +105,7 @@ def _take_up(session: Session, objective: Objective, checkpoint: Checkpoint | No
 def _train(session: Session, objective: Objective, progress: Progress) -> None:
     """Trains to the end, unless that is reached already."""
     workers, total_steps = session.workers, objective.plan.total_steps
-    if progress.step >= total_steps:
+    if progress.step >= total_steps and not progress.owes_evaluation:
         workers.say(f"the training is complete: {progress.step} of {total_steps} steps are made")
     else:
         session.train(objective, progress)
