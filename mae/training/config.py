@@ -9,7 +9,7 @@ from mae.engines.optimizer_config import OPTIMIZERS, OptimizerConfig
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
-from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES
+from mae.options import DEVICES, POSITION_MODES, PRECISIONS, STRATEGIES
 
 SKIPPED_IN_FLOAT16 = 20  # in a row, by default: enough to halve the loss scale from its start down to 1
 
@@ -44,6 +44,7 @@ class RunConfig:
     max_skipped_steps: int | None  # not finite, in a row, before the run stops; null: 20 in float16, 0 otherwise
     jit: bool  # compile forward and backward with XLA; one replica only
     strategy: str  # auto: all GPUs of this machine, else its CPU | single | mirrored | multiworker | tpu
+    device: str  # auto: a GPU that is there but cannot be used is a mistake | cpu: GPUs are left alone
     seed: int
     deterministic: bool  # same results bit for bit, with slower kernels
 
@@ -58,6 +59,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("strategy", self.strategy, STRATEGIES)
+        check_choice("device", self.device, DEVICES)
+        if self.device == "cpu" and self.strategy == "tpu":
+            raise ConfigError("strategy=tpu computes on a TPU, not on the CPU: leave device=auto")
         check_choice("init_positions", self.init_positions, POSITION_MODES)
         if self.epochs is None and self.steps is None:
             raise ConfigError("give epochs or steps: both are null")

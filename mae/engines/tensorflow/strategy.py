@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mae.errors import ConfigError
+from mae.errors import ConfigError, UnusedDevice
 from mae.presets import Architecture
 
 ACCELERATOR_CHUNK = 100_000_000  # scores; 400 MB in float32
@@ -42,6 +42,21 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         reduction = None if gpus else tf.distribute.ReductionToOneDevice()
         return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
     return tf.distribute.OneDeviceStrategy(devices[0])
+
+
+def check_gpus_are_seen(environment: Mapping[str, str]) -> None:
+    """Raises `UnusedDevice` where an NVIDIA driver is here and TensorFlow sees no GPU, which a run would go on without.
+
+    An empty CUDA_VISIBLE_DEVICES or -1 says that none is to be seen.
+    """
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named in ("", "-1") or not _NVIDIA_DRIVER.exists() or tf.config.get_visible_devices("GPU"):
+        return
+    hidden = "" if named is None else f"unless CUDA_VISIBLE_DEVICES={named} names none that is there: "
+    raise UnusedDevice(
+        f"an NVIDIA driver is here, but TensorFlow sees no GPU: {hidden}pip install -e '.[gpu]'; "
+        "to compute on the CPU all the same give strategy=single device=cpu"
+    )
 
 
 def _multiworker() -> tf.distribute.Strategy:
@@ -96,18 +111,14 @@ def _tpu() -> tf.distribute.Strategy:
 
 
 def describe_devices(strategy: tf.distribute.Strategy, workers: int = 1) -> str:
-    """For the console: "2 × NVIDIA …" or "CPU", and whether a GPU is there that TensorFlow does not see.
-
-    With several workers, those of this one.
-    """
+    """For the console: "2 × NVIDIA …" or "CPU"; with several workers, those of this one."""
     count = strategy.num_replicas_in_sync // workers
     each = f" in each of {workers} workers" if workers > 1 else ""
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return f"{count} TPU cores"
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
-        unseen = ", though an NVIDIA driver is here: pip install -e '.[gpu]'" if _NVIDIA_DRIVER.exists() else ""
-        return ("CPU" if count == 1 else f"{count} logical CPU devices") + each + unseen
+        return ("CPU" if count == 1 else f"{count} logical CPU devices") + each
     model = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
     return f"{count} × {model}{each}"
 
@@ -120,7 +131,7 @@ def compute_dtype(precision: str) -> keras.dtype_policies.DTypePolicy:
     if precision == "auto":
         if tf.config.list_physical_devices("TPU"):
             return keras.dtype_policies.DTypePolicy("mixed_bfloat16")
-        gpus = tf.config.list_physical_devices("GPU")
+        gpus = tf.config.get_visible_devices("GPU")
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         capable = bool(gpus) and all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
         precision = "bfloat16" if capable else "float32"
