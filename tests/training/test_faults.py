@@ -55,14 +55,14 @@ def last_logged(directory):
 def test_terminated_and_killed_is_uninterrupted_bit_for_bit(shapes, tmp_path):
     common = (*EVERYTHING, "model.depth=1", f"dataset.root={shapes}")
     whole, run = tmp_path / "whole", tmp_path / "run"
-    first = start(*common, f"run_dir={run}")
+    first = start(*common, f"run_dir={run}", steering={"hold_at": 3})
     reference = start(*common, f"run_dir={whole}")
     before = read_until(first, "step  3/40")
     first.send_signal(signal.SIGTERM)
     status, output = finish(first)
     assert status == 128 + signal.SIGTERM, before + output
     assert "its state is saved; the same command goes on from there" in output
-    second = start(*common, f"run_dir={run}")
+    second = start(*common, f"run_dir={run}", steering={"hold_at": 21})
     read_until(second, "step 21/40")
     kill(second)
     assert last_logged(run) < 40

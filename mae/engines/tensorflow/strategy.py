@@ -1,19 +1,24 @@
 """Devices: which distribution strategy runs, and in which precision."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from mae.errors import ConfigError, UnusedDevice
 from mae.presets import Architecture
 
 ACCELERATOR_CHUNK = 100_000_000  # scores; 400 MB in float32
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
+# Of a worker, before the others give it up; TensorFlow's own ten seconds end runs on machines that are only slow.
+SILENCE_S = 100
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
@@ -62,9 +67,22 @@ def check_gpus_are_seen(environment: Mapping[str, str]) -> None:
 def _multiworker() -> tf.distribute.Strategy:
     resolver = cluster_resolver(os.environ)
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with _longest_silence(SILENCE_S):
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise ConfigError(f"strategy=multiworker cannot connect to its workers: {error}") from error
+
+
+@contextmanager
+def _longest_silence(seconds: float) -> Iterator[None]:
+    """Within it a strategy that connects to others is patient with them; it has no argument for that."""
+    service = context.context()
+    configure = service.configure_coordination_service
+    service.configure_coordination_service = partial(configure, heartbeat_timeout_in_ms=int(1000 * seconds))
+    try:
+        yield
+    finally:
+        service.configure_coordination_service = configure
 
 
 def cluster_resolver(environment: Mapping[str, str]) -> Any:
