@@ -76,7 +76,7 @@ class Finetuning(Objective):
     def build(self, engine: Engine) -> Classifier:
         c = self.config
         model = Classifier(
-            engine.suited(c.model.architecture, c.model.attention_chunk),
+            engine.suited(c.architecture, c.model.attention_chunk),
             len(self.class_names),
             c.head_dropout_rate,
             c.pooling,

@@ -1,6 +1,6 @@
 """What may be configured about a run, whatever it trains, and about its optimizer: a dataclass for each choice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mae.cli.typed import Choice
@@ -10,6 +10,7 @@ from mae.errors import ConfigError, check_at_least, check_choice
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
 from mae.options import DEVICES, POSITION_MODES, PRECISIONS, STRATEGIES
+from mae.presets import Architecture
 
 SKIPPED_IN_FLOAT16 = 20  # in a row, by default: enough to halve the loss scale from its start down to 1
 
@@ -42,6 +43,7 @@ class RunConfig:
     precision: str  # auto: bfloat16 on GPUs that have it and on TPUs, else float32
     loss_scale: float  # float16 only: the first one; halved and doubled as gradients overflow or do not
     max_skipped_steps: int | None  # not finite, in a row, before the run stops; null: 20 in float16, 0 otherwise
+    remat: str  # "blocks": compute blocks again in the backward pass instead of keeping what is inside; or "none"
     jit: bool  # compile forward and backward with XLA; one replica only
     strategy: str  # auto: all GPUs of this machine, else its CPU | single | mirrored | multiworker | tpu
     device: str  # auto: a GPU that is there but cannot be used is a mistake | cpu: GPUs are left alone
@@ -85,6 +87,12 @@ class RunConfig:
             raise ConfigError(f"ema_decay={self.ema_decay} must lie between 0 and 1, or be null for no average")
         if not 1 <= self.loss_scale <= 2**24:
             raise ConfigError(f"loss_scale={self.loss_scale} must lie in [1, {2**24}]")
+        _ = self.architecture  # raises for what cannot be computed again
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the model that is trained."""
+        return replace(self.model.architecture, remat=self.remat)
 
     @property
     def batch_counts(self) -> str:

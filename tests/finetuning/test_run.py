@@ -180,12 +180,14 @@ def test_an_evaluation_is_the_test_of_the_run_again_and_again(whole, command, tm
 
 
 def test_replicas_train_on_the_same_mixtures(command, tmp_path):
-    """Head dropout is off: each replica draws its own."""
+    """Head dropout is off: each replica draws its own. Computing blocks again changes nothing either."""
     made = []
-    for strategy in ("single", "mirrored"):
-        where = (f"run_dir={tmp_path / strategy}", f"strategy={strategy}")
+    for strategy, remat in (("single", "none"), ("mirrored", "blocks")):
+        where = (f"run_dir={tmp_path / strategy}", f"strategy={strategy}", f"remat={remat}")
         finetune(command(*where, "batch_size=8", "steps=3", "head_dropout_rate=0"))
         made.append(np.array(losses(tmp_path / strategy), float)[:, :3])
+        checkpoint = read_checkpoint(tmp_path / strategy / "checkpoints" / "step_00000003.npz")
+        assert checkpoint.meta["architecture"]["remat"] == remat
     np.testing.assert_allclose(made[0], made[1], rtol=1e-4)
 
 
