@@ -18,6 +18,7 @@ from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
 from mae.data.shapes.render import print_rendering
+from mae.engines.tensorflow.distribute import distributed
 from mae.engines.tensorflow.guard import UpdateGuard
 from mae.engines.tensorflow.inference import Logits, replicated_logits
 from mae.engines.tensorflow.optimizer import Optimizer, configured_optimizer
@@ -142,8 +143,11 @@ class _Finetuning:
         reader = self._reader(self.splits.train)
         objective = Objective(
             step_function=self._step_function(),
-            batches=lambda first_step: labelled_batches(
-                c, plan, session.workers.strategy, reader, bad_videos, first_step, self.footprint.prefetch
+            batches=lambda first_step: distributed(
+                session.workers.strategy,
+                labelled_batches(
+                    c, reader, bad_videos, first_step, plan.total_steps - first_step, self.footprint.prefetch
+                ),
             ),
             evaluate=self._validate,
             check=bad_videos.raise_if_too_many,

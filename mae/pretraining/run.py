@@ -1,6 +1,6 @@
 """A pre-training run from a config: build, resume, train, say what came out."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ from omegaconf import OmegaConf
 from mae.checkpoints.load import load_checkpoint
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
-from mae.data.extras import Extra, at_every_visit, masks, path_noise
 from mae.data.few import reader_of_few
 from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex, build_index
-from mae.data.pipeline import training_batches
 from mae.data.shapes.render import print_rendering
+from mae.engines.tensorflow.distribute import distributed
 from mae.engines.tensorflow.guard import UpdateGuard
 from mae.engines.tensorflow.optimizer import Optimizer, configured_optimizer
 from mae.engines.tensorflow.strategy import compute_dtype, make_strategy, suited_to_devices
@@ -26,10 +25,10 @@ from mae.engines.tensorflow.weight_average import WeightAverage
 from mae.engines.tensorflow.workers import Workers, connected_workers
 from mae.errors import ConfigError
 from mae.evaluation.reconstruction import ProbeBatch, make_probe_batch
-from mae.masking import MASKS, running_cell_mask
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
+from mae.pretraining.batches import drawn_mask, masked_batches, training_masks
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.evaluation import PretrainEvaluation
 from mae.pretraining.periodic_probe import ProbePlan, RunProbe
@@ -175,35 +174,14 @@ class _Pretraining:
             jit=c.jit,
         )
 
-    def _batches(self, first_step: int, bad_videos: BadVideos) -> Iterator[Any]:
-        c, a, workers = self.config, self.config.model.architecture, self.session.workers
+    def _batches(self, first_step: int, bad_videos: BadVideos) -> Generator[Any]:
+        c, workers, reader = self.config, self.session.workers, self.videos.reader
         share = c.batch_size // workers.count  # clips of a step that this process reads
-        extras = {"is_masked": _masks(c)}
-        if c.decoder_mask_ratio > 0:
-            extras["is_decoder_masked"] = masks(
-                lambda rng: running_cell_mask(a.grid, c.decoder_mask_ratio, seed=rng)[0], c.seed, "decoder mask"
-            )
-        if a.drop_path_rate > 0:
-            extras["path_noise"] = path_noise(2 * a.depth, c.seed)
-        if c.overfit_clips is not None:
-            extras = {name: at_every_visit(extra) for name, extra in extras.items()}
-
-        def pipeline(_: tf.distribute.InputContext) -> tf.data.Dataset:
-            return training_batches(
-                self.videos.reader,
-                extras,
-                bad_videos,
-                seed=c.seed,
-                batch_size=c.batch_size,
-                first_step=first_step,
-                num_steps=self.plan.total_steps - first_step,
-                workers=c.data.workers,
-                prefetch=self.footprint.prefetch * workers.strategy.num_replicas_in_sync // workers.count,
-                positions=range(workers.index * share, (workers.index + 1) * share),
-                replica_batch=c.batch_size // self.plan.num_replicas,
-            )
-
-        return iter(workers.strategy.distribute_datasets_from_function(pipeline))
+        positions = range(workers.index * share, (workers.index + 1) * share)
+        num_steps = self.plan.total_steps - first_step
+        prefetch = self.footprint.prefetch
+        batches = masked_batches(c, reader, bad_videos, first_step, num_steps, prefetch, positions)
+        return distributed(workers.strategy, batches)
 
 
 def _find_videos(config: PretrainConfig, workers: Workers) -> _Videos:
@@ -221,19 +199,11 @@ def _find_videos(config: PretrainConfig, workers: Workers) -> _Videos:
     return workers.chief_first(find)  # it may have to render the demo's files
 
 
-def _drawn_mask(config: PretrainConfig, rng: np.random.Generator) -> np.ndarray:
-    return MASKS[config.masking](config.model.architecture.grid, config.mask_ratio, seed=rng)[0]
-
-
-def _masks(config: PretrainConfig) -> Extra:
-    return masks(lambda rng: _drawn_mask(config, rng), config.seed)
-
-
 def _probe_mask(config: PretrainConfig, example: int) -> np.ndarray:
     """Of a clip that is looked at; what was learnt by heart is looked at as it was trained on."""
     if config.overfit_clips is not None:
-        return _masks(config)(0, example, 0)
-    return _drawn_mask(config, generator(config.seed, "probe mask", example))
+        return training_masks(config)(0, example, 0)
+    return drawn_mask(config, generator(config.seed, "probe mask", example))
 
 
 def _build(

@@ -4,8 +4,8 @@ An objective (pre-training, fine-tuning) brings the model, the step function, it
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -39,7 +39,7 @@ class Objective:
     """What is trained, and how it is looked at."""
 
     step_function: StepFunction
-    batches: Callable[[int], Iterator[Any]]  # from the number of steps made
+    batches: Callable[[int], Generator[Any]]  # from the number of steps made; closed after the last one
     evaluate: Callable[[int, Journal], Record]  # by the chief, with averaged weights where there are any
     check: Callable[[], None]  # see `Hooks`
     cadence: Cadence
@@ -112,8 +112,8 @@ class Session:
             with journal:
                 if progress.step == 0 and objective.initial is not None and workers.is_chief:
                     objective.initial(journal)
-                batches = objective.batches(progress.step)
-                train(objective.step_function, batches, progress.step, objective.cadence, hooks, progress.meter)
+                with closing(objective.batches(progress.step)) as batches:
+                    train(objective.step_function, batches, progress.step, objective.cadence, hooks, progress.meter)
         except Interrupted as stop:
             again = f"{stop}; the same command goes on from there ({self.directory.path})"
             raise Interrupted(stop.signum, again) from stop

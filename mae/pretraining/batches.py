@@ -1,0 +1,65 @@
+"""Batches of pre-training: clips with their masks."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mae.data.bad_videos import BadVideos
+from mae.data.clips import ClipReader
+from mae.data.extras import Extra, at_every_visit, masks, path_noise
+from mae.data.pipeline import Batch, training_batches
+from mae.masking import MASKS, running_cell_mask
+from mae.pretraining.config import PretrainConfig
+
+
+def masked_batches(
+    config: PretrainConfig,
+    reader: ClipReader,
+    bad_videos: BadVideos,
+    first_step: int,
+    num_steps: int,
+    prefetch: int,
+    positions: range,
+) -> Iterator[Batch]:
+    """The batches of `num_steps` steps from `first_step` on, as `mae.pretraining.step` takes them.
+
+    Args:
+        prefetch: batches kept ready.
+        positions: the part of each step's batch that this process makes.
+    """
+    return training_batches(
+        reader,
+        _extras(config),
+        bad_videos,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        first_step=first_step,
+        num_steps=num_steps,
+        workers=config.data.workers,
+        prefetch=prefetch,
+        positions=positions,
+    )
+
+
+def drawn_mask(config: PretrainConfig, rng: np.random.Generator) -> np.ndarray:
+    """(n,) bool, True where the encoder does not see."""
+    return MASKS[config.masking](config.model.architecture.grid, config.mask_ratio, seed=rng)[0]
+
+
+def training_masks(config: PretrainConfig) -> Extra:
+    """The mask of every training clip."""
+    return masks(lambda rng: drawn_mask(config, rng), config.seed)
+
+
+def _extras(config: PretrainConfig) -> dict[str, Extra]:
+    c, a = config, config.model.architecture
+    extras = {"is_masked": training_masks(c)}
+    if c.decoder_mask_ratio > 0:
+        extras["is_decoder_masked"] = masks(
+            lambda rng: running_cell_mask(a.grid, c.decoder_mask_ratio, seed=rng)[0], c.seed, "decoder mask"
+        )
+    if a.drop_path_rate > 0:
+        extras["path_noise"] = path_noise(2 * a.depth, c.seed)
+    if c.overfit_clips is not None:
+        extras = {name: at_every_visit(extra) for name, extra in extras.items()}
+    return extras
