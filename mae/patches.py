@@ -12,10 +12,8 @@ from einops import rearrange
 from keras import ops
 
 from mae.errors import check_choice
+from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from mae.options import TARGETS
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def patchify(videos: Any, tubelet: tuple[int, int, int]) -> Any:

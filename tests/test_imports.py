@@ -37,6 +37,20 @@ def test_pytorch_is_imported_nowhere():
     assert not [path for path in PACKAGE.rglob("*.py") if "torch" in set(imported(path))]
 
 
+def test_data_needs_no_framework():
+    """Neither directly nor through what it imports; nor is the loader's library imported before there is a batch."""
+    names = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in (PACKAGE / "data").rglob("*.py")
+    ]
+    assert "mae.data.pipeline" in names
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names}: importlib.import_module(name)\n"
+        "assert not {'tensorflow', 'keras', 'jax', 'grain'} & set(sys.modules), sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_importing_the_package_is_free_and_every_name_of_it_exists():
     code = "import sys, mae; assert not {'tensorflow', 'keras', 'cv2', 'wandb'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
