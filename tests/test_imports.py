@@ -33,6 +33,61 @@ def test_models_import_nothing_but_keras(path):
     assert set(imported(path)) <= ALLOWED | WHERE_IT_IS_THE_BACKEND.get(path.name, set())
 
 
+# As where TensorFlow was never installed.
+WITHOUT_TENSORFLOW = """
+import importlib, os, pkgutil, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "tf_keras"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+os.environ["KERAS_BACKEND"] = "jax"
+"""
+
+
+def test_everything_but_the_engine_of_tensorflow_is_imported_without_it():
+    code = """
+import mae
+names = [module.name for module in pkgutil.walk_packages(mae.__path__, "mae.")]
+names = [name for name in names if not name.startswith("mae.engines.tensorflow.")]
+for name in names:
+    importlib.import_module(name)
+print(*names)
+"""
+    made = subprocess.run([sys.executable, "-c", WITHOUT_TENSORFLOW + code], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    rooms = ("data.pipeline", "models.pretrainer", "masking", "patches", "training.launch", "checkpoints.read")
+    rooms += ("pretraining.run", "finetuning.run", "evaluation.trained")
+    assert {f"mae.{room}" for room in rooms} <= set(made.stdout.split())
+
+
+def test_configs_plans_and_lists_need_no_backend_of_keras_at_all():
+    code = """
+import mae.training.config, mae.training.plan, mae.pretraining.config, mae.finetuning.config, mae.data.pipeline
+import mae.training.launch
+assert "keras" not in sys.modules
+"""
+    made = subprocess.run([sys.executable, "-c", WITHOUT_TENSORFLOW + code], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+
+
+def test_formats_of_tensorflow_name_what_is_missing(tmp_path):
+    (tmp_path / "model.index").write_bytes(bytes(40) + (0xDB4775248B80FB57).to_bytes(8, "little"))  # a table's end
+    (tmp_path / "model.data-00000-of-00001").touch()
+    code = f"""
+from mae.checkpoints.read import read_weights
+from mae.errors import ConfigError
+try:
+    read_weights({str(tmp_path / "model")!r})
+except ConfigError as error:
+    print(error)
+"""
+    made = subprocess.run([sys.executable, "-c", WITHOUT_TENSORFLOW + code], capture_output=True, text=True)
+    assert "needs TensorFlow, which is not installed: pip install -e '.[tensorflow]'" in made.stdout, made.stderr
+
+
 def test_pytorch_is_imported_nowhere():
     assert not [path for path in PACKAGE.rglob("*.py") if "torch" in set(imported(path))]
 
