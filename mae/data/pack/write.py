@@ -1,6 +1,5 @@
 """Writing a packed video, which `mae.data.videos.packed_video` reads."""
 
-import hashlib
 import json
 import os
 import zipfile
@@ -19,10 +18,9 @@ from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.read import open_video
 from mae.data.videos.video import EndOfVideo, Video
 from mae.errors import BadVideo
-from mae.files import replacing
+from mae.files import replacing, sha256
 
 MOST_FRAMES = 10**6  # names have six digits
-_CHUNK = 1 << 24  # bytes
 _OF_DAMAGED_ZIPS = (ValueError, KeyError, TypeError, EOFError, RuntimeError)  # of `zipfile` and of what it reads
 
 
@@ -183,12 +181,7 @@ def _files(path: str) -> list[str]:
 
 def _checksum(path: str) -> str:
     """sha256 of a file; of a directory, that of all of its files one after the other."""
-    digest = hashlib.sha256()
     try:
-        for name in _files(path):
-            with open(name, "rb") as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
+        return sha256(*_files(path))
     except OSError as error:
         raise BadVideo(f"cannot be read: {error.strerror}") from error
-    return digest.hexdigest()
