@@ -20,18 +20,7 @@ class Decoder(keras.layers.Layer):
         dtype = self.dtype_policy
         self.positions = Positions(a.positions, a.grid, a.decoder_embed_dim, dtype=dtype, name="positions")
         self.blocks = [
-            TransformerBlock(
-                a.decoder_embed_dim,
-                a.decoder_num_heads,
-                a.mlp_ratio,
-                a.layer_norm_epsilon,
-                attention_dropout_rate=a.attention_dropout_rate,
-                dropout_rate=a.dropout_rate,
-                attention_chunk=a.attention_chunk if a.attention == "chunked" else None,
-                lean=a.lean,
-                dtype=dtype,
-                name=f"block_{i}",
-            )
+            TransformerBlock(a, a.decoder_embed_dim, a.decoder_num_heads, dtype=dtype, name=f"block_{i}")
             for i in range(a.decoder_depth)
         ]
         self.norm = LayerNorm(a.lean, epsilon=a.final_norm_epsilon, dtype=dtype, name="norm")

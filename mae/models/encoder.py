@@ -53,15 +53,10 @@ class Encoder(keras.layers.Layer):
         self.positions = Positions(a.positions, a.grid, a.embed_dim, dtype=dtype, name="positions")
         self.blocks = [
             TransformerBlock(
+                a,
                 a.embed_dim,
                 a.num_heads,
-                a.mlp_ratio,
-                a.layer_norm_epsilon,
                 drop_path_rate=a.drop_path_rate * i / max(a.depth - 1, 1),
-                attention_dropout_rate=a.attention_dropout_rate,
-                dropout_rate=a.dropout_rate,
-                attention_chunk=a.attention_chunk if a.attention == "chunked" else None,
-                lean=a.lean,
                 dtype=dtype,
                 name=f"block_{i}",
             )
