@@ -77,7 +77,7 @@ def test_a_batch(reader):
         "example": ((2,), np.int32),
         "decode_ms": ((2,), np.float32),
         "is_masked": ((2, TOKENS), np.bool_),
-        "path_noise": ((2, 3), np.float32),
+        "path_noise": ((2, 3, 2), np.float32),
     }
     assert batch["is_masked"].sum(axis=1).tolist() == [24, 24]
     assert batch["valid"].tolist() == [1, 1]
@@ -94,7 +94,7 @@ def test_every_part_belongs_to_its_example(reader):
             assert (batch["videos"][p, ..., 2] == 30 * example).all()
             assert np.diff(frame_numbers(batch["videos"][p, ..., :1])).tolist() == [2, 2, 2]
             np.testing.assert_array_equal(batch["is_masked"][p], make_mask(generator(1, "mask", epoch, example)))
-            noise = generator(1, "drop path", epoch, example).random(3, np.float32)
+            noise = generator(1, "drop path", epoch, example).random((3, 2), np.float32)
             np.testing.assert_array_equal(batch["path_noise"][p], noise)
 
 

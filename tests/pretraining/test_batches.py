@@ -44,7 +44,7 @@ def test_each_clip_has_the_masks_and_noise_of_its_visit():
             np.testing.assert_array_equal(batch["is_masked"][p], masked)
             np.testing.assert_array_equal(batch["is_decoder_masked"][p], dropped)
             np.testing.assert_array_equal(
-                batch["path_noise"][p], generator(3, "drop path", *visit).random(4, np.float32)
+                batch["path_noise"][p], generator(3, "drop path", *visit).random((2, 2), np.float32)
             )
 
 
@@ -59,5 +59,5 @@ def test_what_is_learnt_by_heart_is_the_same_at_every_visit():
     config = configured(*SMALL_RUN, "overfit_clips=8", "model.drop_path_rate=0.2")
     for batch in batches(config):
         for p, example in enumerate(batch["example"].tolist()):
-            noise = generator(config.seed, "drop path", 0, example).random(4, np.float32)
+            noise = generator(config.seed, "drop path", 0, example).random((2, 2), np.float32)
             np.testing.assert_array_equal(batch["path_noise"][p], noise)
