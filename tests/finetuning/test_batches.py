@@ -33,8 +33,8 @@ def batches(config, first_step, num_steps):
 
 @pytest.fixture(scope="module")
 def config():
-    rates = ("mixing.mixup=0.8", "mixing.cutmix=1", "model.drop_path_rate=0.2", "seed=3", "data.clips_per_video=2")
-    return configured_finetuning(*SMALL, *rates)
+    rates = ("mixing.mixup=0.8", "mixing.cutmix=1", "model.drop_path_rate=0.2", "seed=3")
+    return configured_finetuning(*SMALL, *rates, "batch_size=2", "data.clips_per_video=2")
 
 
 def test_clips_come_with_their_labels_and_noise(config):
