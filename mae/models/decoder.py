@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mae.checks import check_places, check_shape
 from mae.models.encoder import Positions
 from mae.models.layers import TransformerBlock, run_block
 from mae.models.lean.layer_norm import LayerNorm
@@ -51,10 +52,19 @@ class Decoder(keras.layers.Layer):
 
         Returns:
             (b, m, pt·ph·pw·c).
+
+        Raises:
+            ValueError: arrays of other shapes or dtypes.
         """
+        width = self.architecture.decoder_embed_dim
+        check_shape("visible_tokens", visible_tokens, batch=None, tokens=None, width=width)
+        check_places("visible", visible, *visible_tokens.shape[:2])
+        check_places("masked", masked, visible_tokens.shape[0])
+        if weights is not None:
+            check_shape("weights", weights, batch=masked.shape[0], tokens=masked.shape[1])
         b, m = ops.shape(masked)
         mask_token = ops.cast(self.mask_token, visible_tokens.dtype)
-        mask_tokens = ops.broadcast_to(mask_token, (b, m, self.architecture.decoder_embed_dim))
+        mask_tokens = ops.broadcast_to(mask_token, (b, m, width))
         tokens = self.positions(
             ops.concatenate([visible_tokens, mask_tokens], axis=1), ops.concatenate([visible, masked], axis=1)
         )
