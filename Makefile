@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean
+.PHONY: demo test test-plain-kernels lint types clean
 
 demo: .venv/installed
 	$(BIN)/python pretrain.py
@@ -9,9 +9,14 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n 2
 
+# Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
+test-plain-kernels: .venv/installed-test
+	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 tests/models/lean tests/models/test_pretrainer.py tests/golden/test_transformers.py
+
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: .venv/installed-test
 	$(BIN)/mypy

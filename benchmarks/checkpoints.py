@@ -10,7 +10,6 @@ what it had before it built the model, over the size of file and model together.
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,8 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+from measures import resident
 
 FORMATS = {"keras_h5": "x.h5", "pytorch": "x.pth", "huggingface": "hf", "savedmodel": "saved"}
 CHUNK = 1 << 24  # bytes
@@ -39,11 +40,6 @@ def read_bytes(path: Path) -> tuple[int, float]:
     for file in files_of(path):
         kept.append(file.read_bytes())
     return sum(map(len, kept)), time.perf_counter() - start
-
-
-def resident() -> int:
-    """Bytes of this process in memory now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 class Peak:

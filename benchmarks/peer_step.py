@@ -6,19 +6,15 @@ import argparse
 from collections.abc import Callable
 
 import torch
+from measures import SIDE, best_of, flops_per_clip
 from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
+from mae.masking import tube_mask
 from mae.presets import architecture
-
-SIDE = 2048
 
 
 def peer_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable[[], float], float]:
     """A function that makes a step and gives its loss, one that gives the matmul rate, and FLOPs per clip."""
-    from train_step import best_of, flops_per_clip
-
-    from mae.masking import tube_mask
-
     a = architecture(options.model, num_frames=options.frames)
     config = VideoMAEConfig(
         image_size=a.image_size,

@@ -77,15 +77,39 @@ def abandoned(folder: Path, names: str = ".*") -> list[Path]:
     return [path for path, match in matches if match and re.fullmatch(names, match["name"])]
 
 
+def read_utf8(path: Path, what: str = "") -> str:
+    """The text of a file, without the mark that some editors begin it with.
+
+    Raises:
+        ConfigError: it cannot be read, or is no UTF-8; `what` is what the message calls it, as `the list `.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{what}{path} cannot be read ({error.strerror})") from error
+
+
+def sha256(*paths: str | Path) -> str:
+    """The checksum, in hexadecimal, of a file; of several, that of their contents one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
 def checksums(path: Path) -> list[str]:
     """SHA-256 of a file, or of each file of a folder or checkpoint with its name."""
     if path.is_file():
-        return [_sha256(path)]
+        return [sha256(path)]
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
     else:
         files = sorted(path.parent.glob(f"{path.name}.*"))
-    return [f"{_sha256(file)}  {file.name}" for file in files]
+    return [f"{sha256(file)}  {file.name}" for file in files]
 
 
 def cache_directory() -> Path:
@@ -98,14 +122,6 @@ def cache_directory() -> Path:
 def _temporary(path: Path) -> Path:
     """The name under which this process writes what will be `path`; hidden, so that nothing takes it for a video."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -19,6 +19,11 @@ Grid = tuple[int, int, int]
 Seed = int | np.random.Generator | None
 
 
+def _check_grid(grid: Grid) -> None:
+    if len(grid) != 3 or any(side != int(side) or side < 1 for side in grid):
+        raise ValueError(f"grid={tuple(grid)} must be three whole numbers of at least 1: tokens along t, h and w")
+
+
 def _masked_of(total: int, mask_ratio: float) -> int:
     # Rounding first: 0.29 · 100 is 28.999… in floating point and must give 29.
     return math.floor(round(mask_ratio * total, 6))
@@ -43,9 +48,9 @@ def tube_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = N
     Returns:
         (b, t·h·w) bool, True where masked.
     """
+    masked = num_masked("tube", grid, mask_ratio)
     t, h, w = grid
-    masked = num_masked("tube", grid, mask_ratio) // t
-    pattern = _permuted_masks(batch_size, h * w, masked, np.random.default_rng(seed))
+    pattern = _permuted_masks(batch_size, h * w, masked // t, np.random.default_rng(seed))
     return np.tile(pattern, (1, t))
 
 
@@ -57,9 +62,9 @@ def random_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed =
 
 def frame_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
     """Whole time steps, `floor(mask_ratio · t)` of them; arguments and result as `tube_mask`."""
+    masked = num_masked("frame", grid, mask_ratio)
     t, h, w = grid
-    masked = num_masked("frame", grid, mask_ratio) // (h * w)
-    return np.repeat(_permuted_masks(batch_size, t, masked, np.random.default_rng(seed)), h * w, axis=1)
+    return np.repeat(_permuted_masks(batch_size, t, masked // (h * w), np.random.default_rng(seed)), h * w, axis=1)
 
 
 def block_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
@@ -109,6 +114,7 @@ def running_cell_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: 
 
 def _running_cells(grid: Grid, mask_ratio: float, starts: np.ndarray) -> np.ndarray:
     """(b,) first masked numbers in the first time step → (b, t, h·w) bool."""
+    _check_grid(grid)
     if mask_ratio not in (0.25, 0.5, 0.75):
         raise ConfigError(f"decoder_mask_ratio={mask_ratio} must be 0 (off), 0.25, 0.5 or 0.75: quarters of a cell")
     t, h, w = grid
@@ -130,7 +136,9 @@ def num_masked(kind: str, grid: Grid, mask_ratio: float) -> int:
 
     Raises:
         ConfigError: unknown kind, a ratio outside (0, 1), or one that leaves nothing masked or visible.
+        ValueError: a grid that is none.
     """
+    _check_grid(grid)
     check_choice("masking", kind, MASKS)
     if not 0 < mask_ratio < 1:
         raise ConfigError(f"mask_ratio={mask_ratio} must lie between 0 and 1, both excluded")

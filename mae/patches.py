@@ -4,22 +4,22 @@ A patch (tubelet) is `pt` frames of `ph`×`pw` pixels. Tokens are ordered row-ma
 patch row-major (frame, row, column, channel), everywhere in this package and in the released models.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from einops import rearrange
 from keras import ops
+from keras.backend import standardize_dtype
 
+from mae.checks import check_divisible, check_floats, check_pixels, check_places, check_shape
 from mae.errors import check_choice
+from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from mae.options import TARGETS
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def patchify(videos: Any, tubelet: tuple[int, int, int]) -> Any:
     """(b, t·pt, h·ph, w·pw, c) → (b, t·h·w, pt·ph·pw·c)."""
+    _check_whole_patches(videos, tubelet)
     pt, ph, pw = tubelet
     return rearrange(
         videos, "b (t pt) (h ph) (w pw) c -> b (t h w) (pt ph pw c)", pt=pt, ph=ph, pw=pw
@@ -29,6 +29,8 @@ def patchify(videos: Any, tubelet: tuple[int, int, int]) -> Any:
 def unpatchify(patches: Any, grid: tuple[int, int, int], tubelet: tuple[int, int, int]) -> Any:
     """(b, t·h·w, pt·ph·pw·c) → (b, t·pt, h·ph, w·pw, c): the inverse of `patchify`."""
     (t, h, w), (pt, ph, pw) = grid, tubelet
+    check_shape("patches", patches, batch=None, tokens=t * h * w, values=None)
+    check_divisible("patches: the number of values", patches.shape[-1], pt * ph * pw, "channels")
     return rearrange(
         patches,
         "b (t h w) (pt ph pw c) -> b (t pt) (h ph) (w pw) c",
@@ -41,6 +43,8 @@ def gather_patches(videos: Any, places: Any, tubelet: tuple[int, int, int]) -> A
 
     What `patchify` and then a gather give, in one pass over only the pixels that are asked for.
     """
+    _check_whole_patches(videos, tubelet)
+    check_places("places", places, batch=videos.shape[0])
     pt, ph, pw = tubelet
     b, frames, height, width, c = ops.shape(videos)
     h, w = height // ph, width // pw
@@ -53,6 +57,19 @@ def gather_patches(videos: Any, places: Any, tubelet: tuple[int, int, int]) -> A
     return rearrange(pixels, "b k rows p -> b k (rows p)")
 
 
+def _check_whole_patches(videos: Any, tubelet: tuple[int, int, int]) -> None:
+    check_shape("videos", videos, batch=None, frames=None, height=None, width=None, channels=None)
+    for axis, size, by in zip(("frames", "height", "width"), videos.shape[1:4], tubelet, strict=True):
+        check_divisible(f"videos: {axis}", size, by, "patches")
+
+
+def in_unit_range(pixels: Any) -> Any:
+    """Pixels in [0, 1], float32: floats are there already, uint8 (0…255) are divided by 255."""
+    check_pixels("pixels", pixels)
+    floats = ops.cast(pixels, "float32")
+    return floats / 255 if standardize_dtype(pixels.dtype) == "uint8" else floats
+
+
 def channel_statistics(in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation videos are normalised with: ImageNet's for RGB, 0.5 and 0.5 for others."""
     if in_channels == 3:
@@ -61,19 +78,32 @@ def channel_statistics(in_channels: int) -> tuple[tuple[float, ...], tuple[float
 
 
 def normalise(pixels: Any, in_channels: int) -> Any:
-    """Pixels in [0, 1], channel last (…, c), → what models take as `videos`."""
+    """Pixels in [0, 1], or uint8, channel last (…, c), → what models take as `videos`; uint8 become float32."""
+    check_pixels("pixels", pixels)
+    _check_channels("pixels", pixels, in_channels)
+    if standardize_dtype(pixels.dtype) == "uint8":
+        pixels = in_unit_range(pixels)
     mean, std = channel_statistics(in_channels)
     return (pixels - ops.convert_to_tensor(mean, pixels.dtype)) / ops.convert_to_tensor(std, pixels.dtype)
 
 
 def normalise_patches(patches: Any, in_channels: int) -> Any:
-    """`normalise` for patches (b, k, pt·ph·pw·c) of pixels in [0, 1]."""
+    """`normalise` for patches (b, k, pt·ph·pw·c) of such pixels."""
+    check_shape("patches", patches, batch=None, tokens=None, values=None)
+    check_divisible("patches: the number of values", patches.shape[-1], in_channels, "pixels")
     pixels = rearrange(patches, "b k (p c) -> b k p c", c=in_channels)
     return rearrange(normalise(pixels, in_channels), "b k p c -> b k (p c)")
 
 
+def normalised(videos: Any, in_channels: int) -> Any:
+    """Videos as models compute with them: floats as they are, uint8 (0…255) through `normalise`."""
+    return normalise(videos, in_channels) if standardize_dtype(videos.dtype) == "uint8" else videos
+
+
 def unnormalise(videos: Any, in_channels: int) -> Any:
-    """The inverse of `normalise`."""
+    """The inverse of `normalise`, of floats."""
+    check_floats("normalised videos", videos)
+    _check_channels("normalised videos", videos, in_channels)
     mean, std = channel_statistics(in_channels)
     return videos * ops.convert_to_tensor(std, videos.dtype) + ops.convert_to_tensor(mean, videos.dtype)
 
@@ -88,13 +118,13 @@ def normalised_target(pixels: Any, target: str, in_channels: int, tubelet_size: 
     - `pixels`: the pixels themselves.
 
     Args:
-        pixels: (b, m, pt·ph·pw·c) patches of un-normalised pixels in [0, 1].
+        pixels: (b, m, pt·ph·pw·c) patches of un-normalised pixels in [0, 1], or uint8.
 
     Returns:
         The same shape, float32.
     """
     check_choice("target", target, TARGETS)
-    pixels = ops.cast(pixels, "float32")
+    pixels = in_unit_range(pixels)
     if target == "pixels":
         return pixels
     values = group_values(pixels, target, in_channels, tubelet_size)
@@ -120,6 +150,9 @@ def unnormalised_prediction(prediction: Any, target: str, mean: Any, std: Any, t
 
 def group_values(patches: Any, target: str, in_channels: int, tubelet_size: int) -> Any:
     """Splits patches (b, m, pt·ph·pw·c) into the groups that `target` normalises: (b, m, p, groups)."""
+    check_shape("patches", patches, batch=None, tokens=None, values=None)
+    groups, parts = (tubelet_size, "frames") if target == "mae_st" else (in_channels, "pixels")
+    check_divisible("patches: the number of values", patches.shape[-1], groups, parts)
     if target == "mae_st":
         return rearrange(patches, "b m (pt p) -> b m p pt", pt=tubelet_size)
     return rearrange(patches, "b m (p c) -> b m p c", c=in_channels)
@@ -143,7 +176,6 @@ def target_scale(std: Any, target: str) -> Any:
     return ops.sqrt(ops.square(std) + 1e-6) if target == "mae_st" else std + 1e-6
 
 
-def check_channels(videos_shape: Sequence[int | None], in_channels: int) -> None:
-    """Raises `ValueError` unless `videos_shape` is (b, T, H, W, `in_channels`)."""
-    if len(videos_shape) != 5 or videos_shape[-1] != in_channels:
-        raise ValueError(f"videos must be (batch, frames, height, width, {in_channels}), got {tuple(videos_shape)}")
+def _check_channels(what: str, array: Any, in_channels: int) -> None:
+    if array.shape[-1] not in (in_channels, None):
+        raise ValueError(f"{what} must have {in_channels} channels, the last axis, got the shape {tuple(array.shape)}")

@@ -26,6 +26,13 @@ def interrupts():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture
+def two_devices(monkeypatch):
+    """`strategy=mirrored` finds two of the logical devices: half as much to trace and compile as for all four."""
+    every = tf.config.list_logical_devices
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: every(kind)[:2])
+
+
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory):
     """The folder of the demo's videos, one of each class, shared by all runs."""

@@ -35,7 +35,7 @@ def commands():
 
 
 @pytest.mark.parametrize("words", list(commands()))
-def test_commands_are_accepted(words):
+def test_commands_are_accepted(words, monkeypatch):
     if words[1] == "pretrain.py":
         check_overrides(CONF, "pretrain", words[2:])
         configured(*words[2:])
@@ -44,6 +44,7 @@ def test_commands_are_accepted(words):
         check_overrides(CONF / "finetune", "finetune", words[2:], shared_dir=CONF)
         configured_finetuning(*words[2:])
     elif words[1].startswith(("benchmarks/", "datasets/")):
+        monkeypatch.syspath_prepend((ROOT / words[1]).parent)  # as Python does for a script
         assert run_path(str(ROOT / words[1]))["parse"](words[2:])
     elif words[1:3] != ["-m", "venv"]:
         assert words[1] == "-m"

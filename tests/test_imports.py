@@ -13,7 +13,7 @@ PACKAGE = Path(mae.__file__).parent
 # These run under any Keras backend; see tests/golden/check_backend.py.
 ANY_BACKEND = [
     *sorted((PACKAGE / "models").rglob("*.py")),
-    *(PACKAGE / f"{n}.py" for n in ("masking", "patches", "presets")),
+    *(PACKAGE / f"{n}.py" for n in ("checks", "masking", "patches", "presets")),
 ]
 ALLOWED = {"keras", "einops", "numpy", "mae", *sys.stdlib_module_names}
 # Asks for the backend first: tests/models/lean/test_one_pass.py.
@@ -33,8 +33,77 @@ def test_models_import_nothing_but_keras(path):
     assert set(imported(path)) <= ALLOWED | WHERE_IT_IS_THE_BACKEND.get(path.name, set())
 
 
+# As where TensorFlow was never installed.
+WITHOUT_TENSORFLOW = """
+import importlib, os, pkgutil, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "tf_keras"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+os.environ["KERAS_BACKEND"] = "jax"
+"""
+
+
+def test_everything_but_the_engine_of_tensorflow_is_imported_without_it():
+    code = """
+import mae
+names = [module.name for module in pkgutil.walk_packages(mae.__path__, "mae.")]
+names = [name for name in names if not name.startswith("mae.engines.tensorflow.")]
+for name in names:
+    importlib.import_module(name)
+print(*names)
+"""
+    made = subprocess.run([sys.executable, "-c", WITHOUT_TENSORFLOW + code], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    rooms = ("data.pipeline", "models.pretrainer", "masking", "patches", "training.launch", "checkpoints.read")
+    rooms += ("pretraining.run", "finetuning.run", "evaluation.trained")
+    assert {f"mae.{room}" for room in rooms} <= set(made.stdout.split())
+
+
+def test_configs_plans_and_lists_need_no_backend_of_keras_at_all():
+    code = """
+import mae.training.config, mae.training.plan, mae.pretraining.config, mae.finetuning.config, mae.data.pipeline
+import mae.training.launch
+assert "keras" not in sys.modules
+"""
+    made = subprocess.run([sys.executable, "-c", WITHOUT_TENSORFLOW + code], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+
+
+def test_formats_of_tensorflow_name_what_is_missing(tmp_path):
+    (tmp_path / "model.index").write_bytes(bytes(40) + (0xDB4775248B80FB57).to_bytes(8, "little"))  # a table's end
+    (tmp_path / "model.data-00000-of-00001").touch()
+    code = f"""
+from mae.checkpoints.read import read_weights
+from mae.errors import ConfigError
+try:
+    read_weights({str(tmp_path / "model")!r})
+except ConfigError as error:
+    print(error)
+"""
+    made = subprocess.run([sys.executable, "-c", WITHOUT_TENSORFLOW + code], capture_output=True, text=True)
+    assert "needs TensorFlow, which is not installed: pip install -e '.[tensorflow]'" in made.stdout, made.stderr
+
+
 def test_pytorch_is_imported_nowhere():
     assert not [path for path in PACKAGE.rglob("*.py") if "torch" in set(imported(path))]
+
+
+def test_data_needs_no_framework():
+    """Neither directly nor through what it imports; nor is the loader's library imported before there is a batch."""
+    names = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in (PACKAGE / "data").rglob("*.py")
+    ]
+    assert "mae.data.pipeline" in names
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names}: importlib.import_module(name)\n"
+        "assert not {'tensorflow', 'keras', 'jax', 'grain'} & set(sys.modules), sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_importing_the_package_is_free_and_every_name_of_it_exists():

@@ -5,7 +5,6 @@ from keras import ops
 from mae.errors import ConfigError
 from mae.options import TARGETS
 from mae.patches import (
-    check_channels,
     gather_patches,
     group_values,
     normalise,
@@ -74,8 +73,6 @@ def test_a_constant_patch_has_a_finite_target():
 def test_mistakes_are_named():
     with pytest.raises(ConfigError, match="did you mean 'pixels'"):
         normalised_target(np.zeros((1, 1, 24)), "pixel", 3, 2)
-    with pytest.raises(ValueError, match=r"\(batch, frames, height, width, 3\), got \(2, 3, 16, 32, 32\)"):
-        check_channels((2, 3, 16, 32, 32), 3)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])

@@ -5,8 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
+from mae.checkpoints.tensorflow_needed import tensorflow_for
 from mae.checkpoints.weights import model_kind
 from mae.errors import ConfigError
 from mae.patches import normalise, patchify
@@ -22,26 +21,27 @@ def write_saved_model(model: Any, folder: Path, id2label: dict[int, str] | None)
     `labels` (b,), the name of the likeliest class; `class_names`, a signature without arguments, gives all names in
     order. A pre-trained model answers `features` (b, n, d) of its encoder, all tokens seen.
     """
+    tf = tensorflow_for("writing a SavedModel")
     a: Architecture = model.architecture
     served = tf.TensorSpec((None, a.num_frames, a.image_size, a.image_size, a.in_channels), tf.uint8, name="videos")
     is_classifier = model_kind(model) == "classifier"
     names = [(id2label or {}).get(i, str(i)) for i in range(model.num_classes)] if is_classifier else []
 
-    def pixels(videos: tf.Tensor) -> tf.Tensor:
+    def pixels(videos: Any) -> Any:
         return normalise(tf.cast(videos, tf.float32) / 255, a.in_channels)
 
     @tf.function(input_signature=[served])
-    def classify(videos: tf.Tensor) -> dict[str, tf.Tensor]:
+    def classify(videos: Any) -> dict[str, Any]:
         probabilities = tf.nn.softmax(tf.cast(model(pixels(videos), training=False), tf.float32))
         return {"probabilities": probabilities, "labels": tf.gather(tf.constant(names), tf.argmax(probabilities, 1))}
 
     @tf.function(input_signature=[served])
-    def encode(videos: tf.Tensor) -> dict[str, tf.Tensor]:
+    def encode(videos: Any) -> dict[str, Any]:
         patches = patchify(pixels(videos), a.tubelet)
         return {"features": tf.cast(model.encoder(patches, training=False), tf.float32)}
 
     @tf.function(input_signature=[])
-    def class_names() -> dict[str, tf.Tensor]:
+    def class_names() -> dict[str, Any]:
         return {"names": tf.constant(names)}
 
     signatures = {"serving_default": classify if is_classifier else encode}

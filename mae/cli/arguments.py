@@ -33,13 +33,13 @@ def command_config(cls: type[Arguments], arguments: Sequence[str]) -> Arguments:
     return cls(**checked_values(cls, OmegaConf.create(filled)))
 
 
+def _usage(cls: type) -> str:
+    shown = [f"{f.name}=…" if f.default is MISSING else f"[{f.name}=…]" for f in fields(cls)]
+    return f"arguments: {' '.join(shown)}"
+
+
 class Parser(argparse.ArgumentParser):
     """A parser for which a mistake is a `ConfigError`, one line as in every command."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; see {self.prog} --help")
-
-
-def _usage(cls: type) -> str:
-    shown = [f"{f.name}=…" if f.default is MISSING else f"[{f.name}=…]" for f in fields(cls)]
-    return f"arguments: {' '.join(shown)}"

@@ -36,6 +36,9 @@ def checked_sections(
     Args:
         sections: name and dataclass.
         choices: of sections that have a dataclass for each choice.
+
+    Raises:
+        ConfigError: an unknown key or choice, or a value of the wrong type.
     """
     for name in (*choices, *sections):
         if not isinstance(composed[name], DictConfig):
@@ -53,7 +56,15 @@ def checked_sections(
 
 
 def checked_values(cls: type, node: DictConfig, prefix: str = "", elsewhere: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The values of one flat section of the config, converted to the types of the fields of `cls`."""
+    """The values of one flat section of the config, converted to the types of the fields of `cls`.
+
+    Args:
+        prefix: what stands before its keys where a user gives them, as `data.`.
+        elsewhere: keys and fields that others see to.
+
+    Raises:
+        ConfigError: an unknown key, with the nearest one; a value of the wrong type, or one that is not a number.
+    """
     types = {field.name: field.type for field in fields(cls) if field.name not in elsewhere}
     schema = OmegaConf.structured(make_dataclass(cls.__name__, types.items()))
     for key in node:

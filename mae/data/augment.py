@@ -16,7 +16,7 @@ from mae.data.transforms.crops import (
 )
 from mae.data.transforms.rand_augment import parse_rand_augment, rand_augment
 from mae.data.transforms.random_erasing import random_erasing
-from mae.patches import IMAGENET_MEAN, IMAGENET_STD
+from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
 CENTER = Augmentation("center", False, 0.0, 0.0, 0.0, 0.0, None, 0.0)  # none at all
 

@@ -1,4 +1,4 @@
-"""A few readable videos of a list."""
+"""The first readable videos of a list, for a run that is to learn a few clips by heart (`overfit_clips`)."""
 
 import itertools
 from collections.abc import Sequence

@@ -13,8 +13,8 @@ DEFAULT_SHARE = 1 / 4  # of the machine's memory
 class Footprint:
     """The clips a pipeline holds on to, as bytes of their pixels.
 
-    These are the clips being decoded, the batch being put together, `prefetch` batches that wait, and the one that is
-    computed on; beside the pipeline those that the run keeps to look at.
+    These are the clips being decoded, the batch being put together or handed over, `prefetch` batches that wait, and
+    the one that is computed on; beside the pipeline those that the run keeps to look at.
     """
 
     clip_bytes: int

@@ -1,13 +1,14 @@
-"""Training batches: which video at which step, and the tf.data pipeline that decodes them side by side."""
+"""Training batches: which video at which step, and the threads that decode them ahead of the training."""
 
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
@@ -15,6 +16,8 @@ from mae.data.extras import Extras
 from mae.data.videos.read import keep_freed_memory, pin_threads
 from mae.errors import BadVideo
 from mae.seeds import generator
+
+Batch = dict[str, np.ndarray]  # each array begins with the axis of the clips
 
 
 @lru_cache(maxsize=4)  # clips of two epochs are in flight where one ends; more only for several pipelines
@@ -59,72 +62,77 @@ def training_batches(
     workers: int,
     prefetch: int,
     positions: range | None = None,
-    replica_batch: int | None = None,
-) -> tf.data.Dataset:
+) -> Iterator[Batch]:
     """The batches of steps `first_step` … `first_step + num_steps − 1`; nothing before them is decoded.
 
     A visit of a video makes `reader.spec.clips_per_video` consecutive clips of a batch from one decoding pass.
 
     An unreadable video is noted in `bad_videos` and leaves black clips with `valid` 0 in its place; no other
-    video stands in for it. The caller asks `bad_videos.raise_if_too_many()`.
+    video stands in for it. The caller asks `bad_videos.raise_if_too_many()`. Whatever else a reader raises is raised
+    where its batch would have come. An iterator that is left early is to be closed, or let go of: its threads end after
+    the visits they are at, while a process that ends with it open waits for all that were to be prefetched.
 
     Args:
         extras: name and maker of what a clip brings besides its pixels.
-        batch_size: clips of a step, over all replicas.
+        batch_size: clips of a step, over all processes.
         workers: visits made at the same time; 0: one per CPU core.
-        prefetch: elements kept ready.
-        positions: the part of each step's batch this pipeline makes, whole visits; all by default.
-        replica_batch: clips of an element, whole visits; consecutive elements belong to consecutive replicas. By
-            default one element is one step.
+        prefetch: batches kept ready. One of them is left to `mae.data.one_ahead`, the others are kept here, as visits.
+        positions: the part of each step's batch that is made here, whole visits; all by default.
 
     Returns:
-        Elements `videos` (b, T, S, S, 3) uint8 RGB, `valid` (b,) float32, `example` (b,) int32, `decode_ms` (b,)
+        Batches `videos` (b, T, S, S, 3) uint8 RGB, `valid` (b,) float32, `example` (b,) int32, `decode_ms` (b,)
         float32 (a visit's time shared by its clips) and the extras (b, …). Side effect: OpenCV's own threads are
         switched off in this process.
     """
     clips = reader.spec.clips_per_video
     positions = range(batch_size) if positions is None else positions
-    replica_batch = len(positions) if replica_batch is None else replica_batch
-    if replica_batch < 1 or len(positions) % replica_batch:
-        raise ValueError(f"{len(positions)} positions cannot be cut into elements of {replica_batch}")
-    if any(number % clips for number in (batch_size, positions.start, len(positions), replica_batch)):
-        raise ValueError(f"batch_size={batch_size}, {positions} and {replica_batch} must be multiples of {clips} clips")
+    if any(number % clips for number in (batch_size, positions.start, len(positions))):
+        raise ValueError(f"batch_size={batch_size} and {positions} must be multiples of {clips} clips")
     pin_threads()
     keep_freed_memory()
     schedule = Schedule(seed, len(reader.index.paths), batch_size // clips)
     visits = range(positions.start // clips, positions.stop // clips)
     load = _visit_loader(reader, extras, bad_videos)
-    signature = _signature(reader, extras)
 
-    def load_place(place: np.ndarray) -> list[np.ndarray]:
-        step, nth = divmod(int(place), len(visits))
-        return load(*schedule.visit(first_step + step, visits[nth]))
+    def load_index(index: int) -> Batch:
+        step, nth = divmod(index, len(visits))
+        return load(*schedule.visit(step, visits[nth]))
 
-    def visit(place: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Python only calls; OpenCV and NumPy release the interpreter's lock for most of the work.
-        values = tf.numpy_function(load_place, [place], [spec.dtype for spec in signature.values()], stateful=False)
-        for value, spec in zip(values, signature.values(), strict=True):
-            value.set_shape((clips, *spec.shape))
-        return dict(zip(signature, values, strict=True))
-
-    def join(element: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """(visits, clips, …) → (visits · clips, …)."""
-        return {name: tf.reshape(value, (replica_batch, *value.shape[2:])) for name, value in element.items()}
-
+    grain = _grain()
     workers = workers or os.cpu_count() or 1
-    places = tf.data.Dataset.range(num_steps * len(visits))
-    loaded = places.map(visit, num_parallel_calls=workers, deterministic=True)
-    batches = loaded.batch(replica_batch // clips, drop_remainder=True).map(join).prefetch(prefetch)
-    return batches.with_options(_options(workers))
+    # Visits that are begun, and those that are done and wait: see `Footprint`.
+    ahead = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=workers + (prefetch - 1) * len(visits))
+    indices = grain.MapDataset.range(first_step * len(visits), (first_step + num_steps) * len(visits))
+    return _batches(indices.map(load_index).to_iter_dataset(ahead), len(visits), num_steps)
 
 
-def _visit_loader(reader: ClipReader, extras: Extras, bad_videos: BadVideos) -> Callable[[int, int], list[np.ndarray]]:
-    """A function of (epoch, example) that gives the arrays of `_signature`, stacked over the clips of the visit."""
+def _batches(loaded: Any, visits: int, num_steps: int) -> Iterator[Batch]:
+    iterator = iter(loaded)
+    try:
+        for _ in range(num_steps):
+            yield _joined(iterator, visits)
+    finally:
+        iterator.close()
+
+
+def _joined(loaded: Iterator[Batch], visits: int) -> Batch:
+    """The next visits in one batch: (visits, clips, …) → (visits · clips, …). Each is let go once it is copied."""
+    batch: Batch = {}
+    for nth in range(visits):
+        for name, value in next(loaded).items():
+            if nth == 0:
+                batch[name] = np.empty((visits, *value.shape), value.dtype)
+            batch[name][nth] = value
+    return {name: value.reshape(-1, *value.shape[2:]) for name, value in batch.items()}
+
+
+def _visit_loader(reader: ClipReader, extras: Extras, bad_videos: BadVideos) -> Callable[[int, int], Batch]:
+    """A function of (epoch, example) that gives what a visit brings to its batch."""
     spec = reader.spec
     clips = spec.clips_per_video
     shape = (clips, spec.num_frames, spec.image_size, spec.image_size, 3)
 
-    def load(epoch: int, example: int) -> list[np.ndarray]:
+    def load(epoch: int, example: int) -> Batch:
         started = time.perf_counter()
         try:
             videos, valid = reader.training_clips(epoch, example), 1.0
@@ -132,31 +140,29 @@ def _visit_loader(reader: ClipReader, extras: Extras, bad_videos: BadVideos) -> 
             bad_videos.record(reader.index.paths[example], str(error))
             videos, valid = np.zeros(shape, np.uint8), 0.0
         decode_ms = 1000 * (time.perf_counter() - started) / clips
-        same_for_all = (np.float32(valid), np.int32(example), np.float32(decode_ms))
-        more = [np.stack([extra(epoch, example, clip) for clip in range(clips)]) for extra in extras.values()]
-        return [videos, *(np.full(clips, value) for value in same_for_all), *more]
+        more = {
+            name: np.stack([extra(epoch, example, clip) for clip in range(clips)]) for name, extra in extras.items()
+        }
+        return {
+            "videos": videos,
+            "valid": np.full(clips, valid, np.float32),
+            "example": np.full(clips, example, np.int32),
+            "decode_ms": np.full(clips, decode_ms, np.float32),
+            **more,
+        }
 
     return load
 
 
-def _signature(reader: ClipReader, extras: Extras) -> dict[str, tf.TensorSpec]:
-    """Name, shape and type of what one clip brings."""
-    spec = reader.spec
-    samples = {name: np.asarray(extra(0, 0, 0)) for name, extra in extras.items()}
-    return {
-        "videos": tf.TensorSpec((spec.num_frames, spec.image_size, spec.image_size, 3), tf.uint8),
-        "valid": tf.TensorSpec((), tf.float32),
-        "example": tf.TensorSpec((), tf.int32),
-        "decode_ms": tf.TensorSpec((), tf.float32),
-        **{name: tf.TensorSpec(sample.shape, sample.dtype) for name, sample in samples.items()},
-    }
+def _grain() -> Any:
+    """The library, imported where batches are made: it takes a quarter of a second.
 
-
-def _options(workers: int) -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
-    options.autotune.enabled = False  # parallelism and buffers are what the config says
-    options.threading.private_threadpool_size = workers
-    # Every input pipeline is told its positions; sharding once more would lose clips.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return options
+    It warns where JAX, which it can do without, is not installed.
+    """
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        import grain
+    finally:
+        logging.disable(before)
+    return grain

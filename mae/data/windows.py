@@ -1,4 +1,8 @@
-"""Which frames of a video are looked at where it is not trained on: evenly spaced clips, in the whole or in windows."""
+"""Clips of a video that is looked at and not trained on: evenly spaced, in the whole of it or in windows.
+
+A plan says which frames they are made of; what reads them goes on where a video cannot be read, and takes long videos
+in parts.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,19 +24,19 @@ class ClipPlan:
     num_frames: int  # of a clip
     frame_stride: int  # source frames between two frames of a clip
     clips: int  # evenly spaced, in each window
-    window: float | None = None  # seconds; None: the whole video is one window, unless `step` is given
-    step: float | None = None  # seconds between the starts of windows; None: one follows the other
+    window: float | None = None  # seconds; None: the whole video is one window, unless `stride` is given
+    stride: float | None = None  # seconds between the starts of windows; None: one follows the other
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "frame_stride", "clips")
-        for name, option in (("window", "window"), ("step", "stride")):
+        for name in ("window", "stride"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
-                raise ConfigError(f"{option}={getattr(self, name):g} must be above 0 seconds")
+                raise ConfigError(f"{name}={getattr(self, name):g} must be above 0 seconds")
 
     @property
     def slides(self) -> bool:
         """Whether a video is cut into windows."""
-        return self.window is not None or self.step is not None
+        return self.window is not None or self.stride is not None
 
     @property
     def frames_per_window(self) -> int:
@@ -42,7 +46,7 @@ class ClipPlan:
     def windows(self, count: int, frames_per_second: float | None) -> np.ndarray:
         """First frame and frame after the last of each window: (k, 2) int64, for a video of `count` frames.
 
-        The last window ends with the video, even if it starts less than a step after the one before. Without
+        The last window ends with the video, even if it starts less than a stride after the one before. Without
         `window`, windows are as long as a clip.
 
         Raises:
@@ -55,7 +59,7 @@ class ClipPlan:
         length = self.num_frames * self.frame_stride
         if self.window is not None:
             length = max(round(self.window * frames_per_second), 1)
-        hop = length if self.step is None else max(round(self.step * frames_per_second), 1)
+        hop = length if self.stride is None else max(round(self.stride * frames_per_second), 1)
         latest = max(count - length, 0)
         starts = list(range(0, latest + 1, hop))
         if starts[-1] < latest:
@@ -112,13 +116,6 @@ def read_videos(paths: Sequence[str], plan: ClipPlan, size: int) -> Iterator[tup
             yield number, part
 
 
-def _or_error(path: str, plan: ClipPlan, size: int, first_window: int) -> Part | BadVideo:
-    try:
-        return read_part(path, plan, size, first_window)
-    except BadVideo as error:
-        return error
-
-
 def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0) -> Part:
     """The windows from `first_window` on, as many as `PART_BYTES` of cropped frames allow, at least one.
 
@@ -146,3 +143,10 @@ def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0) -> Pa
     read = read_frames(path, choose, middle)
     pixels = np.stack([view for (view,) in read.views])
     return Part(pixels[np.searchsorted(read.numbers, frames)], frames, windows, frames_per_second, more)
+
+
+def _or_error(path: str, plan: ClipPlan, size: int, first_window: int) -> Part | BadVideo:
+    try:
+        return read_part(path, plan, size, first_window)
+    except BadVideo as error:
+        return error

@@ -4,7 +4,7 @@ An engine is a folder beside this file: it knows devices, processes, compilation
 is trained. What is trained, from losses to batches, knows nothing of engines: it is written in `keras.ops` and NumPy.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -109,8 +109,8 @@ class Engine(Protocol):
         `loss_scale`.
         """
 
-    def distribute(self, batches: Iterator[HostBatch]) -> Iterator[Any]:
-        """The batches as `step` takes them, one ahead of the one that is asked for."""
+    def distribute(self, batches: Iterator[HostBatch]) -> Generator[Any]:
+        """The batches as `step` takes them, one ahead of the one that is asked for; to be closed when left early."""
 
     def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Scalars of a step as numbers; waits for the devices."""

@@ -1,5 +1,6 @@
 """Batches of fine-tuning: clips with their labels, and how each batch is mixed."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,24 +8,23 @@ import numpy as np
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.extras import Extra, path_noise
-from mae.data.pipeline import training_batches
-from mae.engines.engine import HostBatch
+from mae.data.pipeline import Batch, training_batches
 from mae.finetuning.config import FinetuneConfig
 from mae.finetuning.mixing import draw_mixture
-from mae.finetuning.plan import FinetunePlan
 
 
 def labelled_batches(
     config: FinetuneConfig,
-    plan: FinetunePlan,
     reader: ClipReader,
     bad_videos: BadVideos,
     first_step: int,
+    num_steps: int,
     prefetch: int,
-) -> Iterator[HostBatch]:
-    """The batches from `first_step` on, `prefetch` of them kept ready.
+) -> Iterator[Batch]:
+    """The batches of `num_steps` steps from `first_step` on, as `mae.finetuning.step` takes them.
 
-    They are as `mae.finetuning.step.finetuning_losses` takes them.
+    Args:
+        prefetch: batches kept ready.
     """
     c, a = config, config.model.architecture
     extras: dict[str, Extra] = {"label": _labels(reader)}
@@ -37,12 +37,11 @@ def labelled_batches(
         seed=c.seed,
         batch_size=c.clips_per_step,
         first_step=first_step,
-        num_steps=plan.total_steps - first_step,
+        num_steps=num_steps,
         workers=c.data.workers,
         prefetch=prefetch,
-    ).as_numpy_iterator()
-    for step, batch in enumerate(batches, start=first_step):
-        yield {**batch, "mixture": _mixture(c, step, len(batch["label"]))} if c.mixes else batch
+    )
+    return _with_mixtures(config, first_step, batches) if c.mixes else batches
 
 
 def _labels(reader: ClipReader) -> Extra:
@@ -50,7 +49,12 @@ def _labels(reader: ClipReader) -> Extra:
     return lambda _epoch, example, _clip: labels[example]
 
 
-def _mixture(config: FinetuneConfig, step: int, clips: int) -> np.ndarray:
-    """(clips, DRAW_WIDTH), the same row for each: a function of the step alone."""
+def _with_mixtures(config: FinetuneConfig, first_step: int, batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Adds `mixture` (b, DRAW_WIDTH), a row for each clip that is a function of the step alone."""
     size = config.model.architecture.image_size
-    return np.tile(draw_mixture(config.mixing, config.seed, step, size, size).row(), (clips, 1))
+
+    def add(step: int, batch: Batch) -> Batch:
+        row = draw_mixture(config.mixing, config.seed, step, size, size).row()
+        return {**batch, "mixture": np.tile(row, (len(batch["label"]), 1))}
+
+    return map(add, itertools.count(first_step), batches)

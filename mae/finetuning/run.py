@@ -112,8 +112,8 @@ class Finetuning(Objective):
         return finetuning_losses(model, self.config.mixing.label_smoothing, self.plan.mixing_group)
 
     def batches(self, session: Session, first_step: int, bad_videos: BadVideos) -> Iterator[HostBatch]:
-        reader, prefetch = self._reader(self.index), self.footprint.prefetch
-        return labelled_batches(self.config, self.plan, reader, bad_videos, first_step, prefetch)
+        reader, num_steps = self._reader(self.index), self.plan.total_steps - first_step
+        return labelled_batches(self.config, reader, bad_videos, first_step, num_steps, self.footprint.prefetch)
 
     def evaluation(self, session: Session) -> "Validation":
         return Validation(self, session)

@@ -6,10 +6,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from mae.checks import check_videos
 from mae.errors import ConfigError, check_choice
 from mae.models.encoder import Encoder
 from mae.options import POOLINGS
-from mae.patches import check_channels, patchify
+from mae.patches import normalised, patchify
 from mae.presets import Architecture, architecture
 
 
@@ -59,9 +60,22 @@ class Classifier(keras.Model):
                 sublayer.build((None, self.architecture.embed_dim))
 
     def call(self, videos: Any, path_noise: Any = None, training: bool | None = None) -> Any:
-        """videos (b, T, H, W, c) normalised, path_noise as in `Encoder` → logits (b, num_classes)."""
-        check_channels(videos.shape, self.architecture.in_channels)
-        patches = patchify(videos, self.architecture.tubelet)
+        """Logits of the classes.
+
+        Args:
+            videos: (b, T, H, W, c) floats normalised with `mae.patches.normalise` (ImageNet's statistics), or uint8,
+                which are normalised here.
+            path_noise: as in `Encoder`.
+
+        Returns:
+            (b, num_classes).
+
+        Raises:
+            ValueError: videos of other sizes than the model's, or of other integers.
+        """
+        a = self.architecture
+        check_videos(videos, a)
+        patches = patchify(normalised(videos, a.in_channels), a.tubelet)
         tokens = self.encoder(patches, path_noise=path_noise, training=training)
         pooled = tokens[:, 0] if self.fc_norm is None else self.fc_norm(ops.mean(tokens, axis=1))
         return self.head(self.head_dropout(pooled, training=training))

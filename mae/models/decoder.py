@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mae.checks import check_places, check_shape
 from mae.models.encoder import Positions
 from mae.models.layers import TransformerBlock, run_block
 from mae.models.lean.layer_norm import LayerNorm
@@ -20,18 +21,7 @@ class Decoder(keras.layers.Layer):
         dtype = self.dtype_policy
         self.positions = Positions(a.positions, a.grid, a.decoder_embed_dim, dtype=dtype, name="positions")
         self.blocks = [
-            TransformerBlock(
-                a.decoder_embed_dim,
-                a.decoder_num_heads,
-                a.mlp_ratio,
-                a.layer_norm_epsilon,
-                attention_dropout_rate=a.attention_dropout_rate,
-                dropout_rate=a.dropout_rate,
-                attention_chunk=a.attention_chunk if a.attention == "chunked" else None,
-                lean=a.lean,
-                dtype=dtype,
-                name=f"block_{i}",
-            )
+            TransformerBlock(a, a.decoder_embed_dim, a.decoder_num_heads, dtype=dtype, name=f"block_{i}")
             for i in range(a.decoder_depth)
         ]
         self.norm = LayerNorm(a.lean, epsilon=a.final_norm_epsilon, dtype=dtype, name="norm")
@@ -62,10 +52,19 @@ class Decoder(keras.layers.Layer):
 
         Returns:
             (b, m, pt·ph·pw·c).
+
+        Raises:
+            ValueError: arrays of other shapes or dtypes.
         """
+        width = self.architecture.decoder_embed_dim
+        check_shape("visible_tokens", visible_tokens, batch=None, tokens=None, width=width)
+        check_places("visible", visible, *visible_tokens.shape[:2])
+        check_places("masked", masked, visible_tokens.shape[0])
+        if weights is not None:
+            check_shape("weights", weights, batch=masked.shape[0], tokens=masked.shape[1])
         b, m = ops.shape(masked)
         mask_token = ops.cast(self.mask_token, visible_tokens.dtype)
-        mask_tokens = ops.broadcast_to(mask_token, (b, m, self.architecture.decoder_embed_dim))
+        mask_tokens = ops.broadcast_to(mask_token, (b, m, width))
         tokens = self.positions(
             ops.concatenate([visible_tokens, mask_tokens], axis=1), ops.concatenate([visible, masked], axis=1)
         )

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mae.checks import check_floats, check_places, check_shape
 from mae.models.layers import TransformerBlock, run_block
 from mae.models.lean.layer_norm import LayerNorm
 from mae.models.positions import position_table
@@ -53,15 +54,10 @@ class Encoder(keras.layers.Layer):
         self.positions = Positions(a.positions, a.grid, a.embed_dim, dtype=dtype, name="positions")
         self.blocks = [
             TransformerBlock(
+                a,
                 a.embed_dim,
                 a.num_heads,
-                a.mlp_ratio,
-                a.layer_norm_epsilon,
                 drop_path_rate=a.drop_path_rate * i / max(a.depth - 1, 1),
-                attention_dropout_rate=a.attention_dropout_rate,
-                dropout_rate=a.dropout_rate,
-                attention_chunk=a.attention_chunk if a.attention == "chunked" else None,
-                lean=a.lean,
                 dtype=dtype,
                 name=f"block_{i}",
             )
@@ -88,9 +84,20 @@ class Encoder(keras.layers.Layer):
 
         Returns:
             (b, k, embed_dim).
+
+        Raises:
+            ValueError: arrays of other shapes or dtypes.
         """
+        a = self.architecture
+        all_tokens = a.num_tokens if indices is None else None
+        check_shape("patches", patches, batch=None, tokens=all_tokens, values=a.patch_dim)
+        check_floats("patches", patches)
+        if indices is not None:
+            check_places("indices", indices, *patches.shape[:2])
+        if path_noise is not None:
+            check_shape("path_noise", path_noise, batch=patches.shape[0], blocks=a.depth, branches=2)
         tokens = self.positions(self.patch_embed(patches), indices)
         for i, block in enumerate(self.blocks):
             noise = None if path_noise is None else path_noise[:, i]
-            tokens = run_block(block, tokens, self.architecture.remat, path_noise=noise, training=training)
+            tokens = run_block(block, tokens, a.remat, path_noise=noise, training=training)
         return tokens if self.norm is None else self.norm(tokens)

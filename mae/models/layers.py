@@ -10,6 +10,7 @@ from keras import ops
 from mae.models.lean.attention import chunked_attention, plain_attention
 from mae.models.lean.layer_norm import LayerNorm
 from mae.models.lean.linear import gelu_linear, linear
+from mae.presets import Architecture
 
 # The score of a key that is to be ignored: e^-30000 is exactly 0, and float16 can hold it.
 _IGNORED = -3e4
@@ -157,32 +158,25 @@ class Mlp(keras.layers.Layer):
 
 
 class TransformerBlock(keras.layers.Layer):
-    """LayerNorm → attention → residual, LayerNorm → MLP → residual (ViT, arXiv:2010.11929)."""
+    """LayerNorm → attention → residual, LayerNorm → MLP → residual (ViT, arXiv:2010.11929).
+
+    Width, heads and rate of the drop paths are the block's own; whatever else it needs, `architecture` says.
+    """
 
     def __init__(
-        self,
-        width: int,
-        num_heads: int,
-        mlp_ratio: float,
-        layer_norm_epsilon: float,
-        drop_path_rate: float = 0.0,
-        attention_dropout_rate: float = 0.0,
-        dropout_rate: float = 0.0,
-        attention_chunk: int | None = None,
-        lean: bool = True,
-        **kwargs: Any,
+        self, architecture: Architecture, width: int, num_heads: int, drop_path_rate: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        a, dtype = architecture, self.dtype_policy
         self.width = width
-        dtype = self.dtype_policy
-        hidden = round(width * mlp_ratio)
-        self.norm1 = LayerNorm(lean, epsilon=layer_norm_epsilon, dtype=dtype, name="norm1")
+        chunk = a.attention_chunk if a.attention == "chunked" else None
+        self.norm1 = LayerNorm(a.lean, epsilon=a.layer_norm_epsilon, dtype=dtype, name="norm1")
         self.attention = Attention(
-            width, num_heads, attention_dropout_rate, attention_chunk, lean, dtype=dtype, name="attention"
+            width, num_heads, a.attention_dropout_rate, chunk, a.lean, dtype=dtype, name="attention"
         )
-        self.norm2 = LayerNorm(lean, epsilon=layer_norm_epsilon, dtype=dtype, name="norm2")
-        self.mlp = Mlp(width, hidden, lean, dtype=dtype, name="mlp")
-        self.dropout = keras.layers.Dropout(dropout_rate, dtype=dtype, name="dropout")
+        self.norm2 = LayerNorm(a.lean, epsilon=a.layer_norm_epsilon, dtype=dtype, name="norm2")
+        self.mlp = Mlp(width, round(width * a.mlp_ratio), a.lean, dtype=dtype, name="mlp")
+        self.dropout = keras.layers.Dropout(a.dropout_rate, dtype=dtype, name="dropout")
         self.drop_path = DropPath(drop_path_rate, dtype=dtype, name="drop_path")
 
     def build(self, input_shape: Any) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from mae.checks import check_mask, check_videos
 from mae.models.decoder import Decoder
 from mae.models.encoder import Encoder
 from mae.models.lean.one_pass import one_pass
 from mae.models.lean.squared_error import squared_errors
 from mae.models.tokens import predicted_indices, split_indices
-from mae.patches import check_channels, gather_patches, normalise_patches, normalised_target, unnormalise
+from mae.patches import gather_patches, in_unit_range, normalise_patches, normalised_target, unnormalise
 from mae.presets import Architecture, architecture
 
 
@@ -40,15 +41,24 @@ class Pretrainer(keras.Model):
         """Predicts the masked patches.
 
         Args:
-            videos: (b, T, H, W, c) normalised with `mae.patches.normalise` (ImageNet's statistics).
+            videos: (b, T, H, W, c) floats normalised with `mae.patches.normalise` (ImageNet's statistics), or uint8,
+                which are normalised here.
             is_masked: (b, n) bool, equally many True in every row.
 
         Returns:
             (b, n_masked, pt·ph·pw·c), in ascending order of the masked places.
+
+        Raises:
+            ValueError: videos of other sizes than the model's, or of other integers; a mask of another grid or batch;
+                rows with different counts, where they are known (see `split_indices`).
         """
-        check_channels(videos.shape, self.architecture.in_channels)
+        a = self.architecture
+        check_videos(videos, a)
+        check_mask("is_masked", is_masked, a.grid, videos.shape[0])
         visible, masked = split_indices(is_masked)
-        visible_patches = gather_patches(videos, visible, self.architecture.tubelet)
+        visible_patches = gather_patches(videos, visible, a.tubelet)
+        if visible_patches.dtype == "uint8":
+            visible_patches = normalise_patches(visible_patches, a.in_channels)
         return self.predict_patches(visible_patches, visible, masked, training=training)
 
     def predict_patches(
@@ -97,7 +107,7 @@ def clip_losses(
     """Mean squared error over the masked patches of each clip, in float32.
 
     Args:
-        pixels: (b, T, H, W, c) in [0, 1], or uint8.
+        pixels: (b, T, H, W, c) floats in [0, 1], not normalised, or uint8.
         visible: (b, v) places in the token grid.
         masked: (b, m) places to predict: all others, or with a decoder mask those of `predicted_indices`.
         target: see `mae.patches.normalised_target`.
@@ -106,9 +116,13 @@ def clip_losses(
 
     Returns:
         (b,) float32.
+
+    Raises:
+        ValueError: pixels of other sizes than the model's, or of other integers; places or weights of other shapes.
     """
     a = model.architecture
-    visible_pixels = _in_unit_range(gather_patches(pixels, visible, a.tubelet))
+    check_videos(pixels, a)
+    visible_pixels = in_unit_range(gather_patches(pixels, visible, a.tubelet))
     visible_patches = normalise_patches(visible_pixels, a.in_channels)
     predicted = model.predict_patches(visible_patches, visible, masked, path_noise, training, weights)
     masked_pixels = gather_patches(pixels, masked, a.tubelet)
@@ -121,15 +135,10 @@ def clip_losses(
 
 
 def _expected(pixels: Any, target: str, in_channels: int, tubelet_size: int) -> Any:
-    return ops.stop_gradient(normalised_target(_in_unit_range(pixels), target, in_channels, tubelet_size))
+    return ops.stop_gradient(normalised_target(pixels, target, in_channels, tubelet_size))
 
 
 _expected_in_one_pass = one_pass(_expected)
-
-
-def _in_unit_range(pixels: Any) -> Any:
-    """Pixels in [0, 1], float32."""
-    return ops.cast(pixels, "float32") / 255 if pixels.dtype == "uint8" else ops.cast(pixels, "float32")
 
 
 def pretraining_loss(
@@ -142,14 +151,17 @@ def pretraining_loss(
 ) -> Any:
     """Mean squared error over the masked patches of each clip, averaged over clips: a scalar, float32.
 
-    Arguments as `Pretrainer.call` and `mae.patches.normalised_target`. The target is computed in float32 from
-    un-normalised pixels. With `is_decoder_masked` (b, n) bool, the decoder sees only the masked patches where it is
-    False, and the error is taken over those (dual masking, arXiv:2303.16727, section 3.2).
+    Arguments and errors as `Pretrainer.call` and `mae.patches.normalised_target`. The target is computed in float32
+    from un-normalised pixels. With `is_decoder_masked` (b, n) bool, the decoder sees only the masked patches where it
+    is False, and the error is taken over those (dual masking, arXiv:2303.16727, section 3.2).
     """
-    check_channels(videos.shape, model.architecture.in_channels)
+    a = model.architecture
+    check_videos(videos, a)
+    check_mask("is_masked", is_masked, a.grid, videos.shape[0])
     visible, masked = split_indices(is_masked)
-    pixels = unnormalise(ops.cast(videos, "float32"), model.architecture.in_channels)
+    pixels = videos if videos.dtype == "uint8" else unnormalise(ops.cast(videos, "float32"), a.in_channels)
     weights = None
     if is_decoder_masked is not None:
+        check_mask("is_decoder_masked", is_decoder_masked, a.grid, videos.shape[0])
         masked, weights = predicted_indices(is_masked, is_decoder_masked)
     return ops.mean(clip_losses(model, pixels, visible, masked, target, training=training, weights=weights))

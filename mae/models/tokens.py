@@ -4,12 +4,16 @@ from typing import Any
 
 from keras import ops
 
+from mae.checks import check_mask, check_places, check_shape, known_values
+
 
 def gather_tokens(tokens: Any, indices: Any) -> Any:
     """Rows of each example: (b, n, d) and (b, k) int → (b, k, d).
 
     A gather over one flattened axis: several times faster than `take_along_axis` on TensorFlow.
     """
+    check_shape("tokens", tokens, batch=None, tokens=None, width=None)
+    check_places("indices", indices, batch=tokens.shape[0])
     b, n, d = ops.shape(tokens)
     rows = ops.expand_dims(ops.arange(b, dtype="int32") * n, 1) + indices
     return ops.take(ops.reshape(tokens, (b * n, d)), rows, axis=0)
@@ -26,9 +30,12 @@ def split_indices(is_masked: Any, masked: int | None = None) -> tuple[Any, Any]:
         `(visible, masked)`: (b, v) and (b, m) int32.
 
     Raises:
-        ValueError: rows with different counts (where the values are known, that is outside a traced function).
+        ValueError: not (b, n) bool; and, where the values are known (not inside a traced function), rows with different
+            counts, another count than `masked`, or nothing masked or visible.
     """
-    is_masked = ops.convert_to_tensor(is_masked, dtype="bool")
+    check_mask("is_masked", is_masked)
+    _check_counts(is_masked, masked)
+    is_masked = ops.convert_to_tensor(is_masked)
     if masked is None:
         masked = _count_masked(is_masked)
     return _in_order(is_masked, is_masked.shape[1] - masked)
@@ -55,10 +62,20 @@ def predicted_indices(is_masked: Any, is_decoder_masked: Any, predicted: Any = N
 
     Returns:
         `(places, weights)`: (b, predicted) int32, and float32 of ones after any zeros.
+
+    Raises:
+        ValueError: masks that are not bool or not of one shape; and, where the values are known, a row with more
+            places than `predicted`.
     """
-    is_masked = ops.convert_to_tensor(is_masked, dtype="bool")
-    is_predicted = ops.logical_and(is_masked, ops.logical_not(ops.convert_to_tensor(is_decoder_masked, dtype="bool")))
+    check_mask("is_masked", is_masked)
+    check_mask("is_decoder_masked", is_decoder_masked)
+    batch, tokens = is_masked.shape
+    check_shape("is_decoder_masked (as is_masked)", is_decoder_masked, batch=batch, tokens=tokens)
+    is_predicted = ops.logical_and(is_masked, ops.logical_not(is_decoder_masked))
     counts = ops.sum(ops.cast(is_predicted, "int32"), axis=1)
+    known = known_values(counts)
+    if isinstance(predicted, int) and known is not None and known.max(initial=0) > predicted:
+        raise ValueError(f"predicted={predicted} is too few: an example has {known.max()} tokens to predict")
     if predicted is None:
         predicted = ops.max(counts)
     n = is_predicted.shape[1]
@@ -67,14 +84,21 @@ def predicted_indices(is_masked: Any, is_decoder_masked: Any, predicted: Any = N
     return places, ops.cast(ops.arange(predicted, dtype="int32") >= fill, "float32")
 
 
+def _check_counts(is_masked: Any, masked: int | None) -> None:
+    values = known_values(is_masked)
+    if values is None:
+        return
+    counts, n = sorted({int(count) for count in values.sum(axis=1)}), values.shape[1]
+    if len(counts) > 1:
+        raise ValueError(f"every example must have the same number of masked tokens, got {counts}")
+    if counts and masked is not None and counts != [masked]:
+        raise ValueError(f"is_masked masks {counts[0]} tokens of each example, expected {masked}")
+    if counts and not 0 < counts[0] < n:
+        raise ValueError(f"is_masked masks {counts[0]} of {n} tokens: at least one must be masked and one visible")
+
+
 def _count_masked(is_masked: Any) -> Any:
-    counts = ops.sum(ops.cast(is_masked, "int32"), axis=1)
-    try:
-        values = ops.convert_to_numpy(counts)
-    except (NotImplementedError, AttributeError):  # a symbolic tensor: TensorFlow takes the count at run time
-        return counts[0]
-    if len(set(values.tolist())) != 1:
-        raise ValueError(
-            f"every example must have the same number of masked tokens, got {sorted(set(values.tolist()))}"
-        )
-    return int(values[0])
+    values = known_values(is_masked)
+    if values is None:  # TensorFlow takes the count at run time
+        return ops.sum(ops.cast(is_masked[0], "int32"))
+    return int(values[0].sum())

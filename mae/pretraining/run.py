@@ -16,7 +16,7 @@ from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import ConfigError
 from mae.evaluation.reconstruction import ProbeBatch, make_probe_batch
 from mae.models.pretrainer import Pretrainer
-from mae.pretraining.batches import drawn_mask, masks_of, pretraining_batches
+from mae.pretraining.batches import drawn_mask, masked_batches, training_masks
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.evaluation import PretrainEvaluation
 from mae.pretraining.periodic_probe import PeriodicProbe, ProbePlan
@@ -88,10 +88,17 @@ class Pretraining(Objective):
         return pretraining_losses(model, self.config.target, self.config.num_masked, self.config.num_predicted)
 
     def batches(self, session: Session, first_step: int, bad_videos: BadVideos) -> Iterator[HostBatch]:
-        prefetch = self.footprint.prefetch
-        return pretraining_batches(
-            self.config, self.plan, session.workers, self.reader, bad_videos, first_step, prefetch
-        )  # fmt: skip
+        c, workers = self.config, session.workers
+        share = c.clips_per_step // workers.count  # clips of a step that this process reads
+        return masked_batches(
+            c,
+            self.reader,
+            bad_videos,
+            first_step,
+            self.plan.total_steps - first_step,
+            self.footprint.prefetch,
+            positions=range(workers.index * share, (workers.index + 1) * share),
+        )
 
     def evaluation(self, session: Session) -> PretrainEvaluation:
         probing = session.workers.is_chief and self.probe.every is not None
@@ -117,7 +124,7 @@ def _fixed_batch(config: PretrainConfig, reader: ClipReader) -> ProbeBatch:
     def mask_of(example: int) -> np.ndarray:
         # What was learnt by heart is looked at as it was trained on.
         if config.overfit_clips is not None:
-            return masks_of(config)(0, example, 0)
+            return training_masks(config)(0, example, 0)
         return drawn_mask(config, generator(config.seed, "probe mask", example))
 
     return make_probe_batch(reader, len(reader.index.paths), mask_of, FIXED_CLIPS)

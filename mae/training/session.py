@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -98,8 +98,8 @@ class Session:
                 if progress.step == 0 and self.workers.is_chief:
                     evaluation.log_initial(journal)
                 batches = self.engine.distribute(objective.batches(self, progress.step, bad_videos))
-                step = self._step(objective)
-                train(run, step, batches, progress.step, objective.cadence, progress.meter)
+                with closing(batches):
+                    train(run, self._step(objective), batches, progress.step, objective.cadence, progress.meter)
         except Interrupted as stop:
             again = f"{stop}; the same command goes on from there ({self.directory.path})"
             raise Interrupted(stop.signum, again) from stop

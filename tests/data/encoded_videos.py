@@ -8,27 +8,26 @@ import numpy as np
 STEP = 6  # grey levels between two frames: more than a lossy codec errs by
 
 
-def write_video(
-    target, codec, count=40, size=(48, 32), pixels="yuv420p", options=None, times=None, container=None, rate=10
-):
+def write_video(target, codec, count=40, size=(48, 32), pixels="yuv420p", options=None, pace=10, container=None):
     """Frame i is grey of level 6·i.
 
     Args:
         target: a path, or a file object that is written from front to end.
         size: width and height.
-        times: of the frames in ms; None: even.
+        pace: frames per second, or when each frame is shown, in ms.
     """
-    clock = Fraction(1, rate) if times is None else Fraction(1, 1000)
+    is_even = isinstance(pace, int)
+    clock = Fraction(1, pace if is_even else 1000)
     with av.open(target, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=rate, options=options or {})
+        stream = output.add_stream(codec, rate=pace if is_even else 10, options=options or {})
         stream.width, stream.height = size
         stream.pix_fmt = pixels
-        if times is not None:
+        if not is_even:
             stream.codec_context.time_base = clock
         for number in range(count):
             image = np.full((size[1], size[0], 3), STEP * number, np.uint8)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts = number if times is None else times[number]
+            frame.pts = number if is_even else pace[number]
             frame.time_base = clock
             output.mux(stream.encode(frame))
         output.mux(stream.encode())

@@ -32,7 +32,7 @@ def test_a_single_clip_is_that_of_the_validation(count):
 
 
 @pytest.mark.parametrize(
-    ("window", "step", "count", "expected"),
+    ("window", "stride", "count", "expected"),
     [
         (None, None, 50, [[0, 50]]),
         (2.0, None, 50, [[0, 20], [20, 40], [30, 50]]),
@@ -42,8 +42,8 @@ def test_a_single_clip_is_that_of_the_validation(count):
         (None, 1.0, 30, [[0, 8], [10, 18], [20, 28], [22, 30]]),  # as long as a clip: 4 frames at stride 2
     ],
 )
-def test_windows_by_hand(window, step, count, expected):
-    made = ClipPlan(4, 2, 1, window, step).windows(count, 10.0)
+def test_windows_by_hand(window, stride, count, expected):
+    made = ClipPlan(4, 2, 1, window, stride).windows(count, 10.0)
     np.testing.assert_array_equal(made, expected)
 
 
@@ -55,7 +55,7 @@ def test_windows_need_a_frame_rate():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"clips": 0}, "clips=0"), ({"frame_stride": 0}, "frame_stride=0"), ({"window": 0.0}, "window=0 must"),
-     ({"step": -1.0}, "stride=-1 must")],
+     ({"stride": -1.0}, "stride=-1 must")],
 )  # fmt: skip
 def test_wrong_plans(changes, message):
     with pytest.raises(ConfigError, match=message):

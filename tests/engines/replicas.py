@@ -1,8 +1,9 @@
 """Replicas without GPUs: on the logical CPU devices of tests/conftest.py."""
 
+import keras
 import tensorflow as tf
 
-from mae.engines.engine import StepSettings
+from mae.checkpoints.run_state import variables_to_arrays
 from mae.engines.tensorflow.engine import TensorFlowEngine
 
 
@@ -19,7 +20,25 @@ def engine_of(replicas):
     return TensorFlowEngine(strategy_of(replicas))
 
 
-def scalars_of_steps(engine, model, optimizer, losses_of, batches, **settings):
-    """What a step gives for each of the batches, as numbers."""
-    step = engine.step(model, optimizer, losses_of, StepSettings(len(batches[0]["valid"]), **settings))
-    return [engine.scalars(step(batch)) for batch in engine.distribute(iter(batches))]
+class CompiledStep:
+    """A step that is compiled once and trains from the same beginning again and again.
+
+    Args:
+        build: makes a model, its initial values a function of the seed, and its optimizer.
+        losses_of: the losses of a model.
+    """
+
+    def __init__(self, engine, build, losses_of, settings):
+        keras.utils.set_random_seed(0)
+        with engine.scope():
+            self.model, optimizer = build()
+        self.engine = engine
+        self.variables = [*self.model.variables, *optimizer.variables]
+        self.begin = engine.read(self.variables)
+        self.step = engine.step(self.model, optimizer, losses_of(self.model), settings)
+
+    def train(self, batches):
+        """The values of all variables by name, and scalars, after a step on each of the batches."""
+        self.engine.assign(self.variables, self.begin)
+        scalars = [self.engine.scalars(self.step(batch)) for batch in self.engine.distribute(iter(batches))]
+        return variables_to_arrays(self.variables, self.engine.read), scalars

@@ -31,10 +31,9 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("command", "rate", "decay", "epochs", "batch", "drop_path", "head_dropout", "repeats", "minimum"), RECIPES
-)
-def test_published_recipes(command, rate, decay, epochs, batch, drop_path, head_dropout, repeats, minimum):
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_published_recipes(recipe):
+    command, rate, decay, epochs, batch, drop_path, head_dropout, repeats, minimum = recipe
     c = configured_finetuning(*command.split())
     assert (c.learning_rate, c.optimizer.layer_decay, c.epochs, c.batch_size) == (rate, decay, epochs, batch)
     assert (c.model.architecture.drop_path_rate, c.head_dropout_rate) == (drop_path, head_dropout)

@@ -179,6 +179,7 @@ def test_an_evaluation_is_the_test_of_the_run_again_and_again(whole, command, tm
         assert (tmp_path / "eval" / "predictions.csv").read_text() == predictions
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_replicas_train_on_the_same_mixtures(command, tmp_path):
     """Head dropout is off: each replica draws its own. Computing blocks again changes nothing either."""
     made = []
@@ -191,6 +192,7 @@ def test_replicas_train_on_the_same_mixtures(command, tmp_path):
     np.testing.assert_allclose(made[0], made[1], rtol=1e-4)
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_replicas_evaluate_the_same(whole, command, tmp_path):
     evaluate(command("mode=eval", f"init_from={whole}", f"run_dir={tmp_path / 'eval'}", "strategy=mirrored"))
     assert (tmp_path / "eval" / "predictions.csv").read_text() == (whole / "predictions.csv").read_text()

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from replicas import engine_of, scalars_of_steps
+from replicas import CompiledStep, engine_of
 
 from mae.checkpoints.run_state import variables_to_arrays
+from mae.engines.engine import StepSettings
 from mae.engines.tensorflow.optimizer import build_optimizer
 from mae.finetuning.handoff import freeze
 from mae.finetuning.mixing import Mixture
@@ -41,16 +42,18 @@ def classifier(**overrides):
 
 def trained(replicas=1, accumulate=1, batches=None, group=2, blocks=0, learning_rate=None, **overrides):
     """Weights, slots and scalars after a step on each of `batches`."""
-    batches = batches or [batch(0), batch(1, bad=[5]), batch(2)]
-    engine = engine_of(replicas)
-    with engine.scope():
+
+    def build():
         model = classifier(**overrides)
         freeze(model, blocks)
         rate = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3) if learning_rate is None else learning_rate
-        optimizer = build_optimizer(model, rate, beta_2=0.999, layer_decay=0.75, clip_grad_norm=0.05)
-    losses_of = finetuning_losses(model, label_smoothing=0.1, group=group)
-    scalars = scalars_of_steps(engine, model, optimizer, losses_of, batches, accumulate=accumulate)
-    return variables_to_arrays([*model.variables, *optimizer.variables]), scalars
+        return model, build_optimizer(model, rate, beta_2=0.999, layer_decay=0.75, clip_grad_norm=0.05)
+
+    def losses_of(model):
+        return finetuning_losses(model, label_smoothing=0.1, group=group)
+
+    step = CompiledStep(engine_of(replicas), build, losses_of, StepSettings(BATCH, accumulate))
+    return step.train(batches or [batch(0), batch(1, bad=[5]), batch(2)])
 
 
 @pytest.fixture(scope="module")

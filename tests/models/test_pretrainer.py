@@ -142,8 +142,3 @@ def test_round_trip_through_a_keras_file(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(videos(), masks()), model(videos(), masks()))
-
-
-def test_wrong_layout_of_the_video_is_told():
-    with pytest.raises(ValueError, match="batch, frames, height, width, 3"):
-        tiny_pretrainer()(np.zeros((2, 3, 4, 16, 16), "float32"), masks())

@@ -138,8 +138,9 @@ def test_a_killed_run_loses_only_what_followed_its_checkpoint(whole, run, monkey
     assert losses(directory) == losses(whole)
 
 
+@pytest.mark.usefixtures("two_devices")
 def test_replicas_make_the_same_run(whole, run):
-    directory = run("strategy=mirrored", "probe.every=4")  # four logical CPUs in tests
+    directory = run("strategy=mirrored", "probe.every=4")
     for made, expected in zip(losses(directory), losses(whole), strict=True):
         assert made == pytest.approx(expected, rel=1e-4)
     assert [step for step, *_ in probed(directory)] == [0, 4, 6]

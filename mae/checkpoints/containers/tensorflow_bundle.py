@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.protobuf import trackable_object_graph_pb2
 
+from mae.checkpoints.tensorflow_needed import tensorflow_for
 from mae.errors import ConfigError, one_line
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -93,7 +92,8 @@ class _Reader:
 
     def __init__(self, prefix: Path) -> None:
         self._prefix = prefix
-        self._reader = self._safely(tf.train.load_checkpoint, str(prefix))
+        self._tf = tensorflow_for(f"{prefix}: reading what TensorFlow wrote")
+        self._reader = self._safely(self._tf.train.load_checkpoint, str(prefix))
         self._shapes: dict[str, list[int]] = self._reader.get_variable_to_shape_map()
         self._types: dict[str, Any] = self._reader.get_variable_to_dtype_map()
         stored = sum(shard.stat().st_size for shard in prefix.parent.glob(f"{prefix.name}.data-*"))
@@ -107,7 +107,7 @@ class _Reader:
     def weight_keys(self) -> list[str]:
         """Object paths of the numeric variables that belong to the model."""
         keys = sorted(key.removesuffix(_VALUE) for key in self._shapes if key.endswith(_VALUE))
-        return [key for key in keys if self._types[key + _VALUE] != tf.string and not _NOT_WEIGHTS.search(key)]
+        return [key for key in keys if self._types[key + _VALUE] != self._tf.string and not _NOT_WEIGHTS.search(key)]
 
     def array(self, key: str) -> np.ndarray:
         """A tensor, its checksum verified; bfloat16 as float32."""
@@ -118,6 +118,8 @@ class _Reader:
         """The full name, without `:0`, of the variable at each object path."""
         if _GRAPH not in self._shapes:
             raise ConfigError(f"{self._prefix} has no object graph; expected one that TensorFlow 2 wrote")
+        from tensorflow.core.protobuf import trackable_object_graph_pb2
+
         graph = trackable_object_graph_pb2.TrackableObjectGraph()
         self._safely(graph.ParseFromString, self._safely(self._reader.get_tensor, _GRAPH))
         return {

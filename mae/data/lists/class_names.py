@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from mae.errors import ConfigError
+from mae.files import read_utf8
 
 CLASSES_FILE = "classes.txt"  # taken up by itself where it lies beside a list
 
@@ -14,13 +15,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     Raises:
         ConfigError: not a text file, no name in it, an empty line before a name, or a name twice.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise ConfigError(f"the class names {path} cannot be read ({error.strerror})") from error
-    names = [name.strip() for name in text.rstrip().split("\n")]
+    names = [name.strip() for name in read_utf8(path, "the class names ").rstrip().split("\n")]
     first_line: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         if not name:
@@ -36,12 +31,10 @@ def read_labels(path: Path) -> dict[int, str]:
     Raises:
         ConfigError: no such file, or something else in it.
     """
+    text = read_utf8(path, "the class names ")
     try:
-        text = path.read_text(encoding="utf-8")
         content = json.loads(text) if text.lstrip().startswith(("{", "[")) else text.splitlines()
         pairs = content.items() if isinstance(content, dict) else enumerate(content)
         return {int(number): str(name).strip() for number, name in pairs}
-    except FileNotFoundError as error:
-        raise ConfigError(f"there is no {path}") from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} holds no class names: {error}") from error

@@ -9,6 +9,7 @@ from mae.data.lists.lines import Line, header_columns, parse_line
 from mae.data.lists.places import absolute, existing_directory
 from mae.data.lists.video_index import Segment, VideoIndex, list_digest
 from mae.errors import ConfigError
+from mae.files import read_utf8
 
 LARGEST_CREDIBLE_LABEL = 10**6  # larger ones are sizes, times or identifiers
 
@@ -47,12 +48,7 @@ def index_csv(list_path: str | Path, root: str | Path | None, classes: str | Pat
 
 
 def _content_lines(list_path: Path) -> list[tuple[int, str]]:
-    try:
-        text = list_path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{list_path} is not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise ConfigError(f"the list {list_path} cannot be read ({error.strerror})") from error
+    text = read_utf8(list_path, "the list ")
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
     return [(number, line) for number, line in lines if line and not line.startswith("#")]
 

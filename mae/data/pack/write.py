@@ -1,6 +1,5 @@
 """Writing a packed video, which `mae.data.videos.packed_video` reads."""
 
-import hashlib
 import json
 import os
 import zipfile
@@ -17,12 +16,11 @@ from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.packed_video import FORMAT, MANIFEST, VERSION, member_name
 from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.read import open_video
-from mae.data.videos.video import EndOfVideo, Video
+from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
 from mae.errors import BadVideo
-from mae.files import replacing
+from mae.files import replacing, sha256
 
 MOST_FRAMES = 10**6  # names have six digits
-_CHUNK = 1 << 24  # bytes
 _OF_DAMAGED_ZIPS = (ValueError, KeyError, TypeError, EOFError, RuntimeError)  # of `zipfile` and of what it reads
 
 
@@ -112,17 +110,13 @@ def source_of(path: str) -> Source:
 
 def _write_frames(path: str, archive: zipfile.ZipFile, pictures: Pictures, check: Callable[[], None]) -> dict[str, Any]:
     """Writes the members for the frames; returns the manifest but for the source."""
-    try:
+    with bad_if_decoding_fails():
         with open_video(path) as video:
             about = _write_all(video, archive, pictures, check)
             is_decoded_by_opencv = isinstance(video, OpenCVVideo)
         if not about and is_decoded_by_opencv:  # it opens files of a codec that it lacks, too
             with closing(PyAVVideo(path)) as video:
                 about = _write_all(video, archive, pictures, check)
-    except cv2.error as error:
-        raise BadVideo(f"OpenCV failed: {error.err or 'no reason given'}") from error
-    except MemoryError as error:
-        raise BadVideo("its frames do not fit into memory") from error
     if not about:
         raise BadVideo("no frame decodes")
     return about
@@ -183,12 +177,7 @@ def _files(path: str) -> list[str]:
 
 def _checksum(path: str) -> str:
     """sha256 of a file; of a directory, that of all of its files one after the other."""
-    digest = hashlib.sha256()
     try:
-        for name in _files(path):
-            with open(name, "rb") as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
+        return sha256(*_files(path))
     except OSError as error:
         raise BadVideo(f"cannot be read: {error.strerror}") from error
-    return digest.hexdigest()

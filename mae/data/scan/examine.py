@@ -15,7 +15,7 @@ from mae.data.videos.opencv_video import LARGEST_CREDIBLE_COUNT, SEEK_BEFORE, Op
 from mae.data.videos.packed_video import PackedVideo, is_packed
 from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.scan_report import FRAMES, OPENCV, PACKED, PYAV, ScanReport
-from mae.data.videos.video import EndOfVideo, Video
+from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
 from mae.errors import BadVideo, one_line
 
 SEEKS = 16  # tried per file
@@ -36,17 +36,14 @@ def examine(path: str, is_stopped: IsStopped = lambda: False) -> ScanReport:
     """
     try:
         file_key(path)
-        if os.path.isdir(path):
-            return _walk(lambda: FrameDirectory(path), ScanReport(decoder=FRAMES), is_stopped)
-        if is_packed(path):
-            return _walk(lambda: PackedVideo(path), ScanReport(decoder=PACKED, codec="jpeg"), is_stopped)
-        return _examine_file(path, is_stopped)
+        with bad_if_decoding_fails():
+            if os.path.isdir(path):
+                return _walk(lambda: FrameDirectory(path), ScanReport(decoder=FRAMES), is_stopped)
+            if is_packed(path):
+                return _walk(lambda: PackedVideo(path), ScanReport(decoder=PACKED, codec="jpeg"), is_stopped)
+            return _examine_file(path, is_stopped)
     except BadVideo as error:
         return ScanReport(reason=one_line(error))
-    except cv2.error as error:
-        return ScanReport(reason=f"OpenCV failed: {error.err or 'no reason given'}")
-    except MemoryError:
-        return ScanReport(reason="its frames do not fit into memory")
     except OSError as error:
         return ScanReport(reason=f"reading failed: {error.strerror or error}")
 

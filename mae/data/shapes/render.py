@@ -17,8 +17,6 @@ from mae.errors import ConfigError, check_at_least, check_choice
 from mae.files import cache_directory
 from mae.seeds import generator
 
-__all__ = ["CLASS_NAMES", "ensure_shapes", "render_video", "shapes_root", "write_video"]
-
 FRAMES_PER_SECOND = 12.0
 CODEC = "HFYU"  # lossless in RGB with every OpenCV wheel; MJPG and mp4v halve the colour resolution
 VERSION = 1  # of what is rendered: raise it when the same seed gives other videos
@@ -53,6 +51,12 @@ def ensure_shapes(config: ShapesDataset, progress: Callable[[int, int], None] | 
     except OSError as error:
         raise ConfigError(f"dataset.root={root}: {error.strerror or error}; choose another place") from error
     return root
+
+
+def print_rendering(done: int, total: int) -> None:
+    """Prints the beginning and the end of rendering: the `progress` of commands."""
+    if done in (1, total):
+        print(f"rendered {done} of {total} videos of the demo set", flush=True)
 
 
 def _is_complete(root: Path, config: ShapesDataset) -> bool:
@@ -159,9 +163,3 @@ def write_video(path: Path, frames: np.ndarray) -> None:
             f"{path}: {written} of {len(frames)} frames were written; is the disk full, or OpenCV built "
             f"without FFmpeg? (opencv-python-headless from PyPI has it; codec {CODEC})"
         )
-
-
-def print_rendering(done: int, total: int) -> None:
-    """Progress of rendering the demo set: its beginning and its end."""
-    if done in (1, total):
-        print(f"rendered {done} of {total} videos of the demo set", flush=True)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from mae.data.transforms.images import map_images
+from mae.data.transforms.images import apply_in_turn
 from mae.errors import ConfigError
 
 
@@ -48,13 +48,7 @@ def adjust_colors(frames: np.ndarray, adjustments: tuple[tuple[str, float], ...]
     Brightness blends with black, contrast with the frame's mean grey, saturation with the frame in grey: factor 0
     is that alone, 1 the frame itself.
     """
-
-    def adjust(image: Image.Image) -> Image.Image:
-        for name, value in adjustments:
-            image = _ADJUST[name](image, value)
-        return image
-
-    return map_images(frames, adjust) if adjustments else frames
+    return apply_in_turn(frames, adjustments, _ADJUST)
 
 
 def color_jitter(frames: np.ndarray, jitter: ColorJitter, rng: np.random.Generator) -> np.ndarray:

@@ -3,7 +3,8 @@
 Pillow lets other threads run while it works, so it costs the input pipeline no more than OpenCV would.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,3 +16,21 @@ def map_images(frames: np.ndarray, apply: Callable[[Image.Image], Image.Image]) 
     for frame, target in zip(frames, mapped, strict=True):
         target[:] = np.asarray(apply(Image.fromarray(frame)))
     return mapped
+
+
+def apply_in_turn(
+    frames: np.ndarray,
+    operations: Sequence[tuple[str, float]],
+    functions: Mapping[str, Callable[[Image.Image, Any], Image.Image]],
+) -> np.ndarray:
+    """Operations, each a name in `functions` and its argument, one after the other on every frame: as `map_images`.
+
+    Without operations it is `frames` itself.
+    """
+
+    def apply(image: Image.Image) -> Image.Image:
+        for name, value in operations:
+            image = functions[name](image, value)
+        return image
+
+    return map_images(frames, apply) if operations else frames

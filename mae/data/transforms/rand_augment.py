@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from mae.data.transforms.images import map_images
+from mae.data.transforms.images import apply_in_turn
 from mae.errors import ConfigError
 
 LARGEST_MAGNITUDE = 10
@@ -116,13 +116,7 @@ def apply_operations(frames: np.ndarray, operations: tuple[Operation, ...]) -> n
     Resampling is bilinear (timm draws bilinear or bicubic; bicubic takes twice as long). AutoContrast, Equalize and
     Contrast look at each frame's own histogram, so equal frames stay equal but a change of light is evened out.
     """
-
-    def apply(image: Image.Image) -> Image.Image:
-        for name, value in operations:
-            image = _APPLY[name](image, value)
-        return image
-
-    return map_images(frames, apply) if operations else frames
+    return apply_in_turn(frames, operations, _APPLY)
 
 
 def rand_augment(frames: np.ndarray, spec: RandAugment, rng: np.random.Generator) -> np.ndarray:

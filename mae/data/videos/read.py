@@ -17,7 +17,7 @@ from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.real_counts import RealCounts
 from mae.data.videos.scan_cache import scanned
 from mae.data.videos.time_limit import within
-from mae.data.videos.video import EndOfVideo, Video
+from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
 from mae.errors import BadVideo, one_line
 
 Choose = Callable[[int], np.ndarray]
@@ -128,13 +128,10 @@ def _read(path: str, choose: Choose, views: Views, segment: Segment | None) -> F
     try:
         for opener in _openers(path, key):
             try:
-                return _read_with(opener, key, choose, views, segment)
+                with bad_if_decoding_fails():
+                    return _read_with(opener, key, choose, views, segment)
             except _NothingDecodes as error:
                 reasons.append(str(error))
-    except cv2.error as error:
-        raise BadVideo(f"OpenCV failed: {error.err or 'no reason given'}") from error
-    except MemoryError as error:
-        raise BadVideo("its frames do not fit into memory") from error
     except OSError as error:
         raise BadVideo(f"reading failed: {error.strerror or error}") from error
     raise _bad_video(reasons)

@@ -1,9 +1,13 @@
 """What every kind of video file offers, whoever decodes it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
+import cv2
 import numpy as np
+
+from mae.errors import BadVideo
 
 
 class EndOfVideo(Exception):
@@ -36,3 +40,14 @@ class Video(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+@contextmanager
+def bad_if_decoding_fails() -> Iterator[None]:
+    """Turns what may happen to any decoder, an error of OpenCV or frames larger than the memory, into `BadVideo`."""
+    try:
+        yield
+    except cv2.error as error:
+        raise BadVideo(f"OpenCV failed: {error.err or 'no reason given'}") from error
+    except MemoryError as error:
+        raise BadVideo("its frames do not fit into memory") from error

@@ -1,7 +1,7 @@
 """TensorFlow's engine: `tf.distribute` on the devices of one machine or several."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -87,7 +87,7 @@ class TensorFlowEngine:
     def step(self, model: keras.Model, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
         return update_step(self.strategy, model, optimizer, losses_of, settings)
 
-    def distribute(self, batches: Iterator[HostBatch]) -> Iterator[Any]:
+    def distribute(self, batches: Iterator[HostBatch]) -> Generator[Any]:
         return distributed(self.strategy, batches)
 
     def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:

@@ -17,7 +17,7 @@ def compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray
     a = model.architecture
     shape = (None, a.num_frames, a.image_size, a.image_size, a.in_channels)
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
     def call(pixels: tf.Tensor) -> Any:
         return function(normalise(tf.cast(pixels, tf.float32) / 255, a.in_channels))
 
@@ -38,7 +38,7 @@ def replicated(
     def of_pixels(pixels: tf.Tensor) -> Any:
         return function(normalise(tf.cast(pixels, tf.float32) / 255, model.architecture.in_channels))
 
-    @tf.function
+    @tf.function(autograph=False)
     def on_all(pixels: Any) -> list[Any]:
         return list(strategy.experimental_local_results(strategy.run(of_pixels, args=(pixels,))))
 

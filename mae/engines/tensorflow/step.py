@@ -32,7 +32,7 @@ def update_step(
 
     batch_size = settings.batch_size
 
-    @tf.function(jit_compile=settings.jit)
+    @tf.function(jit_compile=settings.jit, autograph=False)
     def loss_and_gradients(part: Batch) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(losses_of(part) * part["valid"]) / batch_size
@@ -52,7 +52,7 @@ def update_step(
         applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables, loss)
         return {"loss": loss, **applied, "bad_clips": batch_size - valid, "decode_ms": decode_ms / batch_size}
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(batch: Any) -> dict[str, tf.Tensor]:
         per_replica = strategy.run(replica_step, args=(batch,))
         return {name: strategy.experimental_local_results(value)[0] for name, value in per_replica.items()}

@@ -9,6 +9,8 @@ from keras import ops
 from mae.evaluation.probes.fitting import Rows, fit, num_steps, predict
 
 WARMUP = 0.1  # of the updates
+NUM_HEADS = 4
+BATCH_SIZE = 64
 
 
 class QueryAttention(keras.layers.Layer):
@@ -89,37 +91,36 @@ def attentive_probe(
     test: np.ndarray | Rows,
     num_classes: int,
     seed: int = 0,
-    num_heads: int = 4,
     learning_rate: float = 1e-3,
     epochs: int = 50,
-    batch_size: int = 64,
     least_steps: int = 500,
 ) -> np.ndarray:
     """Trains `AttentivePooling` with AdamW (weight decay 0.05, matrices only), warm-up and cosine to 0.
+
+    It has `NUM_HEADS` heads, or the next smaller number of them that divides d.
 
     Args:
         train: (n, tokens, d) features of the training videos, perhaps memory-mapped.
         labels: (n,) their classes.
         test: (m, tokens, d).
-        num_heads: lowered to the next number that divides d.
         epochs: visits to each row, but `least_steps` updates in any case.
 
     Returns:
         (m, num_classes) probabilities, float32.
     """
     width = train.shape[-1]
-    heads = next(heads for heads in range(min(num_heads, width), 0, -1) if width % heads == 0)
+    heads = next(heads for heads in range(min(NUM_HEADS, width), 0, -1) if width % heads == 0)
     model = AttentivePooling(width, num_classes, heads, seed)
     model(np.zeros((1, *train.shape[1:]), np.float32))  # builds it
-    steps = num_steps(len(train), batch_size, epochs, least_steps)
+    steps = num_steps(len(train), BATCH_SIZE, epochs, least_steps)
     warmup = max(int(WARMUP * steps), 1)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
     )  # fmt: skip
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.05)
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if _has_no_decay(v)])
-    fit(model, optimizer, train, labels, steps, batch_size, seed)
-    return predict(model, test, batch_size)
+    fit(model, optimizer, train, labels, steps, BATCH_SIZE, seed)
+    return predict(model, test, BATCH_SIZE)
 
 
 def _has_no_decay(variable: Any) -> bool:

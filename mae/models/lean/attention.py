@@ -15,12 +15,13 @@ from einops import rearrange
 from keras import ops
 
 from mae.models.lean.order import after
+from mae.models.lean.product import matmul
 
 
 def plain_attention(q: Any, k: Any, v: Any, drop: Callable[[Any], Any] | None = None) -> Any:
     """softmax(q·kᵀ)·v: (b, heads, n, d), twice (b, heads, m, d) → (b, n, heads·d); `drop` acts on the weights."""
     weights = _weights(q, k)
-    return _merged(ops.matmul(weights if drop is None else drop(weights), v))
+    return _merged(matmul(weights if drop is None else drop(weights), v))
 
 
 def chunked_attention(q: Any, k: Any, v: Any, chunk: int) -> Any:
@@ -66,7 +67,7 @@ def _by_head(attended: Any, heads: int) -> Any:
 
 
 def _weights(q: Any, k: Any) -> Any:
-    scores = ops.matmul(q, ops.swapaxes(k, -1, -2))
+    scores = matmul(q, ops.swapaxes(k, -1, -2))
     return ops.cast(ops.softmax(ops.cast(scores, "float32")), q.dtype)
 
 
@@ -96,11 +97,11 @@ def _forward(q: Any, k: Any, v: Any, rows: int) -> tuple[Any, ...]:
     """(g, n, d), twice (g, m, d) → (g, n, d), `rows` queries at a time."""
     n = q.shape[1]
     if rows == n:
-        return (ops.matmul(_weights(q, k), v),)
+        return (matmul(_weights(q, k), v),)
     (padded,) = _padded((q,), rows)
 
     def part(i: Any, attended: Any) -> Any:
-        made = ops.matmul(_weights(_rows(padded, i, rows), k), v)
+        made = matmul(_weights(_rows(padded, i, rows), k), v)
         return ops.slice_update(attended, (0, i * rows, 0), made)
 
     start = ops.zeros((*padded.shape[:2], v.shape[2]), q.dtype)
@@ -137,11 +138,11 @@ def _backward(q: Any, k: Any, v: Any, upstream: Any, total: Any, rows: int) -> t
 
 def _gradients(q: Any, k: Any, v_and_ones: Any, upstream: Any, upstream_and_total: Any) -> tuple[Any, Any, Any]:
     weights = _weights(q, k)
-    of_scores = weights * ops.matmul(upstream_and_total, ops.swapaxes(v_and_ones, -1, -2))
+    of_scores = weights * matmul(upstream_and_total, ops.swapaxes(v_and_ones, -1, -2))
     return (
-        ops.matmul(of_scores, k),
-        ops.matmul(ops.swapaxes(of_scores, -1, -2), q),
-        ops.matmul(ops.swapaxes(weights, -1, -2), upstream),
+        matmul(of_scores, k),
+        matmul(ops.swapaxes(of_scores, -1, -2), q),
+        matmul(ops.swapaxes(weights, -1, -2), upstream),
     )
 
 

@@ -9,6 +9,7 @@ from keras import ops
 from mae.models.lean.linear import linear, sum_of_rows
 from mae.models.lean.one_pass import one_pass
 from mae.models.lean.order import after
+from mae.models.lean.product import matmul
 
 
 class LayerNorm(keras.layers.LayerNormalization):
@@ -76,11 +77,11 @@ def normalised_linear(rows: Any, scale: Any, offset: Any, kernel: Any, bias: Any
             again = after(upstream, rows)
             normalised = _normalise_again(again, *statistics, scale, offset)
             # Not `times_transposed`: what that copies of the decoder's head would be the peak of a step's memory.
-            of_normalised = ops.matmul(upstream, ops.transpose(kernel))
-            of_kernel = ops.matmul(ops.transpose(normalised), upstream)
+            of_normalised = matmul(upstream, ops.transpose(kernel))
+            of_kernel = matmul(ops.transpose(normalised), upstream)
             return *_gradients(again, *statistics, scale, of_normalised), of_kernel, sum_of_rows(upstream)
 
-        return ops.matmul(normalised, kernel) + bias, gradient
+        return matmul(normalised, kernel) + bias, gradient
 
     return product(rows, scale, offset, kernel, bias)
 

@@ -12,21 +12,22 @@ from keras import ops
 
 from mae.models.lean.one_pass import one_pass
 from mae.models.lean.order import after
+from mae.models.lean.product import matmul
 
 
 def linear(rows: Any, kernel: Any, bias: Any, lean: bool = True) -> Any:
     """rows·kernel + bias: (r, d), (d, e), (e,) → (r, e)."""
     if not lean:
-        return ops.matmul(rows, kernel) + bias
+        return matmul(rows, kernel) + bias
 
     @ops.custom_gradient
     def product(rows: Any, kernel: Any, bias: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
         def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
             # PyTorch's backend passes the inputs again and `upstream` by name.
             upstream = inputs[0] if upstream is None else upstream
-            return times_transposed(upstream, kernel), ops.matmul(ops.transpose(rows), upstream), sum_of_rows(upstream)
+            return times_transposed(upstream, kernel), matmul(ops.transpose(rows), upstream), sum_of_rows(upstream)
 
-        return ops.matmul(rows, kernel) + bias, gradient
+        return matmul(rows, kernel) + bias, gradient
 
     return product(rows, kernel, bias)
 
@@ -38,23 +39,34 @@ def gelu_linear(rows: Any, kernel: Any, bias: Any, lean: bool = True) -> Any:
     and 1 + erf loses nothing near -1. Only `rows` are kept for the backward pass, which computes the GELU again.
     """
     if not lean:
-        return ops.matmul(ops.gelu(rows, approximate=False), kernel) + bias
+        return matmul(ops.gelu(rows, approximate=False), kernel) + bias
 
     @ops.custom_gradient
     def product(rows: Any, kernel: Any, bias: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
         def gradient(*inputs: Any, upstream: Any = None) -> tuple[Any, ...]:
             upstream = inputs[0] if upstream is None else upstream
             activated, of_rows = _gelu_and_gradient(after(upstream, rows), times_transposed(upstream, kernel))
-            return of_rows, ops.matmul(ops.transpose(activated), upstream), sum_of_rows(upstream)
+            return of_rows, matmul(ops.transpose(activated), upstream), sum_of_rows(upstream)
 
-        return ops.matmul(_gelu(rows), kernel) + bias, gradient
+        return matmul(_gelu(rows), kernel) + bias, gradient
 
     return product(rows, kernel, bias)
 
 
 def sum_of_rows(rows: Any) -> Any:
-    """(r, d) → (d,), as a matrix product: TensorFlow's sums over rows take twice the time on a CPU."""
-    return ops.matmul(ops.ones((1, ops.shape(rows)[0]), rows.dtype), rows)[0]
+    """(r, d) → (d,), added in float32 and rounded once, on every processor.
+
+    In float32 as a matrix product: TensorFlow's sums over rows take twice the time on a CPU. Not so in half precision:
+    how a product is rounded there is up to the kernel that the processor gets.
+    """
+    if rows.dtype == "float32":
+        return ops.matmul(ops.ones((1, ops.shape(rows)[0]), rows.dtype), rows)[0]
+    return _sum_in_float32(rows)
+
+
+@one_pass
+def _sum_in_float32(rows: Any) -> Any:
+    return ops.cast(ops.sum(ops.cast(rows, "float32"), axis=0), rows.dtype)
 
 
 def times_transposed(rows: Any, kernel: Any) -> Any:
@@ -62,7 +74,7 @@ def times_transposed(rows: Any, kernel: Any) -> Any:
 
     As a batch of one: for that oneDNN has another routine, a fifth faster in float32.
     """
-    return ops.squeeze(ops.matmul(ops.expand_dims(rows, 0), ops.expand_dims(ops.transpose(kernel), 0)), 0)
+    return ops.squeeze(matmul(ops.expand_dims(rows, 0), ops.expand_dims(ops.transpose(kernel), 0)), 0)
 
 
 @one_pass

@@ -1,7 +1,7 @@
-"""Small functions of many operations as one pass over memory."""
+"""What is done where TensorFlow has a CPU alone: small functions as one pass over memory, a look at its kernels."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import keras
@@ -26,7 +26,30 @@ def one_pass(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def run(*arrays: Any, **settings: Any) -> Any:
-        alone = all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
-        return (compiled if alone else function)(*arrays, **settings)
+        return (compiled if has_cpu_alone() else function)(*arrays, **settings)
 
     return run
+
+
+def has_cpu_alone() -> bool:
+    """Whether TensorFlow is the backend and finds no GPU or TPU."""
+    if keras.config.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
+
+
+@cache
+def rounds_products(dtype: str) -> bool:
+    """Whether TensorFlow adds products of this half precision in float32 and rounds them: two are computed to see."""
+    import tensorflow as tf
+
+    step = {"bfloat16": 2.0**-7, "float16": 2.0**-10}[dtype]  # from 1 to the next number
+    # The sum lies three quarters of a step above a number of this dtype. Cut off it is that number, and a sum that
+    # was kept in this dtype would have stayed at 1.
+    row = [1.0] + [step / 4] * 255
+    with tf.init_scope():
+        rows, ones = tf.constant([row] * 64, dtype), tf.ones((256, 64), dtype)
+        made = (rows @ ones, (rows[None] @ ones[None])[0])
+        return all(bool(tf.reduce_all(tf.cast(x, tf.float32) == 1 + 64 * step)) for x in made)

@@ -27,14 +27,14 @@ KINDS = {
     "h264, 10 bit": ("a.mp4", "libx264", {"pixels": "yuv420p10le"}),
     "h264, 4:4:4": ("a.mkv", "libx264", {"pixels": "yuv444p"}),
     "h264, odd size": ("a.mp4", "libx264", {"pixels": "yuv444p", "size": (47, 33)}),
-    "h264, variable rate": ("a.mp4", "libx264", {"times": UNEVEN}),
+    "h264, variable rate": ("a.mp4", "libx264", {"pace": UNEVEN}),
     "HEVC, 10 bit": (
         "a.mp4",
         "libx265",  # its encoder writes beyond its memory for pictures smaller than one of its 64×64 blocks
         {"size": (96, 64), "pixels": "yuv420p10le", "options": {"x265-params": "log-level=none"}},
     ),
     "VP9": ("a.webm", "libvpx-vp9", {"options": FAST_VP9}),
-    "VP9, variable rate": ("a.webm", "libvpx-vp9", {"options": FAST_VP9, "times": UNEVEN}),
+    "VP9, variable rate": ("a.webm", "libvpx-vp9", {"options": FAST_VP9, "pace": UNEVEN}),
     "MPEG-4 with B-frames": ("a.avi", "mpeg4", {"options": {"bf": "2", "qmin": "1", "qmax": "2"}}),
     "ProRes": ("a.mov", "prores_ks", {"pixels": "yuv422p10le"}),
     "an AVI named .mp4": ("a.mp4", "libx264", {"container": "avi"}),
@@ -72,7 +72,7 @@ def test_kinds_of_video(tmp_path, kind):
 def test_a_program_stream_without_a_table_of_contents(tmp_path):
     """Its claim is guessed from its bit rate; whatever it is, frames are exact."""
     path = str(tmp_path / "a.mpg")
-    write_video(path, "mpeg2video", rate=25, options={"qmin": "1", "qmax": "2"})
+    write_video(path, "mpeg2video", pace=25, options={"qmin": "1", "qmax": "2"})
     chooser = Counted()
     assert written_numbers(read_clip(path, chooser)) == [0, 1, 7, 8, 8, 21, chooser.count - 1]
     assert 22 <= chooser.count <= 40

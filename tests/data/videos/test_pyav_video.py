@@ -19,7 +19,7 @@ def read(kind, path, wanted):
 
 def test_claims(tmp_path):
     path = str(tmp_path / "a.mp4")
-    write_video(path, "libx264", rate=25)
+    write_video(path, "libx264", pace=25)
     video = PyAVVideo(path)
     assert (video.claimed_count, video.frames_per_second) == (40, 25.0)
     video.close()

@@ -1,13 +1,15 @@
 """One step, however its batch is spread over devices and parts."""
 
-import keras
+from functools import cache
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from replicas import engine_of, scalars_of_steps, strategy_of
+from replicas import CompiledStep, engine_of, strategy_of
 from tiny import masks, tiny_pretrainer
 
 from mae.checkpoints.run_state import variables_to_arrays
+from mae.engines.engine import StepSettings
 from mae.engines.optimizer_config import AdamWConfig
 from mae.engines.tensorflow.guard import UpdateGuard
 from mae.engines.tensorflow.optimizer import build_optimizer, configured_optimizer
@@ -35,18 +37,22 @@ def batch(seed, bad=()):
 
 def trained(replicas=1, accumulate=1, batches=None, jit=False, dtype=None, guard=None, average=None):
     """Weights, slots and scalars after a step on each of `batches`."""
-    batches = batches or [batch(0), batch(1), batch(2, bad=[5])]
-    engine = engine_of(replicas)
-    keras.utils.set_random_seed(0)
-    with engine.scope():
+    step = compiled_step(replicas, accumulate, jit, dtype, average, **(guard or {}))
+    return step.train(batches or [batch(0), batch(1), batch(2, bad=[5])])
+
+
+@cache
+def compiled_step(replicas, accumulate, jit, dtype, average, **guard):
+    """Compiled once for all tests that train alike."""
+
+    def build():
         model = tiny_pretrainer(drop_path_rate=0.3, dtype=dtype)
         rate = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3)
-        guard = UpdateGuard(**(guard or {}))
-        average = WeightAverage(model, average) if average else None
-        optimizer = configured_optimizer(model, ADAMW, rate, 0.05, guard, average)
-    losses_of = pretraining_losses(model, "videomae", num_masked=24)
-    scalars = scalars_of_steps(engine, model, optimizer, losses_of, batches, accumulate=accumulate, jit=jit)
-    return variables_to_arrays([*model.variables, *optimizer.variables]), scalars
+        averages = WeightAverage(model, average) if average else None
+        return model, configured_optimizer(model, ADAMW, rate, 0.05, UpdateGuard(**guard), averages)
+
+    settings = StepSettings(BATCH, accumulate, jit)
+    return CompiledStep(engine_of(replicas), build, lambda model: pretraining_losses(model, "videomae", 24), settings)
 
 
 @pytest.fixture(scope="module")

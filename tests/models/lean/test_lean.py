@@ -10,6 +10,7 @@ from mae.errors import ConfigError
 from mae.models.layers import TransformerBlock
 from mae.models.pretrainer import clip_losses
 from mae.models.tokens import split_indices
+from mae.presets import Architecture
 
 VISIBLE, MASKED = split_indices(masks())
 NOISE = np.random.default_rng(0).random((2, 2, 2)).astype("float32")
@@ -106,18 +107,21 @@ def test_dropout_of_attention_acts_in_training_and_only_there():
     np.testing.assert_allclose(losses(model, False), losses(plain, False), rtol=1e-6)
 
 
-@pytest.mark.parametrize("chunk", [None, 50])
-def test_a_block_of_the_last_tokens_computes_what_the_whole_block_does_of_them(chunk):
-    block = TransformerBlock(8, 2, 4.0, 1e-6, attention_chunk=chunk)
+ATTENTIONS = {"plain": {"attention": "plain"}, "chunked": {"attention": "chunked", "attention_chunk": 50}}
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_a_block_of_the_last_tokens_computes_what_the_whole_block_does_of_them(attention):
+    block = TransformerBlock(Architecture(**ATTENTIONS[attention]), 8, 2)
     block.build((None, None, 8))
     tokens = np.random.default_rng(0).normal(size=(2, 10, 8)).astype("float32")
     np.testing.assert_allclose(block(tokens, first_query=3), block(tokens)[:, 3:], atol=1e-6)
 
 
-@pytest.mark.parametrize("chunk", [None, 50])
+@pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_ignored_tokens_are_as_good_as_absent(chunk, dtype):
-    block = TransformerBlock(8, 2, 4.0, 1e-6, attention_chunk=chunk, dtype=dtype)
+def test_ignored_tokens_are_as_good_as_absent(attention, dtype):
+    block = TransformerBlock(Architecture(**ATTENTIONS[attention]), 8, 2, dtype=dtype)
     block.build((None, None, 8))
     tokens = np.random.default_rng(0).normal(size=(2, 10, 8)).astype("float32")
     ignored = np.zeros((2, 10), bool)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mae.errors import ConfigError
+from mae.files import read_utf8
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,7 @@ def optional_file(directory: Path, *names: str) -> Path | None:
 
 def read_text(path: Path) -> str:
     """The content of a text file; raises `ConfigError` where it cannot be read or is empty."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    text = read_utf8(path)
     if not text.strip():
         raise ConfigError(f"{path} is empty; is the download complete?")
     return text

@@ -30,7 +30,7 @@ def test_the_first_name_counts(tmp_path):
         (b"[]", list, "holds no list of videos"),
         (b"{}", list, "holds no list of videos"),
         (b"[1]", dict, "holds no object of names and numbers"),
-        (b"caf\xe9", list, "cannot be read"),
+        (b"caf\xe9", list, "not a UTF-8 text (byte 3)"),
     ],
 )
 def test_json_mistakes(tmp_path, content, kind, message):

@@ -1,0 +1,23 @@
+"""TensorFlow where its own file formats are read or written, and a clear word where it is not installed."""
+
+from typing import Any
+
+from mae.errors import ConfigError
+
+
+def tensorflow_for(what: str) -> Any:
+    """The module `tensorflow`.
+
+    Args:
+        what: is done with it, for the message, as "reading a SavedModel".
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import tensorflow
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise ConfigError(f"{what} needs TensorFlow, which is not installed: pip install -e '.[tensorflow]'") from error
+    return tensorflow

@@ -1,0 +1,63 @@
+"""What pre-training's batches bring besides pixels, from a reader of no files."""
+
+import numpy as np
+from configured import SMALL_RUN, configured
+
+from mae.data.bad_videos import BadVideos
+from mae.data.clips import ClipReader, ClipSpec
+from mae.data.lists.index import VideoIndex
+from mae.data.pipeline import epoch_order
+from mae.masking import running_cell_mask, tube_mask
+from mae.pretraining.batches import masked_batches
+from mae.seeds import generator
+
+VIDEOS = 8
+
+
+class Black(ClipReader):
+    """Clips of no file."""
+
+    def training_clips(self, epoch, example):
+        return np.zeros((1, 4, 32, 32, 3), np.uint8)
+
+
+def batches(config, positions=range(4)):
+    reader = Black(VideoIndex(tuple(map(str, range(VIDEOS))), None, None, ""), ClipSpec(4, 1, 32), config.seed)
+    return list(masked_batches(config, reader, BadVideos(None, VIDEOS, 0.0), 1, 3, prefetch=2, positions=positions))
+
+
+def test_each_clip_has_the_masks_and_noise_of_its_visit():
+    ratios = ("mask_ratio=0.75", "decoder_mask_ratio=0.5", "model.drop_path_rate=0.2", "masking=tube", "seed=3")
+    config = configured(*SMALL_RUN, *ratios)
+    grid = config.model.architecture.grid
+    for step, batch in enumerate(batches(config), start=1):
+        assert set(batch) == {
+            *("videos", "valid", "example", "decode_ms"),
+            *("is_masked", "is_decoder_masked", "path_noise"),
+        }
+        for p, example in enumerate(batch["example"].tolist()):
+            epoch = step // 2
+            assert example == epoch_order(3, epoch, VIDEOS)[step % 2 * 4 + p]
+            visit = (epoch, example)
+            masked = tube_mask(grid, 0.75, seed=generator(3, "mask", *visit))[0]
+            dropped = running_cell_mask(grid, 0.5, seed=generator(3, "decoder mask", *visit))[0]
+            np.testing.assert_array_equal(batch["is_masked"][p], masked)
+            np.testing.assert_array_equal(batch["is_decoder_masked"][p], dropped)
+            np.testing.assert_array_equal(
+                batch["path_noise"][p], generator(3, "drop path", *visit).random((2, 2), np.float32)
+            )
+
+
+def test_a_process_makes_its_positions():
+    config = configured(*SMALL_RUN)
+    for part, whole in zip(batches(config, range(2, 4)), batches(config), strict=True):
+        for name in ("example", "is_masked"):
+            np.testing.assert_array_equal(part[name], whole[name][2:])
+
+
+def test_what_is_learnt_by_heart_is_the_same_at_every_visit():
+    config = configured(*SMALL_RUN, "overfit_clips=8", "model.drop_path_rate=0.2")
+    for batch in batches(config):
+        for p, example in enumerate(batch["example"].tolist()):
+            noise = generator(config.seed, "drop path", 0, example).random((2, 2), np.float32)
+            np.testing.assert_array_equal(batch["path_noise"][p], noise)
