@@ -97,7 +97,9 @@ class Session:
             with journal:
                 if progress.step == 0 and self.workers.is_chief:
                     evaluation.log_initial(journal)
-                batches = self.engine.distribute(objective.batches(self, progress.step, bad_videos))
+                batches = self.engine.distribute(
+                    objective.batches(self, progress.step, bad_videos), self.config.accumulate
+                )
                 with closing(batches):
                     train(run, self._step(objective), batches, progress.step, objective.cadence, progress.meter)
         except Interrupted as stop:

@@ -87,8 +87,8 @@ class TensorFlowEngine:
     def step(self, model: keras.Model, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
         return update_step(self.strategy, model, optimizer, losses_of, settings)
 
-    def distribute(self, batches: Iterator[HostBatch]) -> Generator[Any]:
-        return distributed(self.strategy, batches)
+    def distribute(self, batches: Iterator[HostBatch], parts: int = 1) -> Generator[Any]:
+        return distributed(self.strategy, batches, parts)
 
     def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
         return {name: float(value) for name, value in values.items()}
