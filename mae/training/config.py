@@ -57,6 +57,7 @@ class RunConfig:
     log_every: int  # steps
     checkpoint_every: int  # steps
     keep_checkpoints: int  # the newest so many
+    keep_every: int | None  # steps: checkpoints of its multiples are kept for ever; null: none is
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
@@ -67,7 +68,7 @@ class RunConfig:
         check_choice("init_positions", self.init_positions, POSITION_MODES)
         if self.epochs is None and self.steps is None:
             raise ConfigError("give epochs or steps: both are null")
-        optional = ("epochs", "steps", "overfit_clips")
+        optional = ("epochs", "steps", "overfit_clips", "keep_every")
         required = ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints")
         check_at_least(1, self, *required, *optional)
         for name in (
@@ -81,6 +82,11 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ConfigError(f"{name}={value} must not be negative")
+        if self.keep_every is not None and self.keep_every % self.checkpoint_every:
+            raise ConfigError(
+                f"keep_every={self.keep_every} must be a multiple of checkpoint_every={self.checkpoint_every}: "
+                "only what is saved can be kept"
+            )
         if self.seed >= 2**32:
             raise ConfigError(f"seed={self.seed} must be below 2**32")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:

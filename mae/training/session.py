@@ -93,7 +93,7 @@ class Session:
         run = _TrainedRun(self, objective, journal, bad_videos, evaluation)
         try:
             if self.workers.is_chief:
-                self.directory.write_config(asdict(self.config))
+                self.directory.note_config(asdict(self.config))
             with journal:
                 if progress.step == 0 and self.workers.is_chief:
                     evaluation.log_initial(journal)
@@ -137,7 +137,8 @@ class Session:
         if not self.workers.is_chief:
             return
         meta = {**self.meta(step), "wandb_run_id": wandb_run_id, "meter": meter, **state}
-        checkpoints = Checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
+        config = self.config
+        checkpoints = Checkpoints(self.directory.checkpoints, config.keep_checkpoints, config.keep_every)
         try:
             checkpoints.save(arrays, meta)
         except OSError as error:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from configured import SMALL_RUN, configured
+from omegaconf import OmegaConf
 from processes import finish, kill, read_until, start
 
 from mae.checkpoints.run_state import read_checkpoint
@@ -178,16 +179,28 @@ def test_no_room_for_a_checkpoint_stops_the_run_and_keeps_the_earlier_ones(shape
 
 def test_a_full_disk_is_told_in_one_line(shapes, tmp_path, monkeypatch):
     small(shapes, tmp_path / "run", "steps=2")
-    write_config = RunDirectory.write_config
+    note_config = RunDirectory.note_config
 
     def on_a_full_disk(self, config):
-        (self.path / f".config.yaml.{os.getpid()}.tmp.yaml").symlink_to("/dev/full")  # where it is written first
-        write_config(self, config)
+        (self.path / f".config.2.yaml.{os.getpid()}.tmp.yaml").symlink_to("/dev/full")  # where it is written first
+        note_config(self, config)
 
-    monkeypatch.setattr(RunDirectory, "write_config", on_a_full_disk)
+    monkeypatch.setattr(RunDirectory, "note_config", on_a_full_disk)
     with pytest.raises(TrainingStopped, match=r"No space left on device.; earlier checkpoints are kept"):
         small(shapes, tmp_path / "run", "steps=4")
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz").step == 2
+
+
+def test_the_config_of_the_first_start_stays_and_changes_are_noted(shapes, tmp_path):
+    run = tmp_path / "run"
+    told = ("steps=2", "steps=2", "steps=4", "steps=4", "steps=2")
+    for steps in told:
+        small(shapes, run, steps, "keep_every=2", "keep_checkpoints=1")
+    noted = {path.name: OmegaConf.load(path).steps for path in sorted(run.glob("config*.yaml"))}
+    assert noted == {"config.yaml": 2, "config.2.yaml": 4}
+    assert [path.name for path in sorted((run / "checkpoints").iterdir())] == [
+        f"step_{step:08d}.npz" for step in (2, 4)
+    ]
 
 
 def test_what_a_killed_process_left_is_neither_a_run_nor_in_the_way(tmp_path):
