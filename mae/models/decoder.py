@@ -33,6 +33,7 @@ class Decoder(keras.layers.Layer):
             name="mask_token",
             shape=(1, 1, a.decoder_embed_dim),
             initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            autocast=False,
         )
         for sublayer in (self.positions, *self.blocks, self.norm, self.head):
             sublayer.build((None, None, a.decoder_embed_dim))
@@ -63,8 +64,8 @@ class Decoder(keras.layers.Layer):
         if weights is not None:
             check_shape("weights", weights, batch=masked.shape[0], tokens=masked.shape[1])
         b, m = ops.shape(masked)
-        mask_token = ops.cast(self.mask_token, visible_tokens.dtype)
-        mask_tokens = ops.broadcast_to(mask_token, (b, m, width))
+        # In float32 until it is repeated: its gradient is added up in the dtype in which it was.
+        mask_tokens = ops.cast(ops.broadcast_to(self.mask_token, (b, m, width)), visible_tokens.dtype)
         tokens = self.positions(
             ops.concatenate([visible_tokens, mask_tokens], axis=1), ops.concatenate([visible, masked], axis=1)
         )

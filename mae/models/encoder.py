@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from mae.checks import check_floats, check_places, check_shape
-from mae.models.layers import TransformerBlock, run_block
+from mae.models.layers import Dense, TransformerBlock, run_block
 from mae.models.lean.layer_norm import LayerNorm
 from mae.models.positions import position_table
 from mae.presets import Architecture
@@ -50,7 +50,7 @@ class Encoder(keras.layers.Layer):
         super().__init__(**kwargs)
         a = self.architecture = architecture
         dtype = self.dtype_policy
-        self.patch_embed = keras.layers.Dense(a.embed_dim, dtype=dtype, name="patch_embed")
+        self.patch_embed: keras.layers.Dense = Dense(a.embed_dim, a.lean, dtype=dtype, name="patch_embed")
         self.positions = Positions(a.positions, a.grid, a.embed_dim, dtype=dtype, name="positions")
         self.blocks = [
             TransformerBlock(

@@ -9,6 +9,7 @@ from keras import ops
 from mae.checks import check_mask, check_videos
 from mae.models.decoder import Decoder
 from mae.models.encoder import Encoder
+from mae.models.layers import Dense
 from mae.models.lean.one_pass import one_pass
 from mae.models.lean.squared_error import squared_errors
 from mae.models.tokens import predicted_indices, split_indices
@@ -27,7 +28,7 @@ class Pretrainer(keras.Model):
         self.architecture = architecture
         dtype = self.dtype_policy
         self.encoder = Encoder(architecture, dtype=dtype, name="encoder")
-        self.encoder_to_decoder = keras.layers.Dense(
+        self.encoder_to_decoder = Dense(
             architecture.decoder_embed_dim, use_bias=False, dtype=dtype, name="encoder_to_decoder"
         )
         self.decoder = Decoder(architecture, dtype=dtype, name="decoder")
