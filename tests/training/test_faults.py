@@ -12,7 +12,7 @@ from processes import finish, kill, read_until, start
 
 from mae.checkpoints.run_state import read_checkpoint
 from mae.errors import ConfigError, Interrupted, TrainingStopped
-from mae.evaluation.reconstruction import ProbeBatch
+from mae.evaluation.reconstruction import FixedBatch
 from mae.monitoring.metrics import read_metrics
 from mae.pretraining.run import pretrain
 from mae.seeds import generator
@@ -90,13 +90,13 @@ def small(shapes, run_dir, *overrides):
 
 
 def test_a_signal_during_evaluation_ends_the_run_after_that_step(shapes, tmp_path, monkeypatch):
-    look = ProbeBatch.loss
+    look = FixedBatch.loss
 
     def interrupted(self, model, target):
         signal.raise_signal(signal.SIGTERM)
         return look(self, model, target)
 
-    monkeypatch.setattr(ProbeBatch, "loss", interrupted)
+    monkeypatch.setattr(FixedBatch, "loss", interrupted)
     with pytest.raises(Interrupted, match="interrupted after step 3; its state is saved"):
         small(shapes, tmp_path / "run", "evaluate_every=3")
     assert [path.name for path in sorted((tmp_path / "run" / "checkpoints").iterdir())] == [

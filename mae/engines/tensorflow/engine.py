@@ -17,7 +17,7 @@ from mae.engines.tensorflow.optimizer import Optimizer, configured_optimizer
 from mae.engines.tensorflow.step import update_step
 from mae.engines.tensorflow.strategy import compute_dtype, describe_devices, make_strategy, suited_to_devices
 from mae.engines.tensorflow.weight_average import WeightAverage
-from mae.engines.tensorflow.workers import connected_workers, losing_others
+from mae.engines.tensorflow.workers import connected_workers, report_lost_workers
 from mae.engines.workers import Workers
 from mae.presets import Architecture
 
@@ -53,8 +53,8 @@ class TensorFlowEngine:
     def describe_devices(self) -> str:
         return describe_devices(self.strategy, self.workers.count)
 
-    def losing_others(self) -> AbstractContextManager[None]:
-        return losing_others(self.workers)
+    def report_lost_workers(self) -> AbstractContextManager[None]:
+        return report_lost_workers(self.workers)
 
     def dtype_policy(self, precision: str) -> keras.dtype_policies.DTypePolicy:
         return compute_dtype(precision)
