@@ -8,6 +8,10 @@ class ConfigError(ValueError):
     """A mistake in the command, the config or the data list: exit status 2, one line, no traceback."""
 
 
+class UnusedDevice(ConfigError):
+    """A device of this machine cannot be computed on, and nobody said that it is not meant to be."""
+
+
 class TrainingStopped(RuntimeError):
     """Training cannot go on (non-finite loss, too many bad videos): exit status 3, last checkpoint kept."""
 

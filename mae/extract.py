@@ -89,10 +89,10 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     from mae.data.lists.given import given_videos
     from mae.data.windows import ClipPlan
     from mae.evaluation.trained import load_encoder
-    from mae.training.launch import start_engine
+    from mae.training.launch import start_engine_for_a_while
 
     given = given_videos("video=", config.video)
-    engine = start_engine("single")
+    engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     trained = load_encoder(config.checkpoint, config.frame_stride, dtype, config.sizes)
     features = _features(engine, trained.model, config.tokens)

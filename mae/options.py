@@ -7,6 +7,7 @@ POSITIONS = ("sincos", "sincos_factorised", "learnable")
 POSITION_MODES = ("recompute", "interpolate")
 POOLINGS = ("mean", "first")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+DEVICES = ("auto", "cpu")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker", "tpu")
 CROPS = ("multi_scale", "random_resized", "center")
 FEATURE_DTYPES = ("float32", "float16")  # on disk

@@ -84,10 +84,10 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     from mae.data.lists.given import given_videos
     from mae.data.windows import ClipPlan
     from mae.evaluation.trained import load_classifier
-    from mae.training.launch import start_engine
+    from mae.training.launch import start_engine_for_a_while
 
     given = given_videos("video=", config.video)
-    engine = start_engine("single")
+    engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     trained = load_classifier(config.checkpoint, config.classes, config.frame_stride, dtype, config.sizes)
     logits = engine.local_inference(trained.model, lambda videos: trained.model(videos, training=False))

@@ -55,9 +55,11 @@ def reconstruct(config: ReconstructConfig) -> str:
     from mae.files import replacing
     from mae.masking import MASKS, num_masked
     from mae.monitoring.panels import save_png
+    from mae.training.launch import start_engine_for_a_while
 
     video = given_video("video=", config.video)
-    trained = load_run(config.checkpoint)
+    with start_engine_for_a_while().scope():
+        trained = load_run(config.checkpoint)
     run, a = trained.config, trained.model.architecture
     masking = config.masking or run["masking"]
     mask_ratio = run["mask_ratio"] if config.mask_ratio is None else config.mask_ratio

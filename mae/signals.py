@@ -1,8 +1,13 @@
-"""SIGINT and SIGTERM as a flag the loop looks at after each step."""
+"""SIGINT and SIGTERM as a flag that is looked at after each step, and between the parts of a long evaluation."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
+
+from mae.errors import Interrupted
+
+Check = Callable[[], None]  # called between the parts of what takes long; raises to give it up
 
 
 class StopRequest:
@@ -19,6 +24,11 @@ class StopRequest:
     def __exit__(self, *_: object) -> None:
         self._restore()
 
+    def check(self) -> None:
+        """Raises `Interrupted` once a signal came."""
+        if self.signum is not None:
+            raise Interrupted(self.signum, "interrupted")
+
     def _note(self, signum: int, _frame: FrameType | None) -> None:
         self.signum = signum
         self._restore()
@@ -27,3 +37,7 @@ class StopRequest:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+
+def never() -> None:
+    """The `Check` of what a signal may end on the spot: before the first step there is nothing to save."""

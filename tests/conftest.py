@@ -1,6 +1,7 @@
 """Every test process has four logical CPU devices, so that replicas can be tested without GPUs."""
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -15,6 +16,14 @@ from mae.data.shapes.render import ensure_shapes
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )
+
+
+@pytest.fixture
+def interrupts():
+    """Ctrl-C raises `KeyboardInterrupt`, also where pytest was started with it ignored, as by `nohup … &`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

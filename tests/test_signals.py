@@ -17,7 +17,7 @@ def test_the_first_signal_is_noted_and_the_handlers_come_back(signum):
     assert signal.getsignal(signum) == before
 
 
-def test_a_second_interrupt_acts_as_usual():
+def test_a_second_interrupt_acts_as_usual(interrupts):
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):

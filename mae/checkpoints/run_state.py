@@ -99,11 +99,12 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping
 
 
 class Checkpoints:
-    """The `checkpoints/` directory of a run; keeps the newest `keep` files."""
+    """The `checkpoints/` directory of a run; keeps the newest `keep` files, and those of every `keep_every` steps."""
 
-    def __init__(self, directory: Path, keep: int) -> None:
+    def __init__(self, directory: Path, keep: int, keep_every: int | None = None) -> None:
         self.directory = directory
         self._keep = keep
+        self._keep_every = keep_every
 
     def paths(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
@@ -128,8 +129,14 @@ class Checkpoints:
         write_checkpoint(path, arrays, meta)
         until_now = [kept for kept in self.paths() if kept.name <= path.name]
         for old in until_now[: -self._keep]:
-            old.unlink()
+            if not self._is_kept_for_ever(old):
+                old.unlink()
         return path
+
+    def _is_kept_for_ever(self, path: Path) -> bool:
+        step = _NAME.fullmatch(path.name)
+        assert step is not None
+        return self._keep_every is not None and int(step[1]) % self._keep_every == 0
 
     def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """The newest checkpoint that can be read, or None where there is no checkpoint at all.

@@ -103,14 +103,20 @@ class Engine(Protocol):
     def step(self, model: Any, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
         """A compiled step: one batch of `distribute` in, one update made, float32 scalars out.
 
+        With `settings.accumulate` above 1 it takes what `distribute` gives with as many `parts`: they are computed one
+        after the other, and no device holds them all. Gradients are reduced over replicas once.
+
         The loss is the sum of the clips' losses divided by the number of readable clips in the whole update, over all
         replicas and parts. Scalars are `loss`, `bad_clips`, `decode_ms` (mean per clip), `grad_norm` (before
         clipping), `learning_rate`, `weight_decay`, `skipped_steps`, `skipped_in_row`, `halted` and, in float16,
         `loss_scale`.
         """
 
-    def distribute(self, batches: Iterator[HostBatch]) -> Generator[Any]:
-        """The batches as `step` takes them, one ahead of the one that is asked for; to be closed when left early."""
+    def distribute(self, batches: Iterator[HostBatch], parts: int = 1) -> Generator[Any]:
+        """The batches as `step` takes them, one ahead of the one that is asked for; to be closed when left early.
+
+        `parts`: that each replica's rows of a batch are handed over in, one of them ahead.
+        """
 
     def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Scalars of a step as numbers; waits for the devices."""

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mae.errors import ConfigError, TrainingStopped
+from mae.errors import ConfigError, Interrupted, TrainingStopped
 
-_MISTAKE, _STOP = 1, 2  # kinds of errors that are told to the others
+_MISTAKE, _STOP, _SIGNAL = 1, 2, 128  # kinds of errors that are told to the others; the last plus its number
 
 Result = TypeVar("Result")
 
@@ -51,21 +51,24 @@ class Workers:
         """Does something on each worker and waits for the others; where it fails on one, it fails on all.
 
         Raises:
-            ConfigError, TrainingStopped: what `action` raised here or, with other words, on another worker.
+            ConfigError, TrainingStopped, Interrupted: what `action` raised here or, with other words, on another
+                worker.
         """
-        failure: ConfigError | TrainingStopped | None = None
+        failure: ConfigError | TrainingStopped | Interrupted | None = None
         result: Any = None
         try:
             result = action()
-        except (ConfigError, TrainingStopped) as error:
+        except (ConfigError, TrainingStopped, Interrupted) as error:
             failure = error
-        kinds = self.gather(0 if failure is None else _MISTAKE if isinstance(failure, ConfigError) else _STOP)
+        kinds = self.gather(0 if failure is None else _kind(failure))
         if failure is not None:
             raise failure
         failed = [i for i, kind in enumerate(kinds) if kind]
         if failed:
-            kind = ConfigError if kinds[failed[0]] == _MISTAKE else TrainingStopped
-            raise kind(f"worker {failed[0]} of {self.count} stopped; its own output says why")
+            kind, who = kinds[failed[0]], f"worker {failed[0]} of {self.count}"
+            if kind >= _SIGNAL:
+                raise Interrupted(kind - _SIGNAL, f"{who} was interrupted")
+            raise (ConfigError if kind == _MISTAKE else TrainingStopped)(f"{who} stopped; its own output says why")
         return result
 
     def chief_first(self, action: Callable[[], Result]) -> Result:
@@ -83,3 +86,9 @@ class Workers:
             raise ConfigError(
                 f"the workers differ in {what} ({', '.join(map(str, values))}): see docs/several_machines.md"
             )
+
+
+def _kind(failure: ConfigError | TrainingStopped | Interrupted) -> int:
+    if isinstance(failure, Interrupted):
+        return _SIGNAL + failure.signum
+    return _MISTAKE if isinstance(failure, ConfigError) else _STOP

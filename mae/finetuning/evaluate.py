@@ -35,7 +35,7 @@ def evaluate(config: FinetuneConfig) -> None:
     directory = report_directory(config.run_dir, source)
     if config.init_from is None and not directory.holds_run:
         raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
-    engine = start_engine(config.strategy, config.deterministic)
+    engine = start_engine(config.strategy, config.deterministic, config.device)
     index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
     with engine.scope():

@@ -35,7 +35,7 @@ def probe(config: FinetuneConfig) -> None:
     """
     assert config.init_from is not None  # the config saw to that
     directory = report_directory(config.run_dir, Path(config.init_from))
-    engine = start_engine(config.strategy, config.deterministic)
+    engine = start_engine(config.strategy, config.deterministic, config.device)
     splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
     train, test = splits.train, splits.test
     if test is None:

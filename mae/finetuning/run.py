@@ -27,6 +27,7 @@ from mae.finetuning.plan import FinetunePlan
 from mae.finetuning.report import finetune_rows, print_summary
 from mae.finetuning.step import finetuning_losses
 from mae.models.classifier import Classifier
+from mae.signals import Check
 from mae.training.clips import clip_spec, clips_in_memory
 from mae.training.journal import Journal
 from mae.training.launch import launch
@@ -75,7 +76,7 @@ class Finetuning(Objective):
     def build(self, engine: Engine) -> Classifier:
         c = self.config
         model = Classifier(
-            engine.suited(c.model.architecture, c.model.attention_chunk),
+            engine.suited(c.architecture, c.model.attention_chunk),
             len(self.class_names),
             c.head_dropout_rate,
             c.pooling,
@@ -153,12 +154,12 @@ class Validation(Evaluation):
     objective: Finetuning
     session: Session
 
-    def __call__(self, step: int, journal: Journal) -> Record:
+    def __call__(self, step: int, journal: Journal, check: Check) -> Record:
         index, best = self.objective.splits.val, self.objective.best
         if index is None:
             return {}
         views = TestViews(self.objective.config.test.sampler, clips=1, crops=1)
-        figures = self.objective.evaluation_of(index).validate(views)
+        figures = self.objective.evaluation_of(index).validate(views, check)
         if best.improves(figures.top1):
             best.note(figures.top1, step)
             self._keep_weights(step)

@@ -19,15 +19,15 @@ class MetricsLog:
 
     `path`: the file; its directory is made. `resume_step`: the step of the checkpoint this run continues from.
     Lines written after that checkpoint are dropped, so that a step never appears twice; 0 empties the file, None
-    (nothing is resumed) keeps all. A line cut short because the process was killed while writing it is dropped in
-    either case.
+    (nothing is resumed) keeps all. `is_logged`: whether the line of that step itself was written before the
+    checkpoint was. A line cut short because the process was killed while writing it is dropped in either case.
     """
 
-    def __init__(self, path: str | Path, resume_step: int | None = None):
+    def __init__(self, path: str | Path, resume_step: int | None = None, is_logged: bool = True):
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
-            _rewrite_until(self.path, resume_step)
+            _rewrite_until(self.path, resume_step, is_logged)
         self._file = self.path.open("a", encoding="utf-8", newline="\n")
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -90,15 +90,22 @@ def _parse(line: str) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _rewrite_until(path: Path, resume_step: int | None) -> None:
-    """Keep the complete lines with `step` up to `resume_step`; the old file stays whole until the new one is."""
+def _rewrite_until(path: Path, resume_step: int | None, is_logged: bool) -> None:
+    """Keep the complete lines with `step` up to `resume_step`, or up to the one before where that is not `is_logged`.
+
+    The old file stays whole until the new one is.
+    """
+
+    def is_kept(step: int) -> bool:
+        # A run that begins anew logs its step 0 anew.
+        return resume_step is None or (resume_step > 0 and step < resume_step + is_logged)
+
     kept = []
     for line in _lines(path):
         record = _parse(line)
         if record is None:
             continue
-        # A run that begins anew logs its step 0 anew.
-        if resume_step is None or (resume_step > 0 and record.get("step", 0) <= resume_step):
+        if is_kept(record.get("step", 0)):
             kept.append(line + "\n")
     with replacing(path) as temporary:
         temporary.write_text("".join(kept), encoding="utf-8", newline="\n")

@@ -16,7 +16,6 @@ from mae.masking import num_masked, num_predicted
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
 from mae.options import TARGETS
-from mae.presets import Architecture
 from mae.training.config import CHOICES, RunConfig
 
 
@@ -44,7 +43,6 @@ class PretrainConfig(RunConfig):
     mask_ratio: float  # share of tokens hidden from the encoder, rounded down to whole tokens
     masking: str  # tube | random | frame | block
     decoder_mask_ratio: float  # share of tokens the decoder leaves out (dual masking): 0 (off), 0.25, 0.5 or 0.75
-    remat: str  # "blocks": compute blocks again in the backward pass instead of keeping what is inside; or "none"
     target: str  # videomae | mae_st | pixels
     evaluate_every: int | None  # steps between looks at a fixed batch; null: at the end only
     allow_missing: str | None  # decoder: start with a fresh one where `init_from` holds none
@@ -55,7 +53,6 @@ class PretrainConfig(RunConfig):
         if self.evaluate_every is not None and self.evaluate_every < 1:
             raise ConfigError(f"evaluate_every={self.evaluate_every} must be at least 1")
         _ = self.num_predicted  # raises for ratios that leave nothing masked, visible or predicted
-        _ = self.architecture
 
     @property
     def switched_off_to_overfit(self) -> dict[str, Any]:
@@ -70,11 +67,6 @@ class PretrainConfig(RunConfig):
     def num_predicted(self) -> tuple[int, bool]:
         """Tokens the decoder predicts: the most a clip has, and whether all clips have as many."""
         return num_predicted(self.masking, self.model.architecture.grid, self.mask_ratio, self.decoder_mask_ratio)
-
-    @property
-    def architecture(self) -> Architecture:
-        """Of the model that is trained."""
-        return replace(self.model.architecture, remat=self.remat)
 
 
 # Whatever is chosen; `dataset` and `optimizer` have a dataclass for each choice.

@@ -9,6 +9,7 @@ from mae.monitoring.panels import save_png
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.periodic_probe import PeriodicProbe
 from mae.pretraining.report import compare_with_trivial
+from mae.signals import Check, never
 from mae.training.journal import Journal
 from mae.training.meter import Cadence, Record
 from mae.training.objective import Evaluation
@@ -26,13 +27,12 @@ class PretrainEvaluation(Evaluation):
     batch: FixedBatch
     probe: PeriodicProbe | None
 
-    def __call__(self, step: int, journal: Journal) -> Record:
-        """The figures that are due after `step` steps."""
+    def __call__(self, step: int, journal: Journal, check: Check) -> Record:
         record: Record = {}
         if self.cadence.is_due(self.cadence.evaluate_every, step):
-            record |= self._reconstruct(step, journal)
+            record |= self._reconstruct(step, journal, check)
         if self.probe is not None and self.cadence.is_due(self.cadence.probe_every, step):
-            record |= self.probe.figures()
+            record |= self.probe.figures(check)
         return record
 
     def log_initial(self, journal: Journal) -> None:
@@ -44,19 +44,21 @@ class PretrainEvaluation(Evaluation):
             return
         record: Record = {"step": 0}
         if self.config.init_from is not None:
-            record |= self._reconstruct(0, journal)
+            record |= self._reconstruct(0, journal, never)
             print(f"probe loss right after loading: {record['probe_loss']:.4f}")
         if self.probe is not None:
-            record |= self.probe.figures()
+            record |= self.probe.figures(never)
         journal.log(record)
 
     def course(self, records: Sequence[Record]) -> str | None:
         return None if self.probe is None else self.probe.course(records)
 
-    def _reconstruct(self, step: int, journal: Journal) -> Record:
+    def _reconstruct(self, step: int, journal: Journal, check: Check) -> Record:
         target = self.config.target
         loss = self.batch.loss(self.model, target)
+        check()
         reconstruction = self.batch.reconstruct(self.model, target)
+        check()
         path = self.directory.reconstructions / f"step_{step:08d}.png"
         save_png(path, reconstruction.picture(step, loss))
         journal.log_image(step, "reconstruction", path)

@@ -16,6 +16,7 @@ from mae.evaluation.metrics import accuracy
 from mae.evaluation.probes.knn import leave_one_out_knn
 from mae.evaluation.probes.spread import feature_spread
 from mae.pretraining.config import PeriodicProbeConfig
+from mae.signals import Check
 from mae.training.meter import Record
 
 # Clips computed at a time: they show the encoder all of their tokens, several times what it trains on.
@@ -92,9 +93,9 @@ class PeriodicProbe:
         self._size = len(kept)
         self._classes = 0 if labels is None else len(np.unique(labels))
 
-    def figures(self) -> Record:
+    def figures(self, check: Check) -> Record:
         """See `FeatureFigures.figures`."""
-        return dict(self._features.figures())
+        return dict(self._features.figures(check))
 
     def course(self, records: Sequence[Record]) -> str:
         """How the figure that counts went over the records of the run."""
@@ -130,14 +131,18 @@ class FeatureFigures:
         self._batch_size = batch_size
         self._pooled = pooled
 
-    def figures(self) -> dict[str, float]:
+    def figures(self, check: Check) -> dict[str, float]:
         """`feature_rank`, `feature_std` and, with labels of at least two classes, `probe_top1`.
 
         The latter is the share of clips whose class a vote of their 20 nearest neighbours among the others finds; of
-        small sets fewer vote, as many as an average class has other members.
+        small sets fewer vote, as many as an average class has other members. `check` is called after every batch and
+        may give the look up.
         """
-        batches = np.split(self._clips, range(self._batch_size, len(self._clips), self._batch_size))
-        features = np.concatenate([self._pooled(batch) for batch in batches])
+        pooled = []
+        for batch in np.split(self._clips, range(self._batch_size, len(self._clips), self._batch_size)):
+            pooled.append(self._pooled(batch))
+            check()
+        features = np.concatenate(pooled)
         spread = feature_spread(features)
         made = {"feature_rank": spread.rank, "feature_std": spread.std}
         if self._labels is None or len(np.unique(self._labels)) < 2:

@@ -1,6 +1,6 @@
 """What may be configured about a run, whatever it trains, and about its optimizer: a dataclass for each choice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mae.cli.typed import Choice
@@ -9,7 +9,8 @@ from mae.engines.optimizer_config import OPTIMIZERS, OptimizerConfig
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
-from mae.options import POSITION_MODES, PRECISIONS, STRATEGIES
+from mae.options import DEVICES, POSITION_MODES, PRECISIONS, STRATEGIES
+from mae.presets import Architecture
 
 SKIPPED_IN_FLOAT16 = 20  # in a row, by default: enough to halve the loss scale from its start down to 1
 
@@ -42,8 +43,10 @@ class RunConfig:
     precision: str  # auto: bfloat16 on GPUs that have it and on TPUs, else float32
     loss_scale: float  # float16 only: the first one; halved and doubled as gradients overflow or do not
     max_skipped_steps: int | None  # not finite, in a row, before the run stops; null: 20 in float16, 0 otherwise
+    remat: str  # "blocks": compute blocks again in the backward pass instead of keeping what is inside; or "none"
     jit: bool  # compile forward and backward with XLA; one replica only
     strategy: str  # auto: all GPUs of this machine, else its CPU | single | mirrored | multiworker | tpu
+    device: str  # auto: a GPU that is there but cannot be used is a mistake | cpu: GPUs are left alone
     seed: int
     deterministic: bool  # same results bit for bit, with slower kernels
 
@@ -54,14 +57,18 @@ class RunConfig:
     log_every: int  # steps
     checkpoint_every: int  # steps
     keep_checkpoints: int  # the newest so many
+    keep_every: int | None  # steps: checkpoints of its multiples are kept for ever; null: none is
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("strategy", self.strategy, STRATEGIES)
+        check_choice("device", self.device, DEVICES)
+        if self.device == "cpu" and self.strategy == "tpu":
+            raise ConfigError("strategy=tpu computes on a TPU, not on the CPU: leave device=auto")
         check_choice("init_positions", self.init_positions, POSITION_MODES)
         if self.epochs is None and self.steps is None:
             raise ConfigError("give epochs or steps: both are null")
-        optional = ("epochs", "steps", "overfit_clips")
+        optional = ("epochs", "steps", "overfit_clips", "keep_every")
         required = ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints")
         check_at_least(1, self, *required, *optional)
         for name in (
@@ -75,12 +82,23 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ConfigError(f"{name}={value} must not be negative")
+        if self.keep_every is not None and self.keep_every % self.checkpoint_every:
+            raise ConfigError(
+                f"keep_every={self.keep_every} must be a multiple of checkpoint_every={self.checkpoint_every}: "
+                "only what is saved can be kept"
+            )
         if self.seed >= 2**32:
             raise ConfigError(f"seed={self.seed} must be below 2**32")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ConfigError(f"ema_decay={self.ema_decay} must lie between 0 and 1, or be null for no average")
         if not 1 <= self.loss_scale <= 2**24:
             raise ConfigError(f"loss_scale={self.loss_scale} must lie in [1, {2**24}]")
+        _ = self.architecture  # raises for what cannot be computed again
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the model that is trained."""
+        return replace(self.model.architecture, remat=self.remat)
 
     @property
     def batch_counts(self) -> str:

@@ -12,7 +12,7 @@ from mae.monitoring.wandb_run import WandbMonitor
 from mae.training.meter import Record
 
 if TYPE_CHECKING:
-    from mae.training.session import Session
+    from mae.training.session import Progress, Session
 
 
 class Journal:
@@ -22,14 +22,13 @@ class Journal:
         self,
         session: "Session",
         total_steps: int,
-        step: int,
-        wandb_run_id: str | None,
+        progress: "Progress",
         figures: Mapping[str, str],
     ) -> None:
-        """`step`, `wandb_run_id`: of the checkpoint to go on from; `figures`: what W&B is told beside the config."""
-        self.run_id = wandb_run_id
+        """`progress`: of the checkpoint to go on from; `figures`: what W&B is told beside the config."""
+        self.run_id = progress.wandb_run_id
         self._config, self._directory, self._workers = session.config, session.directory, session.workers
-        self._total_steps, self._step, self._figures = total_steps, step, figures
+        self._total_steps, self._progress, self._figures = total_steps, progress, figures
         self._monitor: WandbMonitor | None = None
         self._metrics: MetricsLog | None = None
 
@@ -48,7 +47,8 @@ class Journal:
             )
             print(self._monitor.describe(), flush=True)
             self.run_id = self._monitor.run_id
-            self._metrics = MetricsLog(self._directory.metrics, resume_step=self._step)
+            step, is_logged = self._progress.step, not self._progress.owes_evaluation
+            self._metrics = MetricsLog(self._directory.metrics, step, is_logged)
         return self
 
     def __exit__(

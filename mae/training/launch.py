@@ -1,5 +1,6 @@
 """The start of every run, whatever it trains: engine, directory, checkpoint, videos, model, lock, in this order."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -8,7 +9,7 @@ from omegaconf import OmegaConf
 
 from mae.checkpoints.run_state import Checkpoint
 from mae.engines.engine import Engine, Optimizer, UpdateSettings
-from mae.errors import ConfigError
+from mae.errors import ConfigError, UnusedDevice, one_line
 from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
 from mae.training.config import RunConfig
@@ -22,15 +23,28 @@ from mae.training.session import Progress, Session, locked
 Prepare = Callable[[Any, Engine, Checkpoint | None], Objective]  # of the config and the checkpoint to go on from
 
 
-def start_engine(strategy: str, deterministic: bool = False) -> Engine:
-    """The engine that computes, on the devices that `strategy=` names.
+def start_engine(strategy: str, deterministic: bool = False, device: str = "auto") -> Engine:
+    """The engine that computes, on the devices that `strategy=` and `device=` name.
 
     Raises:
         ConfigError: the machine has no such devices.
+        UnusedDevice: it has a GPU that cannot be computed on, and `device` is not "cpu".
     """
     from mae.engines.tensorflow.engine import start
 
-    return start(strategy, deterministic)
+    return start(strategy, deterministic, device)
+
+
+def start_engine_for_a_while() -> Engine:
+    """The engine of a command that does not take days: on one device, the CPU where a GPU cannot be computed on.
+
+    That is told in one line on stderr.
+    """
+    try:
+        return start_engine("single")
+    except UnusedDevice as error:
+        print(f"NOTE: {one_line(error)}", file=sys.stderr, flush=True)
+        return start_engine("single", device="cpu")
 
 
 def launch(config: RunConfig, prepare: Prepare) -> None:
@@ -43,7 +57,7 @@ def launch(config: RunConfig, prepare: Prepare) -> None:
         ConfigError: the config, the data and the machine do not fit together; nothing on disk was changed.
         TrainingStopped, Interrupted: see `mae.training.loop.train`.
     """
-    engine = start_engine(config.strategy, config.deterministic)
+    engine = start_engine(config.strategy, config.deterministic, config.device)
     with engine.report_lost_workers():
         _launch(overfitting(config), engine, prepare)
 
@@ -105,7 +119,7 @@ def _take_up(session: Session, objective: Objective, checkpoint: Checkpoint | No
 def _train(session: Session, objective: Objective, progress: Progress) -> None:
     """Trains to the end, unless that is reached already."""
     workers, total_steps = session.workers, objective.plan.total_steps
-    if progress.step >= total_steps:
+    if progress.step >= total_steps and not progress.owes_evaluation:
         workers.say(f"the training is complete: {progress.step} of {total_steps} steps are made")
     else:
         session.train(objective, progress)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from mae.engines.engine import StepFunction
 from mae.errors import Interrupted
-from mae.signals import StopRequest
+from mae.signals import Check, StopRequest
 from mae.training.meter import Cadence, Meter, MeterState, Record
 
 
@@ -18,7 +18,12 @@ class Run(Protocol):
 
     def log(self, record: Record) -> None: ...
 
-    def evaluate(self, step: int) -> Record: ...
+    def evaluate(self, step: int, check: Check) -> Record:
+        """What is looked at after a step; calls `check` between its parts.
+
+        Raises:
+            Interrupted: what `check` raised on any of the machines.
+        """
 
     def save(self, step: int, meter: MeterState) -> None: ...
 
@@ -39,8 +44,8 @@ def train(
 ) -> None:
     """Trains from `first_step`, whose checkpoint held `meter_state`, to the end of the cadence.
 
-    What is logged depends on the steps alone, not on where a run was interrupted; only an evaluation that is due
-    after the very step a signal came in is left out, unless it is the last.
+    What is logged depends on the steps alone, not on where a run was interrupted. A signal gives an evaluation up: the
+    record it belongs to is saved with the state, and the run that goes on begins by making up for the evaluation.
 
     Raises:
         TrainingStopped: losses or gradients that are not finite, before any update was made with them; what
@@ -49,30 +54,51 @@ def train(
     """
     meter = Meter(cadence, run.scalars, meter_state)
     with StopRequest() as stop:
+        if meter.unlogged is not None:
+            signum = _look_and_log(run, meter, first_step, stop)
+            run.save(first_step, meter.state)
+            _raise_if_interrupted(signum, first_step)
         for step in range(first_step + 1, cadence.total_steps + 1):
             meter.add(*_timed_step(step_function, batches))
             signum = run.agree(stop.signum)
-            evaluation_due = cadence.is_evaluated(step)
-            evaluating = evaluation_due and (signum is None or step == cadence.total_steps)
+            evaluating = cadence.is_evaluated(step)
             saving = cadence.is_due(cadence.checkpoint_every, step)
             # The first step is logged alone: it contains the compilation, which would spoil the first averages.
-            logging = saving or evaluation_due or step == 1 or cadence.is_due(cadence.log_every, step)
+            logging = saving or evaluating or step == 1 or cadence.is_due(cadence.log_every, step)
             if logging or signum is not None:
                 run.check()
                 meter.check(step)  # nothing that is not finite gets into a checkpoint
             if logging:
-                record = meter.record(step)
-                if evaluating:
-                    record |= run.evaluate(step)
-                    signum = run.agree(stop.signum)
-                run.log(record)
+                meter.make_record(step)
+                if not evaluating:
+                    run.log(meter.take_record())
+                elif signum is None:
+                    signum = _look_and_log(run, meter, step, stop)
                 meter.restart_clock()
             if saving or signum is not None:
                 run.save(step, meter.state)
-            if signum is not None:
-                raise Interrupted(signum, f"interrupted after step {step}; its state is saved")
+            _raise_if_interrupted(signum, step)
             if saving or step == first_step + 1:
                 meter.restart_clock()
+
+
+def _look_and_log(run: Run, meter: Meter, step: int, stop: StopRequest) -> int | None:
+    """Logs the record of a step with what is looked at after it, unless a signal comes before that is done.
+
+    Returns:
+        The signal that any of the machines got meanwhile.
+    """
+    try:
+        looked = run.evaluate(step, stop.check)
+    except Interrupted as given_up:
+        return given_up.signum
+    run.log(meter.take_record() | looked)
+    return run.agree(stop.signum)
+
+
+def _raise_if_interrupted(signum: int | None, step: int) -> None:
+    if signum is not None:
+        raise Interrupted(signum, f"interrupted after step {step}; its state is saved")
 
 
 def _timed_step(step_function: StepFunction, batches: Iterator[Any]) -> tuple[dict[str, Any], float]:

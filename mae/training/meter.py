@@ -77,13 +77,16 @@ class Meter:
         self._read = read
         self._bad_clips = 0 if state is None else state["bad_clips"]
         self._scalars: list[dict[str, Any]] = [] if state is None else list(state["pending"])
+        # Made, but not logged yet; checkpoints of earlier versions do not have it.
+        self.unlogged: Record | None = None if state is None else state.get("unlogged")
         self._clock = _Clock(time.perf_counter())
         self._compiling = True  # the first step's time is the compiler's: no speed follows from it
 
     @property
     def state(self) -> MeterState:
         """What a later meter needs to make the next record as this one would: it is saved with the weights."""
-        return {"bad_clips": self._bad_clips, "pending": [self._read(scalars) for scalars in self._scalars]}
+        pending = [self._read(scalars) for scalars in self._scalars]
+        return {"bad_clips": self._bad_clips, "pending": pending, "unlogged": self.unlogged}
 
     def add(self, scalars: dict[str, Any], waited: float) -> None:
         """Notes a step; its scalars may still be on the device. `waited`: seconds for its batch."""
@@ -95,8 +98,8 @@ class Meter:
         """Raises `TrainingStopped` if more updates in a row were skipped than may be; waits for the device."""
         _raise_if_halted(self._values(), first_step=step - len(self._scalars) + 1)
 
-    def record(self, step: int) -> Record:
-        """Means over the steps since the last record; to be `check`ed before.
+    def make_record(self, step: int) -> None:
+        """Makes `unlogged` of the means over the steps since the last record; to be `check`ed before.
 
         Steps whose update was skipped count in `skipped_steps`, of the whole run, and in no mean; a mean over no step
         is None.
@@ -106,7 +109,7 @@ class Meter:
         self._bad_clips += int(values["bad_clips"].sum())
         means = {name: value[made].mean() if made.any() else None for name, value in values.items()}
         cadence, clock, seconds = self._cadence, self._clock, self._clock.seconds()
-        record: Record = {
+        self.unlogged = {
             "step": step,
             "epoch": step / cadence.steps_per_epoch,
             **{name: mean for name, mean in means.items() if name not in _NO_MEAN},
@@ -120,6 +123,11 @@ class Meter:
             "eta_s": None if self._compiling else (cadence.total_steps - step) * seconds / clock.steps,
         }
         self._scalars = []
+
+    def take_record(self) -> Record:
+        """The record that is `unlogged`, to be logged now."""
+        record, self.unlogged = self.unlogged, None
+        assert record is not None
         return record
 
     def restart_clock(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mae.data.bad_videos import BadVideos
 from mae.data.lists.video_index import VideoIndex
 from mae.engines.engine import Engine, HostBatch, Losses
+from mae.signals import Check
 from mae.training.journal import Journal
 from mae.training.meter import Cadence, Record
 from mae.training.plan import TrainingPlan
@@ -25,8 +26,12 @@ class Evaluation(ABC):
     """How a model is looked at while it trains; on the chief only, with averaged weights where there are any."""
 
     @abstractmethod
-    def __call__(self, step: int, journal: Journal) -> Record:
-        """The figures that are due after `step` steps."""
+    def __call__(self, step: int, journal: Journal, check: Check) -> Record:
+        """The figures that are due after `step` steps.
+
+        `check` is called between its parts, each a batch at most; what it raises gives the evaluation up, which may
+        then be made anew.
+        """
 
     def log_initial(self, journal: Journal) -> None:
         """Looks at the model before the first step of a new run; by default not at all."""

@@ -113,8 +113,29 @@ class RunDirectory:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Writes `config.yaml`, all of it or nothing."""
-        with replacing(self.config) as temporary:
-            temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+        _write_config(self.config, config)
+
+    def note_config(self, config: Mapping[str, Any]) -> None:
+        """Notes what a start of the run was told, unless that is what the start before it was told.
+
+        The first start's is `config.yaml` and stays; what differs later goes into `config.2.yaml` and so on.
+        """
+        number, latest = 1, self.config
+        while (following := self.path / f"config.{number + 1}.yaml").exists():
+            number, latest = number + 1, following
+        if not latest.exists():
+            _write_config(latest, config)
+        elif latest.read_text() != _as_yaml(config):
+            _write_config(following, config)
+
+
+def _write_config(path: Path, config: Mapping[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(_as_yaml(config))
+
+
+def _as_yaml(config: Mapping[str, Any]) -> str:
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: Path) -> list[str]:

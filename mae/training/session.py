@@ -14,6 +14,7 @@ from mae.engines.workers import Workers
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.monitoring.metrics import read_metrics
 from mae.presets import Architecture
+from mae.signals import Check
 from mae.training.config import RunConfig
 from mae.training.journal import Journal
 from mae.training.loop import train
@@ -29,6 +30,11 @@ class Progress:
     step: int = 0  # steps made
     wandb_run_id: str | None = None
     meter: MeterState | None = None
+
+    @property
+    def owes_evaluation(self) -> bool:
+        """Whether the last step was interrupted before all that was due after it was looked at."""
+        return self.meter is not None and self.meter.get("unlogged") is not None
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Session:
     def train(self, objective: Objective, progress: Progress) -> None:
         """Trains to the end of the objective's cadence; errors as `mae.training.loop.train`."""
         figures = objective.figures()
-        journal = Journal(self, objective.cadence.total_steps, progress.step, progress.wandb_run_id, figures)
+        journal = Journal(self, objective.cadence.total_steps, progress, figures)
         bad_videos = BadVideos(
             self.directory.bad_videos_of(self.workers.index), objective.plan.num_videos, self.config.data.max_bad_frac
         )
@@ -87,11 +93,13 @@ class Session:
         run = _TrainedRun(self, objective, journal, bad_videos, evaluation)
         try:
             if self.workers.is_chief:
-                self.directory.write_config(asdict(self.config))
+                self.directory.note_config(asdict(self.config))
             with journal:
                 if progress.step == 0 and self.workers.is_chief:
                     evaluation.log_initial(journal)
-                batches = self.engine.distribute(objective.batches(self, progress.step, bad_videos))
+                batches = self.engine.distribute(
+                    objective.batches(self, progress.step, bad_videos), self.config.accumulate
+                )
                 with closing(batches):
                     train(run, self._step(objective), batches, progress.step, objective.cadence, progress.meter)
         except Interrupted as stop:
@@ -129,7 +137,8 @@ class Session:
         if not self.workers.is_chief:
             return
         meta = {**self.meta(step), "wandb_run_id": wandb_run_id, "meter": meter, **state}
-        checkpoints = Checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
+        config = self.config
+        checkpoints = Checkpoints(self.directory.checkpoints, config.keep_checkpoints, config.keep_every)
         try:
             checkpoints.save(arrays, meta)
         except OSError as error:
@@ -162,8 +171,8 @@ class _TrainedRun:
     def log(self, record: Record) -> None:
         self.journal.log(record)
 
-    def evaluate(self, step: int) -> Record:
-        return self.session.workers.together(lambda: self._evaluate(step))
+    def evaluate(self, step: int, check: Check) -> Record:
+        return self.session.workers.together(lambda: self._evaluate(step, check))
 
     def save(self, step: int, meter: MeterState) -> None:
         run_id, state = self.journal.run_id, self.objective.state()
@@ -175,11 +184,11 @@ class _TrainedRun:
     def agree(self, signum: int | None) -> int | None:
         return self.session.workers.agree(signum)
 
-    def _evaluate(self, step: int) -> Record:
+    def _evaluate(self, step: int, check: Check) -> Record:
         if not self.session.workers.is_chief:
             return {}
         with self.session.averaged_weights():
-            return self.evaluation(step, self.journal)
+            return self.evaluation(step, self.journal, check)
 
 
 @contextmanager

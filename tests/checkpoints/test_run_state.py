@@ -36,6 +36,13 @@ def test_the_newest_are_kept(tmp_path):
     assert checkpoints.newest(warn=pytest.fail).step == 10
 
 
+def test_those_of_every_so_many_steps_are_kept_for_ever(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2, keep_every=4)
+    for step in range(1, 12):
+        save(checkpoints, step)
+    assert [int(path.stem[5:]) for path in checkpoints.paths()] == [4, 8, 10, 11]
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text"])
 def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path, damage):
     checkpoints = Checkpoints(tmp_path, keep=3)

@@ -32,7 +32,7 @@ class CompiledStep:
         keras.utils.set_random_seed(0)
         with engine.scope():
             self.model, optimizer = build()
-        self.engine = engine
+        self.engine, self.parts = engine, settings.accumulate
         self.variables = [*self.model.variables, *optimizer.variables]
         self.begin = engine.read(self.variables)
         self.step = engine.step(self.model, optimizer, losses_of(self.model), settings)
@@ -40,5 +40,5 @@ class CompiledStep:
     def train(self, batches):
         """The values of all variables by name, and scalars, after a step on each of the batches."""
         self.engine.assign(self.variables, self.begin)
-        scalars = [self.engine.scalars(self.step(batch)) for batch in self.engine.distribute(iter(batches))]
+        scalars = [self.engine.scalars(self.step(batch)) for batch in self.engine.distribute(iter(batches), self.parts)]
         return variables_to_arrays(self.variables, self.engine.read), scalars

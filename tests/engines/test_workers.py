@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mae.engines.workers import Workers
-from mae.errors import ConfigError, TrainingStopped
+from mae.errors import ConfigError, Interrupted, TrainingStopped
 
 
 class Pretended(Workers):
@@ -40,6 +40,17 @@ def test_what_fails_on_one_fails_on_all():
         pretended(2).together(lambda: 7)
     with pytest.raises(ConfigError, match="worker 0 of 1 stopped"):
         pretended(1, index=1).together(lambda: 7)
+
+
+def test_what_a_signal_gives_up_on_one_is_given_up_on_all():
+    def give_up():
+        raise Interrupted(15, "interrupted")
+
+    with pytest.raises(Interrupted, match=r"^interrupted$"):
+        pretended(0).together(give_up)
+    with pytest.raises(Interrupted, match="worker 0 of 1 was interrupted") as told:
+        pretended(128 + 15, index=1).together(lambda: 7)
+    assert told.value.signum == 15
 
 
 def test_the_others_begin_when_the_chief_is_done():

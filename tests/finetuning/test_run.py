@@ -132,19 +132,33 @@ def test_the_encoder_is_that_of_the_pre_training(files, command, tmp_path):
     assert np.abs(after["classifier/head/kernel"]).max() > 1e-3
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(whole, command, tmp_path, monkeypatch):
+@pytest.mark.parametrize("during_validation", [False, True])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
+    whole, command, tmp_path, monkeypatch, during_validation
+):
+    """A validation that is given up is made up for: which weights are the best does not hang on the signal."""
     settings = command(f"run_dir={tmp_path / 'run'}")
-    log = Journal.log
+    log, add = Journal.log, scores.ViewScores.add
+    computed = []
 
     def log_and_kill(self, record):
         log(self, record)
         if record["step"] == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
+    def add_and_kill(self, videos, *others):
+        add(self, videos, *others)
+        computed.extend(videos)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "log", log_and_kill)
-        with pytest.raises(Interrupted, match="interrupted after step 4"):
+        if during_validation:
+            patch.setattr(scores.ViewScores, "add", add_and_kill)
+        else:
+            patch.setattr(Journal, "log", log_and_kill)
+        with pytest.raises(Interrupted, match="interrupted after step 3"):
             finetune(settings)
+    assert len(computed) == (5 if during_validation else 0)  # of twelve: one batch
     finetune(settings)
     assert losses(tmp_path / "run") == losses(whole)
     expected = weights(whole)
@@ -167,12 +181,14 @@ def test_an_evaluation_is_the_test_of_the_run_again_and_again(whole, command, tm
 
 @pytest.mark.usefixtures("two_devices")
 def test_replicas_train_on_the_same_mixtures(command, tmp_path):
-    """Head dropout is off: each replica draws its own."""
+    """Head dropout is off: each replica draws its own. Computing blocks again changes nothing either."""
     made = []
-    for strategy in ("single", "mirrored"):
-        where = (f"run_dir={tmp_path / strategy}", f"strategy={strategy}")
+    for strategy, remat in (("single", "none"), ("mirrored", "blocks")):
+        where = (f"run_dir={tmp_path / strategy}", f"strategy={strategy}", f"remat={remat}")
         finetune(command(*where, "batch_size=8", "steps=3", "head_dropout_rate=0"))
         made.append(np.array(losses(tmp_path / strategy), float)[:, :3])
+        checkpoint = read_checkpoint(tmp_path / strategy / "checkpoints" / "step_00000003.npz")
+        assert checkpoint.meta["architecture"]["remat"] == remat
     np.testing.assert_allclose(made[0], made[1], rtol=1e-4)
 
 

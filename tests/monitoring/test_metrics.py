@@ -58,6 +58,15 @@ def test_resume_drops_what_came_after_the_checkpoint(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
+def test_a_step_that_was_not_logged_before_its_checkpoint_is_logged_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for step in (20, 1):
+        write_steps(path, [0, 1, 20])
+        MetricsLog(path, resume_step=step, is_logged=False).close()
+        assert [r["step"] for r in read_metrics(path)] == [s for s in (0, 1, 20) if s < step]
+        path.unlink()
+
+
 def test_without_resume_step_lines_are_kept(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write_steps(path, [1, 2])

@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 import mae.monitoring.wandb_run as wandb_run
 from mae.errors import ConfigError
@@ -193,7 +194,7 @@ def test_finish_that_hangs_is_left_behind(fake, start, monkeypatch):
     monkeypatch.setattr(wandb_run, "FINISH_TIMEOUT", -4.9)
     monitor, warnings = start()
     release = threading.Event()
-    fake.run.finish = lambda exit_code: release.wait(10)
+    fake.run.finish = lambda exit_code: release.wait(PATIENCE)
     monitor.finish()
     release.set()
     assert len(warnings) == 1
@@ -260,8 +261,10 @@ REAL_RUN = """
     handlers = {s: (lambda *_: None) for s in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    from mae.monitoring import wandb_run
     from mae.monitoring.wandb_run import WandbMonitor
 
+    wandb_run.INIT_TIMEOUT = wandb_run.FINISH_TIMEOUT = 3600
     assert "wandb" not in sys.modules, "imported before a run starts"
     stdout = sys.stdout
     monitor = WandbMonitor.start("auto", Path(sys.argv[1]), "cafe0123", "mae", "n", {"seed": 0}, "g")
@@ -292,7 +295,7 @@ def test_real_offline_run(tmp_path):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
     (segment,) = (tmp_path / "run" / "wandb").glob("offline-run-*-cafe0123")

@@ -156,6 +156,7 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["mask_ratio=1.2"], "mask_ratio=1.2 must lie between 0 and 1"),
         (["mask_ratio=0.001"], "masks 0 of 64 tokens"),
         (["decoder_mask_ratio=0.4"], "decoder_mask_ratio=0.4 must be 0 (off), 0.25, 0.5 or 0.75"),
+        (["keep_every=1500"], "keep_every=1500 must be a multiple of checkpoint_every="),
         (["remat=block"], "remat 'block' does not exist; did you mean 'blocks'"),
         (["remat=blocks", "model.dropout_rate=0.1"], "remat=blocks runs blocks twice"),
         (["model.attention=fast"], "attention 'fast' does not exist"),

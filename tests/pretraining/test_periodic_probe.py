@@ -8,6 +8,7 @@ from mae.evaluation.probes.knn import leave_one_out_knn
 from mae.evaluation.probes.spread import feature_spread
 from mae.patches import normalise
 from mae.pretraining.periodic_probe import FeatureFigures, readable_clips, spread_evenly
+from mae.signals import never
 from mae.training.launch import start_engine
 
 
@@ -25,24 +26,24 @@ def pooled_by(model):
 def test_figures_are_those_of_the_features():
     model = tiny_pretrainer()
     clips, labels = clips_of_two_kinds(10)
-    made = FeatureFigures(pooled_by(model), clips, labels, batch_size=4).figures()
+    made = FeatureFigures(pooled_by(model), clips, labels, batch_size=4).figures(never)
     features = np.asarray(encode(model, normalise((clips / 255).astype("f4"), 3))).mean(1)
     spread = feature_spread(features)
     assert made["feature_rank"] == pytest.approx(spread.rank, rel=1e-3)
     assert made["feature_std"] == pytest.approx(spread.std, rel=1e-3)
     votes = leave_one_out_knn(features, labels, 2, k=4)
     assert made["probe_top1"] == (votes.argmax(1) == labels).mean() == 1
-    assert FeatureFigures(pooled_by(model), clips, None, 4).figures().keys() == {"feature_rank", "feature_std"}
+    assert FeatureFigures(pooled_by(model), clips, None, 4).figures(never).keys() == {"feature_rank", "feature_std"}
 
 
 def test_figures_follow_the_weights():
     model = tiny_pretrainer()
     clips, labels = clips_of_two_kinds(6)
     probe = FeatureFigures(pooled_by(model), clips, labels, 6)
-    before = probe.figures()
+    before = probe.figures(never)
     for variable in model.encoder.trainable_variables:
         variable.assign(variable * 0)
-    after = probe.figures()
+    after = probe.figures(never)
     assert after["feature_std"] == 0
     assert before["feature_std"] > 0
 

@@ -10,6 +10,7 @@ from mae.data.lists.index import VideoIndex
 from mae.errors import BadVideo, ConfigError
 from mae.pretraining.config import PeriodicProbeConfig
 from mae.pretraining.periodic_probe import PeriodicProbe, ProbePlan
+from mae.signals import never
 from mae.training.launch import start_engine
 
 
@@ -62,11 +63,11 @@ def test_figures_and_course_count_what_could_be_read():
         {"step": 10, "probe_top1": 0.6, "feature_rank": 2.5, "loss": 0.9},
     ]
     probe = PeriodicProbe(start_engine("single"), tiny_pretrainer(), reader(bad=(1,)), plan(LABELS, clips=8))
-    assert probe.figures().keys() == {"probe_top1", "feature_rank", "feature_std"}
+    assert probe.figures(never).keys() == {"probe_top1", "feature_rank", "feature_std"}
     shares = "20.0 % at step 0 → 60.0 % at step 10"
     assert probe.course(records) == f"k-NN top-1 of 5 clips: {shares} (chance 50.0 %: 1 of 2 classes)"
     unlabelled = PeriodicProbe(start_engine("single"), tiny_pretrainer(), reader(bad=(1,)), plan(None))
-    assert unlabelled.figures().keys() == {"feature_rank", "feature_std"}
+    assert unlabelled.figures(never).keys() == {"feature_rank", "feature_std"}
     assert unlabelled.course(records) == "feature rank of 4 clips: 1.5 at step 0 → 2.5 at step 10"
 
 

@@ -8,16 +8,19 @@ import sys
 from pathlib import Path
 
 from configured import SMALL_RUN
-
-ROOT = Path(__file__).parents[2]
-PATIENCE = 300  # seconds
+from patience import PATIENCE
 
 
-def start(*overrides, **environment):
-    """A process that runs the small configuration with overrides; of two of a key the later one holds."""
+def start(*overrides, steering=None, **environment):
+    """A process that runs the small configuration with overrides; of two of a key the later one holds.
+
+    `steering`: see `steered_run.py`; one that is held goes on once it is asked to `finish`.
+    """
     last = {override.split("=", 1)[0]: override for override in (*SMALL_RUN, *overrides)}
+    script, *told = ("steered_run.py", json.dumps(steering)) if steering else ("../../pretrain.py",)
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "pretrain.py"), *last.values()],
+        [sys.executable, str(Path(__file__).parent / script), *told, *last.values()],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -25,20 +28,34 @@ def start(*overrides, **environment):
     )
 
 
-def start_cluster(count, *overrides, each=None):
-    """So many workers on this machine; `each`: further overrides of every one."""
+def start_cluster(count, *overrides, each=None, hold_at=None, silence_s=PATIENCE):
+    """So many workers on this machine.
+
+    Args:
+        each: further overrides of every one.
+        hold_at: a step after whose record the chief waits until it is asked to `finish`.
+        silence_s: of a worker, before the others give it up.
+    """
     each = each or [()] * count
+    workers = addresses(count)
+    patient = {"silence_s": silence_s}
+    held = patient if hold_at is None else {**patient, "hold_at": hold_at}
+    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}} for i in range(count)]
+    return [
+        start("strategy=multiworker", *overrides, *own, steering=steering, TF_CONFIG=json.dumps(task))
+        for task, own, steering in zip(tasks, each, [held, *[patient] * (count - 1)], strict=True)
+    ]
+
+
+def addresses(count):
+    """So many free ones on this machine."""
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
-    workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    free = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:
         one.close()
-    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}} for i in range(count)]
-    return [
-        start("strategy=multiworker", *overrides, *own, TF_CONFIG=json.dumps(task))
-        for task, own in zip(tasks, each, strict=True)
-    ]
+    return free
 
 
 def finish(process):

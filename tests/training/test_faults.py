@@ -1,5 +1,6 @@
 """What may happen to a run: its process is killed, its disk is full or read-only. Real processes, real limits."""
 
+import itertools
 import os
 import resource
 import signal
@@ -8,12 +9,16 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from configured import SMALL_RUN, configured
+from omegaconf import OmegaConf
 from processes import finish, kill, read_until, start
 
 from mae.checkpoints.run_state import read_checkpoint
+from mae.cli.exit_status import exit_statuses
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.evaluation.reconstruction import FixedBatch
 from mae.monitoring.metrics import read_metrics
+from mae.pretraining import periodic_probe
+from mae.pretraining.periodic_probe import FeatureFigures
 from mae.pretraining.run import pretrain
 from mae.seeds import generator
 from mae.training.run_directory import RunDirectory
@@ -26,11 +31,15 @@ EVERYTHING = (
 )
 
 
-def same_run(directory, whole, step):
-    made, expected = (read_checkpoint(d / "checkpoints" / f"step_{step:08d}.npz").arrays for d in (directory, whole))
+def assert_same_arrays(made, expected):
     assert made.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(made[name], value, err_msg=name)
+
+
+def same_run(directory, whole, step):
+    made, expected = (read_checkpoint(d / "checkpoints" / f"step_{step:08d}.npz").arrays for d in (directory, whole))
+    assert_same_arrays(made, expected)
     timings = {"clips_per_second", "step_ms", "data_wait_fraction", "decode_ms", "eta_s"}
     logged, expected_log = (
         [{k: v for k, v in record.items() if k not in timings} for record in read_metrics(d / "metrics.jsonl")]
@@ -47,14 +56,14 @@ def last_logged(directory):
 def test_terminated_and_killed_is_uninterrupted_bit_for_bit(shapes, tmp_path):
     common = (*EVERYTHING, "model.depth=1", f"dataset.root={shapes}")
     whole, run = tmp_path / "whole", tmp_path / "run"
-    first = start(*common, f"run_dir={run}")
+    first = start(*common, f"run_dir={run}", steering={"hold_at": 3})
     reference = start(*common, f"run_dir={whole}")
     before = read_until(first, "step  3/40")
     first.send_signal(signal.SIGTERM)
     status, output = finish(first)
     assert status == 128 + signal.SIGTERM, before + output
     assert "its state is saved; the same command goes on from there" in output
-    second = start(*common, f"run_dir={run}")
+    second = start(*common, f"run_dir={run}", steering={"hold_at": 21})
     read_until(second, "step 21/40")
     kill(second)
     assert last_logged(run) < 40
@@ -89,20 +98,64 @@ def small(shapes, run_dir, *overrides):
     pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={run_dir}", *overrides))
 
 
-def test_a_signal_during_evaluation_ends_the_run_after_that_step(shapes, tmp_path, monkeypatch):
-    look = FixedBatch.loss
+def interrupting(function, *, at):
+    """`function`, but the call of that number, from 1, gets a signal before it does anything."""
+    calls = itertools.count(1)
 
-    def interrupted(self, model, target):
+    def interrupted(*arguments):
+        if next(calls) == at:
+            signal.raise_signal(signal.SIGTERM)
+        return function(*arguments)
+
+    return interrupted
+
+
+# Which step's evaluation is given up: one of the middle, and the last one, after which no step is left.
+@pytest.mark.parametrize(("method", "at", "step"), [((FixedBatch, "loss"), 1, 3), ((FeatureFigures, "figures"), 3, 6)])
+def test_a_signal_during_evaluation_ends_the_run_which_goes_on_bit_for_bit(
+    shapes, tmp_path, monkeypatch, method, at, step
+):
+    common = ("evaluate_every=3", "probe.every=4", "deterministic=true")
+    small(shapes, tmp_path / "whole", *common)
+    with monkeypatch.context() as patch:
+        patch.setattr(*method, interrupting(getattr(*method), at=at))
+        with pytest.raises(Interrupted, match=f"interrupted after step {step}; its state is saved; the same command"):
+            small(shapes, tmp_path / "run", *common)
+    assert last_logged(tmp_path / "run") == step - 1
+    assert (tmp_path / "run" / "checkpoints" / f"step_{step:08d}.npz").exists()
+    small(shapes, tmp_path / "run", *common)
+    log = same_run(tmp_path / "run", tmp_path / "whole", 6)
+    assert [record["step"] for record in log if "probe_loss" in record] == [3, 6]
+    assert [record["step"] for record in log if "probe_top1" in record] == [0, 4, 6]
+
+
+def test_a_second_signal_while_the_state_is_saved_leaves_the_checkpoint_before(shapes, tmp_path, monkeypatch):
+    small(shapes, tmp_path / "run", "steps=2")
+    before = read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz")
+    write = np.savez
+
+    def twice(file, **arrays):
+        write(file, **arrays)
+        signal.raise_signal(signal.SIGTERM)  # the first ends the training after this step
         signal.raise_signal(signal.SIGTERM)
-        return look(self, model, target)
 
-    monkeypatch.setattr(FixedBatch, "loss", interrupted)
-    with pytest.raises(Interrupted, match="interrupted after step 3; its state is saved"):
-        small(shapes, tmp_path / "run", "evaluate_every=3")
-    assert [path.name for path in sorted((tmp_path / "run" / "checkpoints").iterdir())] == [
-        f"step_{step:08d}.npz" for step in (2, 3)
-    ]
-    assert "probe_loss" in read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
+    monkeypatch.setattr(np, "savez", twice)
+    with pytest.raises(SystemExit) as ended, exit_statuses():
+        small(shapes, tmp_path / "run", "steps=6")
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_00000002.npz"]
+    monkeypatch.undo()
+    assert_same_arrays(read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz").arrays, before.arrays)
+    small(shapes, tmp_path / "run", "steps=6")
+    assert last_logged(tmp_path / "run") == 6
+
+
+def test_a_signal_while_the_clips_of_the_probe_are_read_ends_the_run_there(shapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(periodic_probe, "read_ahead", interrupting(periodic_probe.read_ahead, at=1))
+    with pytest.raises(SystemExit) as ended, exit_statuses():
+        small(shapes, tmp_path / "run", "probe.every=4")
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 @contextmanager
@@ -126,16 +179,28 @@ def test_no_room_for_a_checkpoint_stops_the_run_and_keeps_the_earlier_ones(shape
 
 def test_a_full_disk_is_told_in_one_line(shapes, tmp_path, monkeypatch):
     small(shapes, tmp_path / "run", "steps=2")
-    write_config = RunDirectory.write_config
+    note_config = RunDirectory.note_config
 
     def on_a_full_disk(self, config):
-        (self.path / f".config.yaml.{os.getpid()}.tmp.yaml").symlink_to("/dev/full")  # where it is written first
-        write_config(self, config)
+        (self.path / f".config.2.yaml.{os.getpid()}.tmp.yaml").symlink_to("/dev/full")  # where it is written first
+        note_config(self, config)
 
-    monkeypatch.setattr(RunDirectory, "write_config", on_a_full_disk)
+    monkeypatch.setattr(RunDirectory, "note_config", on_a_full_disk)
     with pytest.raises(TrainingStopped, match=r"No space left on device.; earlier checkpoints are kept"):
         small(shapes, tmp_path / "run", "steps=4")
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz").step == 2
+
+
+def test_the_config_of_the_first_start_stays_and_changes_are_noted(shapes, tmp_path):
+    run = tmp_path / "run"
+    told = ("steps=2", "steps=2", "steps=4", "steps=4", "steps=2")
+    for steps in told:
+        small(shapes, run, steps, "keep_every=2", "keep_checkpoints=1")
+    noted = {path.name: OmegaConf.load(path).steps for path in sorted(run.glob("config*.yaml"))}
+    assert noted == {"config.yaml": 2, "config.2.yaml": 4}
+    assert [path.name for path in sorted((run / "checkpoints").iterdir())] == [
+        f"step_{step:08d}.npz" for step in (2, 4)
+    ]
 
 
 def test_what_a_killed_process_left_is_neither_a_run_nor_in_the_way(tmp_path):

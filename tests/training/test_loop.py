@@ -30,9 +30,9 @@ class Run:
     def __init__(self):
         self.logged, self.saved, self.calls = [], {0: None}, []
 
-    def go(self, from_step=0, step=scalars, check=lambda: None):
+    def go(self, from_step=0, step=scalars, check=lambda: None, during_evaluation=lambda step: None):
         self.logged = [record for record in self.logged if record["step"] <= from_step]
-        self.check = check
+        self.check, self.during_evaluation = check, during_evaluation
         train(self, step, iter(range(from_step + 1, 100)), from_step, CADENCE, self.saved[from_step])
 
     def scalars(self, values):
@@ -41,8 +41,10 @@ class Run:
     def log(self, record):
         self.logged.append({k: v for k, v in record.items() if k not in TIMES})
 
-    def evaluate(self, step):
+    def evaluate(self, step, check):
         self.calls.append(("evaluate", step))
+        self.during_evaluation(step)
+        check()
         return {"psnr": step}
 
     def save(self, step, meter):
@@ -76,22 +78,53 @@ def test_a_second_cadence_of_looks():
     assert [step for step in range(1, 12) if CADENCE.is_evaluated(step)] == [4, 8, 11]
 
 
-@pytest.mark.parametrize("at", range(1, 11))
-def test_what_is_logged_does_not_depend_on_interruptions(whole, at):
+def terminated_at(at, then=lambda step: None):
+    """A function of the step that gets a signal at one of them."""
+
     def terminated(step):
         if step == at:
             signal.raise_signal(signal.SIGTERM)
-        return scalars(step)
+        return then(step)
 
+    return terminated
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_what_is_logged_does_not_depend_on_interruptions(whole, at):
     run = Run()
     with pytest.raises(Interrupted, match=f"interrupted after step {at}; its state is saved"):
-        run.go(step=terminated)
+        run.go(step=terminated_at(at, scalars))
     run.go(from_step=at)
-    expected = [dict(record) for record in whole.logged]
-    for record in expected:
-        if record["step"] == at:
-            record.pop("psnr", None)  # there was no time for it
-    assert run.logged == expected
+    assert run.logged == whole.logged
+
+
+@pytest.mark.parametrize("at", [4, 8, 11])
+def test_a_signal_gives_an_evaluation_up_and_the_run_that_goes_on_makes_up_for_it(whole, at):
+    """Twice: the second signal comes while it is made up for."""
+    run = Run()
+    for from_step in (0, at):
+        with pytest.raises(Interrupted, match=f"interrupted after step {at}; its state is saved") as stopped:
+            run.go(from_step, during_evaluation=terminated_at(at))
+        assert stopped.value.signum == signal.SIGTERM
+        assert at not in [record["step"] for record in run.logged]
+    run.go(from_step=at)
+    assert run.logged == whole.logged
+    expected = [step for _, step in whole.calls]
+    assert [step for _, step in run.calls] == sorted([*expected, at, at])
+    assert run.saved[at]["unlogged"] is None  # nor is it looked at once more when the run is started again
+
+
+def test_other_workers_are_told_of_an_evaluation_that_is_given_up(whole):
+    """The signal is the other's: here the evaluation raises what `Workers.together` does."""
+
+    def interrupted_elsewhere(step):
+        raise Interrupted(signal.SIGTERM, "worker 0 of 2 was interrupted")
+
+    run = Run()
+    with pytest.raises(Interrupted, match="interrupted after step 4; its state is saved"):
+        run.go(during_evaluation=interrupted_elsewhere)
+    run.go(from_step=4)
+    assert run.logged == whole.logged
 
 
 def test_a_killed_run_logs_the_same_again(whole):
@@ -151,7 +184,9 @@ def test_what_else_must_stop_it_is_asked_before_each_record():
 def test_compiling_is_no_speed():
     meter = Meter(CADENCE, dict)
     meter.add(scalars(1), waited=0.0)
-    assert meter.record(1)["clips_per_second"] is None
+    meter.make_record(1)
+    assert meter.take_record()["clips_per_second"] is None
     meter.restart_clock()
     meter.add(scalars(2), waited=0.0)
-    assert meter.record(2)["clips_per_second"] > 0
+    meter.make_record(2)
+    assert meter.take_record()["clips_per_second"] > 0

@@ -43,8 +43,8 @@ class _Caller:
         return self._thread.is_alive()
 
     def call(self, function: Callable[[], Any], seconds: float) -> Any:
-        self._calls.put(function)
         try:
+            self._calls.put(function)
             result, error = self._outcomes.get(timeout=seconds)
         except BaseException as interruption:  # Control-C as well: its outcome must not answer the next call
             self._calls.put(None)  # its last

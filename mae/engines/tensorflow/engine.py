@@ -1,5 +1,6 @@
 """TensorFlow's engine: `tf.distribute` on the devices of one machine or several."""
 
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -15,22 +16,34 @@ from mae.engines.tensorflow.guard import UpdateGuard
 from mae.engines.tensorflow.inference import compiled, replicated
 from mae.engines.tensorflow.optimizer import Optimizer, configured_optimizer
 from mae.engines.tensorflow.step import update_step
-from mae.engines.tensorflow.strategy import compute_dtype, describe_devices, make_strategy, suited_to_devices
+from mae.engines.tensorflow.strategy import (
+    check_gpus_are_seen,
+    compute_dtype,
+    describe_devices,
+    make_strategy,
+    suited_to_devices,
+)
 from mae.engines.tensorflow.weight_average import WeightAverage
 from mae.engines.tensorflow.workers import connected_workers, report_lost_workers
 from mae.engines.workers import Workers
 from mae.presets import Architecture
 
 
-def start(strategy: str, deterministic: bool) -> "TensorFlowEngine":
+def start(strategy: str, deterministic: bool, device: str) -> "TensorFlowEngine":
     """The engine for `strategy=` (see `make_strategy`); with several workers, once all of them are there.
 
     Args:
         deterministic: same results bit for bit, with slower kernels; for the whole process.
+        device: in `mae.options.DEVICES`: "cpu" hides the GPUs from the whole process.
 
     Raises:
         ConfigError: the machine has no such devices.
+        UnusedDevice: see `check_gpus_are_seen`.
     """
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    elif strategy != "tpu":
+        check_gpus_are_seen(os.environ)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     return TensorFlowEngine(make_strategy(strategy))
@@ -74,8 +87,8 @@ class TensorFlowEngine:
     def step(self, model: keras.Model, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
         return update_step(self.strategy, model, optimizer, losses_of, settings)
 
-    def distribute(self, batches: Iterator[HostBatch]) -> Generator[Any]:
-        return distributed(self.strategy, batches)
+    def distribute(self, batches: Iterator[HostBatch], parts: int = 1) -> Generator[Any]:
+        return distributed(self.strategy, batches, parts)
 
     def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
         return {name: float(value) for name, value in values.items()}

@@ -1,6 +1,6 @@
 """The step of any objective: one batch in, one update made, scalars out."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -8,6 +8,9 @@ import tensorflow as tf
 
 from mae.engines.engine import Batch, Losses, StepFunction, StepSettings
 from mae.engines.tensorflow.optimizer import Optimizer
+
+_SCALARS = 3  # a part's loss, readable clips and milliseconds, which come before its gradients
+Sums = list[tf.Tensor]  # of one replica
 
 
 def update_step(
@@ -17,7 +20,7 @@ def update_step(
     losses_of: Losses,
     settings: StepSettings,
 ) -> StepFunction:
-    """A compiled function of a distributed batch (see `mae.engines.tensorflow.distribute`).
+    """A function of a distributed batch, or of the parts of one (see `mae.engines.tensorflow.distribute`); compiled.
 
     The loss is the sum of the clips' losses divided by the number of readable clips in the whole update: over all
     replicas and all accumulated parts. Gradients of the parts are added up in float32 and reduced once.
@@ -39,47 +42,57 @@ def update_step(
             scaled = optimizer.scaled(loss)
         return loss, tape.gradient(scaled, _raw(model), unconnected_gradients=tf.UnconnectedGradients.NONE)
 
-    def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
-        loss, gradients = _accumulated(loss_and_gradients, batch, settings.accumulate, _raw(model))
+    def sums_of(part: Batch) -> Sums:
+        loss, gradients = loss_and_gradients(part)
+        return [loss, tf.reduce_sum(part["valid"]), tf.reduce_sum(part["decode_ms"]), *gradients]
+
+    def update(sums: Sums) -> dict[str, tf.Tensor]:
+        of_replica, gradients = sums[:_SCALARS], sums[_SCALARS:]
         context = tf.distribute.get_replica_context()
-        loss, valid, decode_ms = context.all_reduce(
-            tf.distribute.ReduceOp.SUM,
-            [loss, tf.reduce_sum(batch["valid"]), tf.reduce_sum(batch["decode_ms"])],
-        )
+        loss, valid, decode_ms = context.all_reduce(tf.distribute.ReduceOp.SUM, of_replica)
         # 1 unless videos were unreadable, whose clips count for nothing.
         share = batch_size / tf.maximum(valid, 1.0)
         loss = loss * share
         applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables, loss)
         return {"loss": loss, **applied, "bad_clips": batch_size - valid, "decode_ms": decode_ms / batch_size}
 
-    @tf.function(autograph=False)
-    def step(batch: Any) -> dict[str, tf.Tensor]:
-        per_replica = strategy.run(replica_step, args=(batch,))
+    def of_one(per_replica: dict[str, Any]) -> dict[str, tf.Tensor]:
         return {name: strategy.experimental_local_results(value)[0] for name, value in per_replica.items()}
+
+    if settings.accumulate == 1:
+        return tf.function(
+            lambda batch: of_one(strategy.run(lambda part: update(sums_of(part)), args=(batch,))), autograph=False
+        )
+    with strategy.scope():
+        totals = [_of_each_replica(shape) for shape in (*[()] * _SCALARS, *(v.shape for v in _raw(model)))]
+
+    def add(part: Batch) -> None:
+        for total, more in zip(totals, sums_of(part), strict=True):
+            total.assign_add(tf.convert_to_tensor(more))
+
+    def update_from_totals() -> dict[str, tf.Tensor]:
+        scalars = update([total.read_value() for total in totals])
+        for total in totals:
+            total.assign(tf.zeros(total.shape))
+        return scalars
+
+    add_part = tf.function(lambda part: strategy.run(add, args=(part,)), autograph=False)
+    finish = tf.function(lambda: of_one(strategy.run(update_from_totals)), autograph=False)
+
+    def step(parts: Iterable[Any]) -> dict[str, tf.Tensor]:
+        for part in parts:
+            add_part(part)
+            del part  # before the next one is asked for, and the one after that handed over
+        return finish()
 
     return step
 
 
+def _of_each_replica(shape: Any) -> tf.Variable:
+    """Zeros; each replica adds to its own."""
+    synchronization = tf.VariableSynchronization.ON_READ
+    return tf.Variable(tf.zeros(shape), trainable=False, synchronization=synchronization)
+
+
 def _raw(model: keras.Model) -> list[tf.Variable]:
     return [variable.value for variable in model.trainable_variables]
-
-
-def _accumulated(
-    loss_and_gradients: Callable[[Batch], tuple[tf.Tensor, list[tf.Tensor]]],
-    batch: Batch,
-    parts: int,
-    variables: list[tf.Variable],
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Loss and gradients added up over `parts` equal parts of a replica's batch, computed one after the other."""
-    if parts == 1:
-        return loss_and_gradients(batch)
-    split = {name: tf.reshape(value, (parts, -1, *value.shape[1:])) for name, value in batch.items()}
-
-    def add_part(i: tf.Tensor, loss: tf.Tensor, *gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        more_loss, more = loss_and_gradients({name: value[i] for name, value in split.items()})
-        return (i + 1, loss + more_loss, *(a + b for a, b in zip(gradients, more, strict=True)))
-
-    start = (tf.constant(0), tf.constant(0.0), *(tf.zeros(v.shape) for v in variables))
-    # One at a time: running parts side by side would need the memory that accumulation is there to save.
-    _, loss, *gradients = tf.while_loop(lambda i, *_: i < parts, add_part, start, parallel_iterations=1)
-    return loss, gradients

@@ -1,19 +1,24 @@
 """Devices: which distribution strategy runs, and in which precision."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.eager import context
 
-from mae.errors import ConfigError
+from mae.errors import ConfigError, UnusedDevice
 from mae.presets import Architecture
 
 ACCELERATOR_CHUNK = 100_000_000  # scores; 400 MB in float32
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
+# Of a worker, before the others give it up; TensorFlow's own ten seconds end runs on machines that are only slow.
+SILENCE_S = 100
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
@@ -44,12 +49,40 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(devices[0])
 
 
+def check_gpus_are_seen(environment: Mapping[str, str]) -> None:
+    """Raises `UnusedDevice` where an NVIDIA driver is here and TensorFlow sees no GPU, which a run would go on without.
+
+    An empty CUDA_VISIBLE_DEVICES or -1 says that none is to be seen.
+    """
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named in ("", "-1") or not _NVIDIA_DRIVER.exists() or tf.config.get_visible_devices("GPU"):
+        return
+    hidden = "" if named is None else f"unless CUDA_VISIBLE_DEVICES={named} names none that is there: "
+    raise UnusedDevice(
+        f"an NVIDIA driver is here, but TensorFlow sees no GPU: {hidden}pip install -e '.[gpu]'; "
+        "to compute on the CPU all the same give strategy=single device=cpu"
+    )
+
+
 def _multiworker() -> tf.distribute.Strategy:
     resolver = cluster_resolver(os.environ)
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with _longest_silence(SILENCE_S):
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise ConfigError(f"strategy=multiworker cannot connect to its workers: {error}") from error
+
+
+@contextmanager
+def _longest_silence(seconds: float) -> Iterator[None]:
+    """Within it a strategy that connects to others is patient with them; it has no argument for that."""
+    service = context.context()
+    configure = service.configure_coordination_service
+    service.configure_coordination_service = partial(configure, heartbeat_timeout_in_ms=int(1000 * seconds))
+    try:
+        yield
+    finally:
+        service.configure_coordination_service = configure
 
 
 def cluster_resolver(environment: Mapping[str, str]) -> Any:
@@ -96,18 +129,14 @@ def _tpu() -> tf.distribute.Strategy:
 
 
 def describe_devices(strategy: tf.distribute.Strategy, workers: int = 1) -> str:
-    """For the console: "2 × NVIDIA …" or "CPU", and whether a GPU is there that TensorFlow does not see.
-
-    With several workers, those of this one.
-    """
+    """For the console: "2 × NVIDIA …" or "CPU"; with several workers, those of this one."""
     count = strategy.num_replicas_in_sync // workers
     each = f" in each of {workers} workers" if workers > 1 else ""
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return f"{count} TPU cores"
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
-        unseen = ", though an NVIDIA driver is here: pip install -e '.[gpu]'" if _NVIDIA_DRIVER.exists() else ""
-        return ("CPU" if count == 1 else f"{count} logical CPU devices") + each + unseen
+        return ("CPU" if count == 1 else f"{count} logical CPU devices") + each
     model = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
     return f"{count} × {model}{each}"
 
@@ -120,7 +149,7 @@ def compute_dtype(precision: str) -> keras.dtype_policies.DTypePolicy:
     if precision == "auto":
         if tf.config.list_physical_devices("TPU"):
             return keras.dtype_policies.DTypePolicy("mixed_bfloat16")
-        gpus = tf.config.list_physical_devices("GPU")
+        gpus = tf.config.get_visible_devices("GPU")
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         capable = bool(gpus) and all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
         precision = "bfloat16" if capable else "float32"

@@ -18,6 +18,7 @@ from mae.evaluation.multi_view.scores import ViewScores
 from mae.evaluation.multi_view.views import run_views
 from mae.evaluation.trained import checkpoint_hash
 from mae.monitoring.console import format_table
+from mae.signals import Check
 
 SCORES = "test_scores"  # begins the name of the directory that an interrupted test leaves
 
@@ -32,10 +33,10 @@ class VideoEvaluation:
     batch_size: int  # clips computed at a time
     workers: int  # videos decoded at the same time; 0: one per CPU core
 
-    def validate(self, views: TestViews) -> Figures:
-        """Figures of a quick look; nothing is written, and an interrupted one starts again."""
+    def validate(self, views: TestViews, check: Check) -> Figures:
+        """Figures of a quick look; nothing is written. `check` is called after every batch and may give it up."""
         scores = ViewScores(None, self._shape(views))
-        self._run(scores, views)
+        self._run(scores, views, lambda done, total: check())
         return video_figures(*scores.video_probabilities(), self._labels)
 
     def test(self, folder: Path, views: TestViews, checkpoint: Path) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class VideoEvaluation:
     def _shape(self, views: TestViews) -> tuple[int, int, int]:
         return len(self.reader.index.paths), views.clips * views.crops, len(self.class_names)
 
-    def _run(self, scores: ViewScores, views: TestViews, check: Callable[[int, int], None] | None = None) -> None:
+    def _run(self, scores: ViewScores, views: TestViews, check: Callable[[int, int], None]) -> None:
         def read(video: int) -> np.ndarray:
             return self.reader.test_clips(video, views)
 

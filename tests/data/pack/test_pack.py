@@ -3,10 +3,8 @@ import fcntl
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from numbered_frames import numbered_frames
+from patience import PATIENCE
 from whole_clips import read_clip
 
 from mae.data.lists.index import index_csv, index_folder
@@ -280,22 +279,42 @@ def test_leftovers_of_a_killed_run_go(videos, out):
     assert all(path.exists() for path in others)
 
 
-def test_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, make_video, out):
-    make_video("videos/a.avi", numbered_frames(3))
-    noise = make_video("noise.avi", np.random.default_rng(0).integers(0, 255, (40, 240, 320, 3), np.uint8))
-    for name in "bcdefghijk":
-        os.link(noise, tmp_path / "videos" / f"{name}.avi")
-    command = [sys.executable, "-m", "mae.data.pack", str(tmp_path / "videos"), str(out), "workers=1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (out / "a.avi.zip").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (130, "interrupted; what was saved before is complete\n")
-    assert all(zipfile.ZipFile(path).testzip() is None for path in out.iterdir())
-    assert 1 <= len(list(out.iterdir())) < 11
-    assert pack(tmp_path / "videos" / "a.avi", out, PackConfig()).kept == 1
+# The command, interrupted in the middle of its second video.
+INTERRUPTED = """
+import os, signal, sys, time
+from mae.cli.exit_status import exit_statuses
+from mae.data.pack import __main__ as command
+
+write_packed = command.write_packed
+
+def interrupted(path, target, pictures, check):
+    def wait():
+        while True:
+            check()
+            time.sleep(0.01)
+
+    if path.endswith("a.avi"):
+        return write_packed(path, target, pictures, check)
+    os.kill(os.getpid(), signal.SIGINT)
+    return write_packed(path, target, pictures, wait)
+
+command.write_packed = interrupted
+with exit_statuses():
+    sys.exit(command.main(sys.argv[1:]))
+"""
+
+
+def test_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, make_video, out, interrupts):
+    for name in "abc":
+        make_video(f"videos/{name}.avi", numbered_frames(3))
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "videos"), str(out), "workers=1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1] == "interrupted; what was saved before is complete"
+    assert [path.name for path in out.iterdir()] == ["a.avi.zip"]
+    assert zipfile.ZipFile(out / "a.avi.zip").testzip() is None
+    outcome = pack(tmp_path / "videos", out, PackConfig())
+    assert (outcome.kept, len(outcome.packed)) == (1, 3)
 
 
 def test_full_disk_is_one_line(make_video, out, monkeypatch):

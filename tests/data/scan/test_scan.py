@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from numbered_frames import numbered_frames
+from patience import PATIENCE
 
 from mae.data.lists.index import index_csv
 from mae.data.scan import __main__ as module
@@ -18,6 +19,7 @@ from mae.data.scan.table import scan_rows
 from mae.data.side_by_side import side_by_side
 from mae.data.videos.scan_cache import ScanCache, cache_path
 from mae.data.videos.scan_report import ScanReport
+from mae.data.videos.time_limit import within
 from mae.errors import ConfigError
 
 GOOD = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 10, 10)
@@ -160,7 +162,7 @@ def test_a_second_scan_decodes_only_what_is_new_changed_or_broken(videos, monkey
     assert len(decoded) == 3
 
 
-def test_an_interrupted_scan_goes_on_where_it_stopped(videos, monkeypatch):
+def test_an_interrupted_scan_goes_on_where_it_stopped(videos, monkeypatch, interrupts):
     begun, stopped, kept = [], [], threading.Event()
     put = ScanCache.put
     monkeypatch.setattr(ScanCache, "put", lambda *arguments: (put(*arguments), kept.set()))
@@ -168,9 +170,9 @@ def test_an_interrupted_scan_goes_on_where_it_stopped(videos, monkeypatch):
     def examine(path, is_stopped):
         begun.append(os.path.basename(path))
         if len(begun) == 2:
-            assert kept.wait(20)
+            assert kept.wait(PATIENCE)
             os.kill(os.getpid(), signal.SIGINT)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while not is_stopped() and time.monotonic() < deadline:
                 time.sleep(0.01)
             stopped.append(is_stopped())
@@ -192,10 +194,14 @@ def test_a_decoder_that_hangs_is_given_up(videos, monkeypatch):
 
     def examine(path, is_stopped):
         if path.endswith("zzz.mp4"):
-            over.wait(20)
+            over.wait(PATIENCE)
         return GOOD
 
+    def patient_with_others(seconds, call):
+        return within(seconds if call.args[0].endswith("zzz.mp4") else PATIENCE, call)
+
     monkeypatch.setattr(module, "examine", examine)
+    monkeypatch.setattr(module, "within", patient_with_others)
     assert main([str(videos / "list.csv"), "timeout_s=0.2"]) == 3
     over.set()
     (broken,) = rows(videos / "list_quarantine.csv")
@@ -290,11 +296,11 @@ def test_every_argument_is_explained():
 
 
 def test_side_by_side_runs_at_once_and_tells_when_nothing_is_ready():
-    both = threading.Barrier(2, timeout=20)
-    pairs = side_by_side(lambda item: (both.wait(), item * 2)[1], [1, 2], threads=2, wait_s=5)
+    both = threading.Barrier(2, timeout=PATIENCE)
+    pairs = side_by_side(lambda item: (both.wait(), item * 2)[1], [1, 2], threads=2, wait_s=PATIENCE)
     assert sorted(pair for pair in pairs if pair) == [(1, 2), (2, 4)]
     go = threading.Event()
-    slow = side_by_side(lambda item: go.wait(20), ["a"], threads=1, wait_s=0.01)
+    slow = side_by_side(lambda item: go.wait(PATIENCE), ["a"], threads=1, wait_s=0.01)
     assert next(slow) is None
     go.set()
     assert [pair for pair in slow if pair] == [("a", True)]
@@ -307,9 +313,9 @@ def test_side_by_side_raises_and_begins_nothing_more():
         begun.append(item)
         raise KeyError(item)
 
-    pairs = side_by_side(fail, list(range(100)), threads=1, wait_s=5)
+    pairs = side_by_side(fail, list(range(100)), threads=1, wait_s=PATIENCE)
     with pytest.raises(KeyError):
         next(pairs)
     time.sleep(0.05)
     assert begun == [0]
-    assert list(side_by_side(fail, [], threads=1, wait_s=5)) == []
+    assert list(side_by_side(fail, [], threads=1, wait_s=PATIENCE)) == []

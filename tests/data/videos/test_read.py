@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
+from patience import PATIENCE
 from whole_clips import read_clip
 
 from mae.data.videos import opencv_video, read
@@ -303,7 +304,7 @@ def test_a_segment_is_all_there_is(make_video):
     assert numbers_in(path, (2.7, 99.0)) == [27, 28, 29], "cut at the end of the file"
     assert numbers_in(path, (0.14, 0.26)) == [1, 2]
     assert numbers_in(path, (1.0, 1.01)) == [10], "never empty"
-    assert numbers_in(path, (1.0, 2.0), lambda count: np.array([0, count - 1]), timeout_s=60) == [10, 19]
+    assert numbers_in(path, (1.0, 2.0), lambda count: np.array([0, count - 1]), timeout_s=PATIENCE) == [10, 19]
     with pytest.raises(BadVideo, match="its 30 frames end before 3 s, the start of the segment"):
         numbers_in(path, (3.0, 4.0))
 
@@ -379,7 +380,7 @@ def test_errors_of_the_caller_stay_what_they_are(make_video):
         raise ZeroDivisionError
 
     path = make_video("a.avi", numbered_frames(4))
-    for timeout in (None, 60):
+    for timeout in (None, PATIENCE):
         with pytest.raises(ZeroDivisionError):
             read_frames(path, fail, whole, timeout_s=timeout)
         with pytest.raises(ZeroDivisionError):
@@ -412,7 +413,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_freed_memory_is_not_fetched_anew():
     environment = {**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0"}
     faults = [
-        int(subprocess.check_output([sys.executable, "-c", GROWING, mode], env=environment, timeout=60))
+        int(subprocess.check_output([sys.executable, "-c", GROWING, mode], env=environment, timeout=PATIENCE))
         for mode in ("keep", "give back")
     ]
     assert faults[0] < faults[1] / 4

@@ -1,6 +1,7 @@
 """Host batches on the devices of a strategy."""
 
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -40,6 +41,41 @@ def test_each_replica_gets_its_consecutive_rows(replicas):
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
+def test_parts_are_consecutive_rows_of_each_share(replicas):
+    strategy = strategy_of(replicas)
+    made = [
+        [
+            [share["example"].numpy().tolist() for share in strategy.experimental_local_results(part)]
+            for part in parts_of_batch
+        ]
+        for parts_of_batch in distributed(strategy, map(batch, range(2)), parts=2)
+    ]
+    first = {1: [[[0, 1, 2, 3]], [[4, 5, 6, 7]]], 2: [[[0, 1], [4, 5]], [[2, 3], [6, 7]]]}[replicas]
+    assert made == [first, (np.array(first) + 100).tolist()]
+
+
+def test_no_more_than_two_parts_are_on_the_devices(monkeypatch):
+    """The one that is used and the next one, though all four of a batch are on the host."""
+    made, most = [], []
+    constant = tf.constant
+
+    def noted(value):
+        tensor = constant(value)
+        if value.dtype == np.uint8:
+            made.append(weakref.ref(tensor))
+            most.append(sum(reference() is not None for reference in made))
+        return tensor
+
+    monkeypatch.setattr(tf, "constant", noted)
+    for parts_of_batch in distributed(strategy_of(1), map(batch, range(3)), parts=4):
+        for part in parts_of_batch:
+            assert part["videos"].shape[0] == 2
+            del part
+    assert len(most) == 12
+    assert max(most) <= 2
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
 def test_a_compiled_step_is_traced_once_and_knows_the_shapes(replicas):
     strategy = strategy_of(replicas)
     traced = []
@@ -66,6 +102,8 @@ def test_a_compiled_step_is_traced_once_and_knows_the_shapes(replicas):
 def test_rows_that_cannot_be_shared_equally_are_refused():
     with pytest.raises(ValueError, match="videos has 8 rows, which 3 replicas cannot share equally"):
         next(distributed(strategy_of(3), map(batch, range(1))))
+    with pytest.raises(ValueError, match="videos has 4 rows, which 3 parts cannot share equally"):
+        next(distributed(strategy_of(2), map(batch, range(1)), parts=3))
 
 
 def test_one_batch_is_ready_before_it_is_asked_for():

@@ -5,21 +5,28 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from mae.engines.tensorflow.strategy import cluster_resolver, compute_dtype, describe_devices, make_strategy
-from mae.errors import ConfigError
+from mae.engines.tensorflow.strategy import (
+    check_gpus_are_seen,
+    cluster_resolver,
+    compute_dtype,
+    describe_devices,
+    make_strategy,
+)
+from mae.errors import ConfigError, UnusedDevice
+from mae.training.launch import start_engine, start_engine_for_a_while
 
 
 def test_without_a_gpu_auto_and_single_take_the_cpu():
     for name in ("auto", "single"):
         strategy = make_strategy(name)
         assert strategy.num_replicas_in_sync == 1
-        assert describe_devices(strategy).startswith("CPU")
+        assert describe_devices(strategy) == "CPU"
 
 
 def test_mirrored_takes_all_logical_cpus():
     strategy = make_strategy("mirrored")
     assert strategy.num_replicas_in_sync == 4
-    assert describe_devices(strategy).startswith("4 logical CPU devices")
+    assert describe_devices(strategy) == "4 logical CPU devices"
 
 
 def test_mirrored_needs_two_devices(monkeypatch):
@@ -29,9 +36,41 @@ def test_mirrored_needs_two_devices(monkeypatch):
         make_strategy("mirrored")
 
 
-def test_a_gpu_that_tensorflow_does_not_see_is_mentioned(monkeypatch):
+@pytest.fixture
+def unseen_gpu(monkeypatch):
+    """An NVIDIA driver is here, and TensorFlow sees no GPU."""
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/nvidiactl")
-    assert "pip install -e '.[gpu]'" in describe_devices(make_strategy("auto"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "single", "mirrored"])
+def test_a_gpu_that_tensorflow_does_not_see_is_a_mistake(unseen_gpu, strategy):
+    with pytest.raises(UnusedDevice, match=r"sees no GPU: pip install -e '\.\[gpu\]'; .* strategy=single device=cpu"):
+        start_engine(strategy)
+    assert start_engine(strategy, device="cpu").describe_devices() in ("CPU", "4 logical CPU devices")
+
+
+@pytest.mark.parametrize("named", ["", "-1"])
+def test_whoever_hides_all_gpus_means_it(unseen_gpu, monkeypatch, named):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert start_engine("auto").describe_devices() == "CPU"
+
+
+def test_whoever_names_a_gpu_that_is_not_there_is_told_so(unseen_gpu, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    with pytest.raises(UnusedDevice, match="unless CUDA_VISIBLE_DEVICES=7 names none that is there: pip install"):
+        start_engine("auto")
+
+
+def test_a_gpu_that_is_seen_is_no_mistake(unseen_gpu, monkeypatch):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [0])
+    check_gpus_are_seen({})
+
+
+def test_short_commands_go_on_with_one_line(unseen_gpu, capsys):
+    assert start_engine_for_a_while().describe_devices() == "CPU"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("NOTE: an NVIDIA driver is here, but TensorFlow sees no GPU")
 
 
 def test_without_a_cluster_or_a_tpu_it_is_said_what_is_missing(monkeypatch):
@@ -96,7 +135,7 @@ def test_auto_is_bfloat16_on_a_tpu(monkeypatch):
 @pytest.mark.parametrize(("capabilities", "expected"), [([(8, 0), (9, 0)], "bfloat16"), ([(8, 0), (7, 5)], "float32")])
 def test_auto_is_bfloat16_where_all_gpus_have_it(monkeypatch, capabilities, expected):
     gpus = list(range(len(capabilities)))
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus if kind == "GPU" else [])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus if kind == "GPU" else [])
     details = {i: {"compute_capability": capability} for i, capability in enumerate(capabilities)}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
     assert compute_dtype("auto").compute_dtype == expected
