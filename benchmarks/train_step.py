@@ -57,7 +57,7 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
 
     overrides: dict[str, Any] = {name: getattr(options, name) for name in ("attention", "lean", "remat")}
     overrides["num_frames"] = options.frames
-    engine = start("single", deterministic=False)
+    engine = start("single", deterministic=False, device="auto")
     with engine.scope():
         model = build_pretrainer(options.model, dtype=engine.dtype_policy(options.precision), **overrides)
         optimizer = build_optimizer(model, learning_rate=1e-4)

@@ -60,12 +60,12 @@ def check_mask(what: str, is_masked: Any, grid: Triple | None = None, batch: int
         raise ValueError(f"{error}; the model's grid of tokens is {grid[0]}×{grid[1]}×{grid[2]}") from None
 
 
-def check_places(what: str, places: Any, batch: int | None = None, count: int | None = None) -> None:
-    """Raises `ValueError` unless `places` are (b, count) integers."""
-    check_shape(what, places, batch=batch, tokens=count)
-    dtype = standardize_dtype(places.dtype)
+def check_indices(what: str, indices: Any, batch: int | None = None, count: int | None = None) -> None:
+    """Raises `ValueError` unless `indices` are (b, count) integers."""
+    check_shape(what, indices, batch=batch, tokens=count)
+    dtype = standardize_dtype(indices.dtype)
     if "int" not in dtype:
-        raise ValueError(f"{what} must be integers, places in the token grid, got {dtype}")
+        raise ValueError(f"{what} must be integers, indices into the token grid, got {dtype}")
 
 
 def check_divisible(what: str, size: int | None, by: int, parts: str) -> None:

@@ -11,7 +11,7 @@ from einops import rearrange
 from keras import ops
 from keras.backend import standardize_dtype
 
-from mae.checks import check_divisible, check_floats, check_pixels, check_places, check_shape
+from mae.checks import check_divisible, check_floats, check_indices, check_pixels, check_shape
 from mae.errors import check_choice
 from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from mae.options import TARGETS
@@ -38,18 +38,18 @@ def unpatchify(patches: Any, grid: tuple[int, int, int], tubelet: tuple[int, int
     )  # fmt: skip
 
 
-def gather_patches(videos: Any, places: Any, tubelet: tuple[int, int, int]) -> Any:
-    """Some patches of each clip: (b, T, H, W, c) and places (b, k) in its token grid → (b, k, pt·ph·pw·c).
+def gather_patches(videos: Any, indices: Any, tubelet: tuple[int, int, int]) -> Any:
+    """Some patches of each clip: (b, T, H, W, c) and indices (b, k) in its token grid → (b, k, pt·ph·pw·c).
 
     What `patchify` and then a gather give, in one pass over only the pixels that are asked for.
     """
     _check_whole_patches(videos, tubelet)
-    check_places("places", places, batch=videos.shape[0])
+    check_indices("indices", indices, batch=videos.shape[0])
     pt, ph, pw = tubelet
     b, frames, height, width, c = ops.shape(videos)
     h, w = height // ph, width // pw
     # A row of a patch, pw pixels of one frame, lies together in memory: those rows are gathered.
-    t_h_w = ops.stack([places // (h * w), places // w % h, places % w], axis=-1)[:, :, None, :]
+    t_h_w = ops.stack([indices // (h * w), indices // w % h, indices % w], axis=-1)[:, :, None, :]
     frame, row = np.divmod(np.arange(pt * ph, dtype="int32"), ph)
     clip = ops.reshape(ops.arange(b, dtype="int32"), (-1, 1, 1))
     rows = ((clip * frames + t_h_w[..., 0] * pt + frame) * height + t_h_w[..., 1] * ph + row) * w + t_h_w[..., 2]

@@ -51,7 +51,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     from mae.checkpoints.run import load_run
     from mae.data.clips import ClipReader, ClipSpec
     from mae.data.lists.given import given_video
-    from mae.evaluation.reconstruction import ProbeBatch
+    from mae.evaluation.reconstruction import FixedBatch
     from mae.files import replacing
     from mae.masking import MASKS, num_masked
     from mae.monitoring.panels import save_png
@@ -69,7 +69,7 @@ def reconstruct(config: ReconstructConfig) -> str:
         clip = ClipReader(video, spec, seed=0).center_clip(0)
     except BadVideo as error:
         raise ConfigError(f"video={config.video}: {error}") from error
-    batch = ProbeBatch(clip[None], MASKS[masking](a.grid, mask_ratio, seed=config.seed))
+    batch = FixedBatch(clip[None], MASKS[masking](a.grid, mask_ratio, seed=config.seed))
     loss = batch.loss(trained.model, run["target"])
     reconstruction = batch.reconstruct(trained.model, run["target"])
     try:

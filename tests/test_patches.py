@@ -78,7 +78,7 @@ def test_mistakes_are_named():
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_gathered_patches_are_rows_of_all_patches(dtype):
     videos = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 8, 3)).astype(dtype)
-    places = np.array([[0, 3, 11], [7, 7, 2]], "int32")  # of a grid of 2·2·3 … any order, repeated
-    gathered = ops.convert_to_numpy(gather_patches(ops.convert_to_tensor(videos), places, (2, 3, 2)))
+    indices = np.array([[0, 3, 11], [7, 7, 2]], "int32")  # of a grid of 2·2·3 … any order, repeated
+    gathered = ops.convert_to_numpy(gather_patches(ops.convert_to_tensor(videos), indices, (2, 3, 2)))
     assert gathered.dtype == dtype
-    np.testing.assert_array_equal(gathered, np.take_along_axis(patchify(videos, (2, 3, 2)), places[..., None], axis=1))
+    np.testing.assert_array_equal(gathered, np.take_along_axis(patchify(videos, (2, 3, 2)), indices[..., None], axis=1))

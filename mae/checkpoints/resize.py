@@ -13,10 +13,10 @@ def interpolate_table(table: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
     """
     values = table.reshape(*old, -1)
     for axis, (have, want) in enumerate(zip(old, new, strict=True)):
-        place = np.clip((np.arange(want) + 0.5) * have / want - 0.5, 0, have - 1)
-        lower = np.floor(place).astype(int)
+        index = np.clip((np.arange(want) + 0.5) * have / want - 0.5, 0, have - 1)
+        lower = np.floor(index).astype(int)
         upper = np.minimum(lower + 1, have - 1)
-        share = (place - lower).astype(table.dtype).reshape([-1 if i == axis else 1 for i in range(4)])
+        share = (index - lower).astype(table.dtype).reshape([-1 if i == axis else 1 for i in range(4)])
         values = values.take(lower, axis) * (1 - share) + values.take(upper, axis) * share
     return values.reshape(-1, table.shape[-1])
 

@@ -43,7 +43,7 @@ class ClipSpec:
 
 
 class ClipReader:
-    """Reads clips as (num_frames, image_size, image_size, 3) uint8 RGB; an example is a place in the index.
+    """Reads clips as (num_frames, image_size, image_size, 3) uint8 RGB; an example is a position in the index.
 
     Holds no state: a clip depends on its file, the seed, the epoch and the example only. All methods raise
     `BadVideo` where the file gives no clip.
@@ -117,10 +117,10 @@ class ClipReader:
         segment = None if index.segments is None else index.segments[example]
         cutter = _Cutter(choose, crops_of)
         frames = read_frames(index.paths[example], cutter.choose, cutter.cut, segment, self.timeout_s)
-        clips = np.empty((*cutter.places.shape, size, size, 3), np.uint8)
-        for place, views in enumerate(frames.views):
-            for clip, view in zip(cutter.users[place], views, strict=True):
-                clips[clip, cutter.places[clip] == place] = view
+        clips = np.empty((*cutter.indices.shape, size, size, 3), np.uint8)
+        for position, views in enumerate(frames.views):
+            for clip, view in zip(cutter.users[position], views, strict=True):
+                clips[clip, cutter.indices[clip] == position] = view
         return clips
 
 
@@ -134,17 +134,17 @@ class _Cutter:
     def choose(self, count: int) -> np.ndarray:
         """The distinct frames of all clips, ascending. Asked again where a file has fewer frames than it claims."""
         chosen = self._choose(count)
-        distinct, places = np.unique(chosen, return_inverse=True)
-        self.places = places.reshape(chosen.shape)  # (k, T): which of the distinct ones stands where
+        distinct, indices = np.unique(chosen, return_inverse=True)
+        self.indices = indices.reshape(chosen.shape)  # (k, T): which of the distinct ones stands where
         self.users: list[list[int]] = [[] for _ in distinct]  # the clips that show each of the distinct ones
-        for clip, places_of_clip in enumerate(self.places):
-            for place in set(places_of_clip.tolist()):
-                self.users[place].append(clip)
+        for clip, indices_of_clip in enumerate(self.indices):
+            for position in set(indices_of_clip.tolist()):
+                self.users[position].append(clip)
         self._crops: Sequence[Crop] | None = None
         return distinct
 
-    def cut(self, place: int, frame: np.ndarray) -> list[np.ndarray]:
+    def cut(self, position: int, frame: np.ndarray) -> list[np.ndarray]:
         """What every clip that shows this frame shows of it."""
         if self._crops is None:
             self._crops = self._crops_of(*frame.shape[:2])
-        return [crop_frame(frame, self._crops[clip]) for clip in self.users[place]]
+        return [crop_frame(frame, self._crops[clip]) for clip in self.users[position]]

@@ -24,22 +24,22 @@ def reader_of_few(reader: ClipReader, count: int, over_classes: bool) -> ClipRea
     if count > listed:
         raise ConfigError(f"overfit_clips={count} is more than the {listed} videos of the list: give {listed} or fewer")
     order = in_turn(index.labels) if over_classes and index.labels is not None else range(listed)
-    places, reason = [], ""
-    for place, clip in read_ahead(order, lambda example: reader.training_clips(0, example)):
+    indices, reason = [], ""
+    for position, clip in read_ahead(order, lambda example: reader.training_clips(0, example)):
         if isinstance(clip, BadVideo):
-            reason = reason or f"{index.paths[place]} ({clip})"
+            reason = reason or f"{index.paths[position]} ({clip})"
             continue
-        places.append(place)
-        if len(places) == count:
-            return ClipReader(index.part(sorted(places)), reader.spec, reader.seed, reader.timeout_s)
+        indices.append(position)
+        if len(indices) == count:
+            return ClipReader(index.part(sorted(indices)), reader.spec, reader.seed, reader.timeout_s)
     raise ConfigError(
-        f"overfit_clips={count}, and only {len(places)} of the {listed} videos can be read; the first that cannot: "
+        f"overfit_clips={count}, and only {len(indices)} of the {listed} videos can be read; the first that cannot: "
         f"{reason}"
     )
 
 
 def in_turn(labels: Sequence[int]) -> list[int]:
-    """The places of a list ordered so that the classes take turns: any beginning has about as many of each."""
+    """The positions of a list ordered so that the classes take turns: any beginning has about as many of each."""
     seen: dict[int, itertools.count[int]] = {}
     nth = [next(seen.setdefault(label, itertools.count())) for label in labels]
-    return [int(place) for place in np.lexsort((labels, nth))]
+    return [int(position) for position in np.lexsort((labels, nth))]

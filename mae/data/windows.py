@@ -101,7 +101,7 @@ def read_videos(paths: Sequence[str], plan: ClipPlan, size: int) -> Iterator[tup
         size: pixels, height and width of a clip: the square in the middle of the picture.
 
     Yields:
-        The video's place and a part of it, or why it (or the rest of it) cannot be read.
+        The video's index and a part of it, or why it (or the rest of it) cannot be read.
     """
 
     def first_part(number: int) -> Part:

@@ -85,7 +85,7 @@ class Engine(Protocol):
     def describe_devices(self) -> str:
         """The devices of this process, for the console."""
 
-    def losing_others(self) -> AbstractContextManager[None]:
+    def report_lost_workers(self) -> AbstractContextManager[None]:
         """Within it, errors that come of another worker's end are `TrainingStopped`."""
 
     def dtype_policy(self, precision: str) -> Any:

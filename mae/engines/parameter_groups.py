@@ -17,7 +17,7 @@ class ParameterGroup:
     layer: str
     learning_rate_scale: float
     decays: bool
-    variables: tuple[int, ...]  # places in `model.trainable_variables`
+    variables: tuple[int, ...]  # indices into `model.trainable_variables`
     size: int  # values in all of them
 
 

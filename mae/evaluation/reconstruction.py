@@ -31,7 +31,7 @@ from mae.patches import (
 
 
 @dataclass(frozen=True)
-class ProbeBatch:
+class FixedBatch:
     """Clips and masks; `pixels` (k, T, H, W, c) uint8, `is_masked` (k, n) bool."""
 
     pixels: np.ndarray
@@ -90,7 +90,7 @@ class Reconstruction:
     as publications do, and once more from the visible patches around, as one would have to without the original.
     """
 
-    batch: ProbeBatch
+    batch: FixedBatch
     grid: tuple[int, int, int]
     tubelet: tuple[int, int, int]
     with_original_statistics: np.ndarray
@@ -124,12 +124,12 @@ class Reconstruction:
         )
 
 
-def make_probe_batch(
+def make_fixed_batch(
     reader: ClipReader,
     num_videos: int,
     mask_of: Callable[[int], np.ndarray],
     size: int,
-) -> ProbeBatch:
+) -> FixedBatch:
     """Centre clips of `size` videos spread over the list, the first readable ones from evenly spaced places.
 
     Args:
@@ -139,7 +139,7 @@ def make_probe_batch(
         ConfigError: the list has no readable video.
     """
     clips, masks, reasons = [], [], []
-    spread = [int(place) for place in np.linspace(0, num_videos, min(size, num_videos), endpoint=False)]
+    spread = [int(index) for index in np.linspace(0, num_videos, min(size, num_videos), endpoint=False)]
     for example in itertools.chain(spread, (i for i in range(num_videos) if i not in spread)):
         try:
             clips.append(reader.center_clip(example))
@@ -151,7 +151,7 @@ def make_probe_batch(
             break
     if not clips:
         raise ConfigError(f"none of the {num_videos} listed videos can be read; the first: {reasons[0]}")
-    return ProbeBatch(np.stack(clips), np.stack(masks))
+    return FixedBatch(np.stack(clips), np.stack(masks))
 
 
 def _scatter(values: np.ndarray, is_masked: np.ndarray) -> np.ndarray:

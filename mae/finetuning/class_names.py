@@ -30,10 +30,10 @@ def agreed_names(
         raise ConfigError(f"num_classes={count}, and the training list names {len(names)} classes: leave it out")
     told = _names_of(weights, checkpoint, count)
     if names is not None and told is not None and told != names:
-        place = next(place for place, (a, b) in enumerate(zip(told, names, strict=True)) if a != b)
+        position = next(position for position, (a, b) in enumerate(zip(told, names, strict=True)) if a != b)
         raise ConfigError(
-            f"the classes of {_source(weights, checkpoint)} differ from the list's from class {place} on: "
-            f"{told[place]!r} and {names[place]!r}; its head knows others, fresh_head=true starts with a new one"
+            f"the classes of {_source(weights, checkpoint)} differ from the list's from class {position} on: "
+            f"{told[position]!r} and {names[position]!r}; its head knows others, fresh_head=true starts with a new one"
         )
     return names or told or _numbers(count)
 

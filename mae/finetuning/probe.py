@@ -86,7 +86,7 @@ def _probe(
         token_dtype=config.probe.token_dtype if config.probe.needs_tokens else None,
     )
     draws = repetitions(config.probe, train.labels, config.seed)
-    asked = [np.unique(np.concatenate([draw.places for draw in draws])), np.arange(len(test.paths))]
+    asked = [np.unique(np.concatenate([draw.indices for draw in draws])), np.arange(len(test.paths))]
     known, new = (
         Labelled(
             encoder.features(ClipReader(index, spec, config.seed, config.data.timeout_s), videos),

@@ -9,6 +9,7 @@ from keras import ops
 from mae.checks import check_videos
 from mae.errors import ConfigError, check_choice
 from mae.models.encoder import Encoder
+from mae.models.layers import Dense
 from mae.options import POOLINGS
 from mae.patches import normalised, patchify
 from mae.presets import Architecture, architecture
@@ -51,7 +52,7 @@ class Classifier(keras.Model):
         self.head_dropout = keras.layers.Dropout(head_dropout_rate, dtype=dtype, name="head_dropout")
         # A small head keeps the first gradients that reach a pre-trained encoder small.
         initial = keras.initializers.TruncatedNormal(stddev=0.02 * init_scale)
-        self.head = keras.layers.Dense(num_classes, kernel_initializer=initial, dtype=dtype, name="head")
+        self.head = Dense(num_classes, architecture.lean, kernel_initializer=initial, dtype=dtype, name="head")
 
     def build(self, videos_shape: Any = None) -> None:
         self.encoder.build()

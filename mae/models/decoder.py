@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mae.checks import check_places, check_shape
+from mae.checks import check_indices, check_shape
 from mae.models.encoder import Positions
 from mae.models.layers import TransformerBlock, run_block
 from mae.models.lean.layer_norm import LayerNorm
@@ -33,6 +33,7 @@ class Decoder(keras.layers.Layer):
             name="mask_token",
             shape=(1, 1, a.decoder_embed_dim),
             initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            autocast=False,
         )
         for sublayer in (self.positions, *self.blocks, self.norm, self.head):
             sublayer.build((None, None, a.decoder_embed_dim))
@@ -46,9 +47,9 @@ class Decoder(keras.layers.Layer):
 
         Args:
             visible_tokens: (b, v, decoder_embed_dim).
-            visible: (b, v) places of these tokens in the grid.
-            masked: (b, m) places to predict.
-            weights: (b, m), 0 at places that only fill up the row: no token attends to them. None: there are none.
+            visible: (b, v) indices of these tokens in the grid.
+            masked: (b, m) indices to predict.
+            weights: (b, m), 0 at indices that only fill up the row: no token attends to them. None: there are none.
 
         Returns:
             (b, m, pt·ph·pw·c).
@@ -58,13 +59,13 @@ class Decoder(keras.layers.Layer):
         """
         width = self.architecture.decoder_embed_dim
         check_shape("visible_tokens", visible_tokens, batch=None, tokens=None, width=width)
-        check_places("visible", visible, *visible_tokens.shape[:2])
-        check_places("masked", masked, visible_tokens.shape[0])
+        check_indices("visible", visible, *visible_tokens.shape[:2])
+        check_indices("masked", masked, visible_tokens.shape[0])
         if weights is not None:
             check_shape("weights", weights, batch=masked.shape[0], tokens=masked.shape[1])
         b, m = ops.shape(masked)
-        mask_token = ops.cast(self.mask_token, visible_tokens.dtype)
-        mask_tokens = ops.broadcast_to(mask_token, (b, m, width))
+        # In float32 until it is repeated: its gradient is added up in the dtype in which it was.
+        mask_tokens = ops.cast(ops.broadcast_to(self.mask_token, (b, m, width)), visible_tokens.dtype)
         tokens = self.positions(
             ops.concatenate([visible_tokens, mask_tokens], axis=1), ops.concatenate([visible, masked], axis=1)
         )

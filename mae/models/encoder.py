@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from mae.checks import check_floats, check_places, check_shape
-from mae.models.layers import TransformerBlock, run_block
+from mae.checks import check_floats, check_indices, check_shape
+from mae.models.layers import Dense, TransformerBlock, run_block
 from mae.models.lean.layer_norm import LayerNorm
 from mae.models.positions import position_table
 from mae.presets import Architecture
@@ -34,7 +34,7 @@ class Positions(keras.layers.Layer):
         return ops.cast(position_table(self.kind, self.grid, self.width), dtype)
 
     def call(self, tokens: Any, indices: Any = None) -> Any:
-        """tokens (b, k, d) at the places `indices` (b, k), or at all places in order → (b, k, d)."""
+        """tokens (b, k, d) at the indices `indices` (b, k), or at all indices in order → (b, k, d)."""
         table = ops.cast(self.table, tokens.dtype)
         return tokens + (table if indices is None else ops.take(table, indices, axis=0))
 
@@ -50,7 +50,7 @@ class Encoder(keras.layers.Layer):
         super().__init__(**kwargs)
         a = self.architecture = architecture
         dtype = self.dtype_policy
-        self.patch_embed = keras.layers.Dense(a.embed_dim, dtype=dtype, name="patch_embed")
+        self.patch_embed: keras.layers.Dense = Dense(a.embed_dim, a.lean, dtype=dtype, name="patch_embed")
         self.positions = Positions(a.positions, a.grid, a.embed_dim, dtype=dtype, name="positions")
         self.blocks = [
             TransformerBlock(
@@ -79,7 +79,7 @@ class Encoder(keras.layers.Layer):
 
         Args:
             patches: (b, k, pt·ph·pw·c) normalised pixels.
-            indices: (b, k) places of these patches in the token grid; None: all of them, in order.
+            indices: (b, k) indices of these patches in the token grid; None: all of them, in order.
             path_noise: (b, depth, 2) uniform numbers that decide the drop paths; None: the layers' own.
 
         Returns:
@@ -93,7 +93,7 @@ class Encoder(keras.layers.Layer):
         check_shape("patches", patches, batch=None, tokens=all_tokens, values=a.patch_dim)
         check_floats("patches", patches)
         if indices is not None:
-            check_places("indices", indices, *patches.shape[:2])
+            check_indices("indices", indices, *patches.shape[:2])
         if path_noise is not None:
             check_shape("path_noise", path_noise, batch=patches.shape[0], blocks=a.depth, branches=2)
         tokens = self.positions(self.patch_embed(patches), indices)

@@ -10,10 +10,29 @@ from keras import ops
 from mae.models.lean.attention import chunked_attention, plain_attention
 from mae.models.lean.layer_norm import LayerNorm
 from mae.models.lean.linear import gelu_linear, linear
+from mae.models.lean.product import matmul
 from mae.presets import Architecture
 
 # The score of a key that is to be ignored: e^-30000 is exactly 0, and float16 can hold it.
 _IGNORED = -3e4
+
+
+class Dense(keras.layers.Dense):
+    """Keras' layer through `linear`: Keras adds up the gradient of its bias in half precision, where much is lost."""
+
+    def __init__(self, units: int, lean: bool = True, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        self.lean = lean
+
+    def call(self, tokens: Any, training: bool | None = None) -> Any:
+        """(…, d) → (…, units)."""
+        rows = ops.reshape(tokens, (-1, tokens.shape[-1]))
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        if self.bias is None:
+            made = matmul(rows, kernel)
+        else:
+            made = linear(rows, kernel, ops.cast(self.bias, self.compute_dtype), self.lean)
+        return ops.reshape(made, (*ops.shape(tokens)[:-1], self.units))
 
 
 class DropPath(keras.layers.Layer):

@@ -7,7 +7,7 @@ def sincos_table(positions: np.ndarray, width: int) -> np.ndarray:
     """Sines on even and cosines on odd columns (Attention is all you need, arXiv:1706.03762, section 3.5).
 
     Args:
-        positions: (n,) places.
+        positions: (n,) indices.
         width: even number of columns.
 
     Returns:

@@ -9,6 +9,7 @@ from keras import ops
 from mae.checks import check_mask, check_videos
 from mae.models.decoder import Decoder
 from mae.models.encoder import Encoder
+from mae.models.layers import Dense
 from mae.models.lean.one_pass import one_pass
 from mae.models.lean.squared_error import squared_errors
 from mae.models.tokens import predicted_indices, split_indices
@@ -27,7 +28,7 @@ class Pretrainer(keras.Model):
         self.architecture = architecture
         dtype = self.dtype_policy
         self.encoder = Encoder(architecture, dtype=dtype, name="encoder")
-        self.encoder_to_decoder = keras.layers.Dense(
+        self.encoder_to_decoder = Dense(
             architecture.decoder_embed_dim, use_bias=False, dtype=dtype, name="encoder_to_decoder"
         )
         self.decoder = Decoder(architecture, dtype=dtype, name="decoder")
@@ -46,7 +47,7 @@ class Pretrainer(keras.Model):
             is_masked: (b, n) bool, equally many True in every row.
 
         Returns:
-            (b, n_masked, pt·ph·pw·c), in ascending order of the masked places.
+            (b, n_masked, pt·ph·pw·c), in ascending order of the masked indices.
 
         Raises:
             ValueError: videos of other sizes than the model's, or of other integers; a mask of another grid or batch;
@@ -108,8 +109,8 @@ def clip_losses(
 
     Args:
         pixels: (b, T, H, W, c) floats in [0, 1], not normalised, or uint8.
-        visible: (b, v) places in the token grid.
-        masked: (b, m) places to predict: all others, or with a decoder mask those of `predicted_indices`.
+        visible: (b, v) indices in the token grid.
+        masked: (b, m) indices to predict: all others, or with a decoder mask those of `predicted_indices`.
         target: see `mae.patches.normalised_target`.
         path_noise: (b, depth, 2) uniform numbers, see `Encoder`.
         weights: (b, m), see `predicted_indices`; None: all ones. A clip without any 1 has the loss 0.
@@ -118,7 +119,7 @@ def clip_losses(
         (b,) float32.
 
     Raises:
-        ValueError: pixels of other sizes than the model's, or of other integers; places or weights of other shapes.
+        ValueError: pixels of other sizes than the model's, or of other integers; indices or weights of other shapes.
     """
     a = model.architecture
     check_videos(pixels, a)

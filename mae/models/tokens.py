@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops
 
-from mae.checks import check_mask, check_places, check_shape, known_values
+from mae.checks import check_indices, check_mask, check_shape, known_values
 
 
 def gather_tokens(tokens: Any, indices: Any) -> Any:
@@ -13,14 +13,14 @@ def gather_tokens(tokens: Any, indices: Any) -> Any:
     A gather over one flattened axis: several times faster than `take_along_axis` on TensorFlow.
     """
     check_shape("tokens", tokens, batch=None, tokens=None, width=None)
-    check_places("indices", indices, batch=tokens.shape[0])
+    check_indices("indices", indices, batch=tokens.shape[0])
     b, n, d = ops.shape(tokens)
     rows = ops.expand_dims(ops.arange(b, dtype="int32") * n, 1) + indices
     return ops.take(ops.reshape(tokens, (b * n, d)), rows, axis=0)
 
 
 def split_indices(is_masked: Any, masked: int | None = None) -> tuple[Any, Any]:
-    """The places of visible and of masked tokens, each in ascending order.
+    """The indices of visible and of masked tokens, each in ascending order.
 
     Args:
         is_masked: (b, n) bool, the same number of True in every row.
@@ -44,16 +44,16 @@ def split_indices(is_masked: Any, masked: int | None = None) -> tuple[Any, Any]:
 def _in_order(is_last: Any, first: Any) -> tuple[Any, Any]:
     """Places in ascending order, first those that are not `is_last`, cut after `first` of them."""
     n = is_last.shape[1]
-    places = ops.arange(n, dtype="int32")
+    indices = ops.arange(n, dtype="int32")
     # Distinct keys make the order independent of whether the backend's sort is stable.
-    order = ops.cast(ops.argsort(ops.where(is_last, places + n, places), axis=1), "int32")
+    order = ops.cast(ops.argsort(ops.where(is_last, indices + n, indices), axis=1), "int32")
     return order[:, :first], order[:, first:]
 
 
 def predicted_indices(is_masked: Any, is_decoder_masked: Any, predicted: Any = None) -> tuple[Any, Any]:
-    """The places a decoder predicts under two masks: masked for the encoder and not for the decoder.
+    """The indices a decoder predicts under two masks: masked for the encoder and not for the decoder.
 
-    How many these are may differ between examples. Rows of fixed length are filled up with other places, which have
+    How many these are may differ between examples. Rows of fixed length are filled up with other indices, which have
     weight 0, so that the decoder ignores them and no loss is taken there.
 
     Args:
@@ -61,11 +61,11 @@ def predicted_indices(is_masked: Any, is_decoder_masked: Any, predicted: Any = N
         predicted: the length of the rows, see `mae.masking.num_predicted`; None: the largest count of the batch.
 
     Returns:
-        `(places, weights)`: (b, predicted) int32, and float32 of ones after any zeros.
+        `(indices, weights)`: (b, predicted) int32, and float32 of ones after any zeros.
 
     Raises:
         ValueError: masks that are not bool or not of one shape; and, where the values are known, a row with more
-            places than `predicted`.
+            indices than `predicted`.
     """
     check_mask("is_masked", is_masked)
     check_mask("is_decoder_masked", is_decoder_masked)
@@ -79,9 +79,9 @@ def predicted_indices(is_masked: Any, is_decoder_masked: Any, predicted: Any = N
     if predicted is None:
         predicted = ops.max(counts)
     n = is_predicted.shape[1]
-    _, places = _in_order(is_predicted, n - predicted)
+    _, indices = _in_order(is_predicted, n - predicted)
     fill = ops.expand_dims(predicted - counts, 1)
-    return places, ops.cast(ops.arange(predicted, dtype="int32") >= fill, "float32")
+    return indices, ops.cast(ops.arange(predicted, dtype="int32") >= fill, "float32")
 
 
 def _check_counts(is_masked: Any, masked: int | None) -> None:

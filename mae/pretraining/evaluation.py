@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mae.evaluation.reconstruction import ProbeBatch
+from mae.evaluation.reconstruction import FixedBatch
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.panels import save_png
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.periodic_probe import PeriodicProbe
-from mae.pretraining.report import verdict
+from mae.pretraining.report import compare_with_trivial
 from mae.signals import Check, never
 from mae.training.journal import Journal
 from mae.training.meter import Cadence, Record
@@ -24,7 +24,7 @@ class PretrainEvaluation(Evaluation):
     cadence: Cadence
     directory: RunDirectory
     model: Pretrainer
-    batch: ProbeBatch
+    batch: FixedBatch
     probe: PeriodicProbe | None
 
     def __call__(self, step: int, journal: Journal, check: Check) -> Record:
@@ -63,5 +63,5 @@ class PretrainEvaluation(Evaluation):
         save_png(path, reconstruction.picture(step, loss))
         journal.log_image(step, "reconstruction", path)
         if step == self.cadence.total_steps:
-            print(verdict(loss, self.batch.trivial_loss(self.model, target), target))
+            print(compare_with_trivial(loss, self.batch.trivial_loss(self.model, target), target))
         return {"probe_loss": loss, "psnr": reconstruction.psnr}

@@ -45,7 +45,7 @@ class ProbePlan:
         return None if every is None or every > self.total_steps else every
 
     @property
-    def places(self) -> list[int]:
+    def indices(self) -> list[int]:
         """Examples that are looked at."""
         if self.every is None:
             return []
@@ -56,11 +56,11 @@ class ProbePlan:
         if self.every is None:
             late = f": probe.every={self.config.every} is more than the steps of the run" if self.config.every else ""
             return "probe", f"none{late}"
-        places = self.places
-        looks = f"every {self.every} steps: {len(places)} clips"
+        indices = self.indices
+        looks = f"every {self.every} steps: {len(indices)} clips"
         if self.index.labels is None:
             return "probe", f"{looks} without labels, so no k-NN: feature rank and std only"
-        classes = len({self.index.labels[place] for place in places})
+        classes = len({self.index.labels[position] for position in indices})
         if classes < 2:
             return "probe", f"{looks} of one class, so no k-NN: feature rank and std only"
         return "probe", f"{looks} of {classes} classes: k-NN top-1 (chance {100 / classes:.1f} %), feature rank and std"
@@ -79,12 +79,12 @@ class PeriodicProbe:
     """
 
     def __init__(self, engine: Engine, model: Any, reader: ClipReader, plan: ProbePlan) -> None:
-        places = plan.places
+        indices = plan.indices
         try:
-            clips, kept = readable_clips(reader.center_clip, places)
+            clips, kept = readable_clips(reader.center_clip, indices)
         except BadVideo as error:
             raise ConfigError(
-                f"none of the {len(places)} videos of the probe can be read; the last: {error}. Repair them, or give "
+                f"none of the {len(indices)} videos of the probe can be read; the last: {error}. Repair them, or give "
                 "probe.every=null"
             ) from error
         labels = None if plan.index.labels is None else np.array(plan.index.labels)[kept]
@@ -160,30 +160,30 @@ def spread_evenly(labels: Iterable[int] | None, count: int, size: int) -> list[i
     many classes some are left out, so that each has neighbours of its own.
     """
     if labels is None:
-        return [int(place) for place in np.linspace(0, count, min(size, count), endpoint=False)]
+        return [int(position) for position in np.linspace(0, count, min(size, count), endpoint=False)]
     labels = np.asarray(list(labels))
     classes = np.unique(labels)
     most = max(size // _LEAST_OF_A_CLASS, 1)
     if len(classes) > most:
         classes = classes[np.linspace(0, len(classes), most, endpoint=False).astype(int)]
     share = size // len(classes)
-    places: list[int] = []
+    indices: list[int] = []
     for number in classes:
         members = np.flatnonzero(labels == number)
         chosen = np.linspace(0, len(members), min(share, len(members)), endpoint=False).astype(int)
-        places += members[chosen].tolist()
-    return sorted(places)
+        indices += members[chosen].tolist()
+    return sorted(indices)
 
 
-def readable_clips(read: Callable[[int], np.ndarray], places: Iterable[int]) -> tuple[np.ndarray, list[int]]:
-    """The clips of those of the places that can be read, (k, T, S, S, c), and the places; none: `BadVideo`."""
+def readable_clips(read: Callable[[int], np.ndarray], indices: Iterable[int]) -> tuple[np.ndarray, list[int]]:
+    """The clips of those of the indices that can be read, (k, T, S, S, c), and the indices; none: `BadVideo`."""
     clips, kept, reason = [], [], "no video to read"
-    for place, clip in read_ahead(places, read):
+    for position, clip in read_ahead(indices, read):
         if isinstance(clip, BadVideo):
             reason = str(clip)
             continue
         clips.append(clip)
-        kept.append(place)
+        kept.append(position)
     if not clips:
         raise BadVideo(reason)
     return np.stack(clips), kept

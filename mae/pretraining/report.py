@@ -41,7 +41,7 @@ def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> lis
     return [*rows, *optimizer_rows(config, session)]
 
 
-def verdict(loss: float, trivial: float, target: str) -> str:
+def compare_with_trivial(loss: float, trivial: float, target: str) -> str:
     """The loss on the probe batch beside that of a predictor that learnt nothing."""
     relation = f"{100 * (1 - loss / trivial):.0f} % under" if loss < trivial else "NOT under"
     return (

@@ -14,7 +14,7 @@ from mae.data.lists.index import build_index
 from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import ConfigError
-from mae.evaluation.reconstruction import ProbeBatch, make_probe_batch
+from mae.evaluation.reconstruction import FixedBatch, make_fixed_batch
 from mae.models.pretrainer import Pretrainer
 from mae.pretraining.batches import drawn_mask, masked_batches, training_masks
 from mae.pretraining.config import PretrainConfig
@@ -50,7 +50,7 @@ class Pretraining(Objective):
         self.plan = TrainingPlan(config, len(self.index.paths), engine.num_replicas)
         self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps)
         self.cadence = Cadence.of(config, self.plan, config.evaluate_every, self.probe.every)
-        self.footprint = clips_in_memory(config, self.reader.spec, engine.workers.count, kept=len(self.probe.places))
+        self.footprint = clips_in_memory(config, self.reader.spec, engine.workers.count, kept=len(self.probe.indices))
 
     def rows(self, session: Session) -> list[Row]:
         c = self.config
@@ -118,7 +118,7 @@ def _reader(config: PretrainConfig, is_chief: bool) -> ClipReader:
     return reader if c.overfit_clips is None else reader_of_few(reader, c.overfit_clips, over_classes=False)
 
 
-def _fixed_batch(config: PretrainConfig, reader: ClipReader) -> ProbeBatch:
+def _fixed_batch(config: PretrainConfig, reader: ClipReader) -> FixedBatch:
     """The clips whose reconstruction is looked at."""
 
     def mask_of(example: int) -> np.ndarray:
@@ -127,4 +127,4 @@ def _fixed_batch(config: PretrainConfig, reader: ClipReader) -> ProbeBatch:
             return training_masks(config)(0, example, 0)
         return drawn_mask(config, generator(config.seed, "probe mask", example))
 
-    return make_probe_batch(reader, len(reader.index.paths), mask_of, FIXED_CLIPS)
+    return make_fixed_batch(reader, len(reader.index.paths), mask_of, FIXED_CLIPS)

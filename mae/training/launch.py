@@ -14,7 +14,7 @@ from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
 from mae.training.config import RunConfig
 from mae.training.objective import Objective
-from mae.training.overfit import overfit_course, overfitting
+from mae.training.overfit import overfitting, summarize_overfitting
 from mae.training.plan import TrainingPlan
 from mae.training.resume import checkpoint_to_resume
 from mae.training.run_directory import RunDirectory
@@ -58,7 +58,7 @@ def launch(config: RunConfig, prepare: Prepare) -> None:
         TrainingStopped, Interrupted: see `mae.training.loop.train`.
     """
     engine = start_engine(config.strategy, config.deterministic, config.device)
-    with engine.losing_others():
+    with engine.report_lost_workers():
         _launch(overfitting(config), engine, prepare)
 
 
@@ -125,7 +125,7 @@ def _train(session: Session, objective: Objective, progress: Progress) -> None:
         session.train(objective, progress)
     clips = session.config.overfit_clips
     if clips is not None and workers.is_chief:
-        print(overfit_course(clips, read_metrics(session.directory.metrics)))
+        print(summarize_overfitting(clips, read_metrics(session.directory.metrics)))
 
 
 def describe_worker(engine: Engine) -> str:

@@ -46,7 +46,7 @@ def overfit_row(clips: int | None, same: str) -> list[tuple[str, str]]:
     return [("overfit", f"{clips} videos, the same {same} of each at every visit, nothing random")]
 
 
-def overfit_course(count: int, records: Sequence[Record]) -> str:
+def summarize_overfitting(count: int, records: Sequence[Record]) -> str:
     """How far the loss fell over the records of the run, and for labelled clips, how many of them are right."""
     seen = [record for record in records if record.get("loss") is not None]
     if not seen:

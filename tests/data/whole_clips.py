@@ -14,8 +14,8 @@ def read_clip(path, choose):
         chosen.append(choose(count))
         return chosen[-1]
 
-    frames = read_frames(path, remembering, lambda place, frame: [frame])
-    return np.stack([frames.views[place][0] for place in np.searchsorted(frames.numbers, chosen[-1])])
+    frames = read_frames(path, remembering, lambda index, frame: [frame])
+    return np.stack([frames.views[index][0] for index in np.searchsorted(frames.numbers, chosen[-1])])
 
 
 def crop_clip(frames, crop):

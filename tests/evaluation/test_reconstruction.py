@@ -5,7 +5,7 @@ from tiny import GRID, masks, tiny_pretrainer
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.lists.index import VideoIndex
 from mae.errors import BadVideo, ConfigError
-from mae.evaluation.reconstruction import ProbeBatch, make_probe_batch
+from mae.evaluation.reconstruction import FixedBatch, make_fixed_batch
 from mae.masking import tube_mask
 from mae.models.pretrainer import pretraining_loss
 from mae.options import TARGETS
@@ -15,7 +15,7 @@ from mae.patches import normalise, patchify
 @pytest.fixture
 def batch():
     rng = np.random.default_rng(0)
-    return ProbeBatch(rng.integers(0, 256, (2, 4, 16, 16, 3), "uint8"), masks())
+    return FixedBatch(rng.integers(0, 256, (2, 4, 16, 16, 3), "uint8"), masks())
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -78,17 +78,17 @@ def mask_of(example):
 
 def test_clips_come_from_all_over_the_list_and_bad_ones_are_passed_over():
     def numbers(bad):
-        return make_probe_batch(Reader(bad), 100, mask_of, 4).pixels[:, 0, 0, 0, 0].tolist()
+        return make_fixed_batch(Reader(bad), 100, mask_of, 4).pixels[:, 0, 0, 0, 0].tolist()
 
     assert numbers(0) == [0, 25, 50, 75]
     assert numbers(30) == [50, 75, 30, 31]
 
 
 def test_a_mask_belongs_to_its_example():
-    first, second = (make_probe_batch(Reader(0), n, mask_of, 1).is_masked for n in (10, 99))
+    first, second = (make_fixed_batch(Reader(0), n, mask_of, 1).is_masked for n in (10, 99))
     np.testing.assert_array_equal(first, second)
 
 
 def test_no_readable_video_is_an_error_with_the_first_reason():
     with pytest.raises(ConfigError, match="none of the 5 listed videos can be read; the first: reason 0"):
-        make_probe_batch(Reader(5), 5, mask_of, 4)
+        make_fixed_batch(Reader(5), 5, mask_of, 4)

@@ -39,8 +39,8 @@ def config():
 
 def test_clips_come_with_their_labels_and_noise(config):
     for step, batch in enumerate(batches(config, 0, 6)):
-        epoch, place = divmod(step, 3)  # two videos of six make a step
-        expected = epoch_order(3, epoch, VIDEOS)[2 * place : 2 * place + 2]
+        epoch, position = divmod(step, 3)  # two videos of six make a step
+        expected = epoch_order(3, epoch, VIDEOS)[2 * position : 2 * position + 2]
         assert batch["example"].tolist() == np.repeat(expected, 2).tolist()
         assert batch["label"].tolist() == [LABELS[example] for example in batch["example"]]
         assert batch["label"].dtype == np.int32

@@ -70,7 +70,7 @@ def test_every_group_composes():
         configured_finetuning(f"recipe={recipe.stem}")
     for dataset in (CONF / "dataset").glob("*.yaml"):
         configured_finetuning(f"dataset={dataset.stem}")
-    both = [{path.stem for path in (CONF / place / "recipe").glob("*.yaml")} for place in (".", "finetune")]
+    both = [{path.stem for path in (CONF / index / "recipe").glob("*.yaml")} for index in (".", "finetune")]
     assert both[0] - {"v2"} <= both[1]  # a data set brings the recipe of its name; none brings v2
 
 
@@ -176,7 +176,7 @@ def test_help_lists_the_groups_that_exist(command):
     done = subprocess.run([sys.executable, ROOT / f"{command}.py", "--help"], capture_output=True, text=True)
     lines = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
     own = CONF if command == "pretrain" else CONF / "finetune"
-    for group, place in (("dataset", CONF), ("model", CONF), ("recipe", own)):
+    for group, index in (("dataset", CONF), ("model", CONF), ("recipe", own)):
         listed = set(lines[group].split(", "))
-        assert listed == {path.stem for path in (place / group).glob("[!_]*.yaml")}
+        assert listed == {path.stem for path in (index / group).glob("[!_]*.yaml")}
     assert "finetune" not in lines

@@ -91,11 +91,11 @@ def test_any_number_of_replicas_gives_the_same(replicas):
 
 def test_the_box_is_cut_off_at_the_border():
     class Centre:
-        def __init__(self, *places):
-            self.places = iter(places)
+        def __init__(self, *indices):
+            self.indices = iter(indices)
 
         def integers(self, length):
-            return next(self.places)
+            return next(self.indices)
 
     # A quarter of 8 × 16 pixels: half of each side, 4 × 8.
     assert cutmix_box(0.75, 8, 16, Centre(4, 8)) == (2, 6, 4, 12)

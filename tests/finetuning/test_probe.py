@@ -40,9 +40,9 @@ def files(tmp_path_factory):
             for number in range(count):
                 frames = rng.integers(level - 50, level + 50, (5, 16, 16, 3)).astype("uint8")
                 write_video(root / part / name / f"{number}.avi", frames)
-    places = (f"dataset.root={root / 'train'}", f"dataset.val={root / 'val'}")
-    probe(configured_finetuning(*SMALL, *places, "init_from=random", f"run_dir={root / 'run'}"))
-    return SimpleNamespace(root=root, run=root / "run", places=places, content=content_of(root / "run"))
+    indices = (f"dataset.root={root / 'train'}", f"dataset.val={root / 'val'}")
+    probe(configured_finetuning(*SMALL, *indices, "init_from=random", f"run_dir={root / 'run'}"))
+    return SimpleNamespace(root=root, run=root / "run", indices=indices, content=content_of(root / "run"))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def command(files, tmp_path):
 
     def settings(*overrides):
         return configured_finetuning(
-            *SMALL, *files.places, "init_from=random", f"run_dir={tmp_path / 'run'}", *overrides
+            *SMALL, *files.indices, "init_from=random", f"run_dir={tmp_path / 'run'}", *overrides
         )
 
     return settings
@@ -95,7 +95,7 @@ def test_a_second_probe_computes_no_features(files, monkeypatch, capsys):
     monkeypatch.setattr(ClipReader, "center_clip", refuse)
     run = f"run_dir={files.run}"
     others = ("probe.kinds=[knn]", "probe.labels_per_class=2", "probe.seeds=2", "probe.neighbours=1")
-    probe(configured_finetuning(*SMALL, *files.places, "init_from=random", run, *others))
+    probe(configured_finetuning(*SMALL, *files.indices, "init_from=random", run, *others))
     out = capsys.readouterr().out
     assert "features of 6 videos found in" in out
     assert "knn" in out

@@ -25,7 +25,7 @@ from mae.patches import (
 PRETRAINER = tiny_pretrainer()
 CLASSIFIER = build_classifier("vit_tiny", num_classes=5, init_scale=1.0, **SIZES)
 WHOLE = np.random.default_rng(0).integers(0, 256, (2, 4, 16, 16, 3), "uint8")
-VISIBLE, MASKED = (np.asarray(places) for places in split_indices(masks()))
+VISIBLE, MASKED = (np.asarray(indices) for indices in split_indices(masks()))
 TUBELET = (2, 4, 4)
 
 OF_VIDEOS = {
@@ -108,7 +108,7 @@ def test_masks_whose_values_are_known(name):
             OF_MASKS[name](np.full((2, 32), everything))
 
 
-def places(*shape):
+def indices(*shape):
     return zeros(*shape, dtype="int32")
 
 
@@ -118,30 +118,30 @@ def places(*shape):
         (lambda x: patchify(x, TUBELET), zeros(2, 5, 16, 16, 3), ("frames 5", "patches of 2")),
         (lambda x: patchify(x, TUBELET), zeros(2, 4, 16, 18, 3), ("width 18", "patches of 4")),
         (lambda x: patchify(x, TUBELET), zeros(4, 16, 16, 3), ("frames", "(4, 16, 16, 3)")),
-        (lambda x: gather_patches(x, places(2, 3), TUBELET), zeros(2, 4, 18, 16, 3), ("height 18", "patches of 4")),
-        (lambda x: gather_patches(tf.constant(pixels()), x, TUBELET), places(3, 5), ("batch 2", "(3, 5)")),
+        (lambda x: gather_patches(x, indices(2, 3), TUBELET), zeros(2, 4, 18, 16, 3), ("height 18", "patches of 4")),
+        (lambda x: gather_patches(tf.constant(pixels()), x, TUBELET), indices(3, 5), ("batch 2", "(3, 5)")),
         (lambda x: gather_patches(tf.constant(pixels()), x, TUBELET), zeros(2, 5), ("integers", "float32")),
         (lambda x: unpatchify(x, GRID, TUBELET), zeros(2, 31, 96), ("tokens 32", "(2, 31, 96)")),
         (lambda x: unpatchify(x, GRID, TUBELET), zeros(2, 32, 97), ("97", "channels of 32")),
         (lambda x: normalise(x, 3), zeros(2, 4), ("3 channels", "(2, 4)")),
-        (lambda x: normalise(x, 3), places(2, 3), ("floats or uint8", "int32")),
+        (lambda x: normalise(x, 3), indices(2, 3), ("floats or uint8", "int32")),
         (lambda x: unnormalise(x, 3), zeros(2, 4), ("3 channels", "(2, 4)")),
         (lambda x: unnormalise(x, 3), zeros(2, 3, dtype="uint8"), ("floats", "uint8")),
         (lambda x: normalise_patches(x, 3), zeros(2, 5, 97), ("97", "pixels of 3")),
         (lambda x: normalised_target(x, "videomae", 3, 2), zeros(2, 5, 97), ("97", "pixels of 3")),
         (lambda x: normalised_target(x, "mae_st", 3, 2), zeros(2, 5, 97), ("97", "frames of 2")),
         (lambda x: normalised_target(x, "videomae", 3, 2), zeros(5, 96), ("batch, tokens, values", "(5, 96)")),
-        (lambda x: normalised_target(x, "videomae", 3, 2), places(2, 5, 96), ("floats or uint8", "int32")),
-        (lambda x: gather_tokens(tf.constant(zeros(2, 8, 3)), x), places(3, 4), ("batch 2", "(3, 4)")),
+        (lambda x: normalised_target(x, "videomae", 3, 2), indices(2, 5, 96), ("floats or uint8", "int32")),
+        (lambda x: gather_tokens(tf.constant(zeros(2, 8, 3)), x), indices(3, 4), ("batch 2", "(3, 4)")),
         (split_indices, zeros(32, dtype="bool"), ("batch, tokens", "(32,)")),
         (lambda x: predicted_indices(masks(), x), zeros(2, 31, dtype="bool"), ("tokens 32", "(2, 31)")),
         (lambda x: PRETRAINER.encoder(x), zeros(2, 31, 96), ("tokens 32", "(2, 31, 96)")),
-        (lambda x: PRETRAINER.encoder(x, places(2, 8)), zeros(2, 8, 95), ("values 96", "(2, 8, 95)")),
-        (lambda x: PRETRAINER.encoder(zeros(2, 8, 96), x), places(2, 9), ("tokens 8", "(2, 9)")),
+        (lambda x: PRETRAINER.encoder(x, indices(2, 8)), zeros(2, 8, 95), ("values 96", "(2, 8, 95)")),
+        (lambda x: PRETRAINER.encoder(zeros(2, 8, 96), x), indices(2, 9), ("tokens 8", "(2, 9)")),
         (lambda x: PRETRAINER.encoder(zeros(2, 32, 96), path_noise=x), zeros(2, 3, 2), ("blocks 2", "(2, 3, 2)")),
         (lambda x: PRETRAINER.predict_patches(x, VISIBLE, MASKED), zeros(2, 7, 96), ("tokens 7", "(2, 8)")),
-        (lambda x: PRETRAINER.predict_patches(zeros(2, 8, 96), VISIBLE, x), places(3, 24), ("batch 2", "(3, 24)")),
-        (lambda x: clip_losses(PRETRAINER, pixels(), x, MASKED), places(1, 8), ("batch 2", "(1, 8)")),
+        (lambda x: PRETRAINER.predict_patches(zeros(2, 8, 96), VISIBLE, x), indices(3, 24), ("batch 2", "(3, 24)")),
+        (lambda x: clip_losses(PRETRAINER, pixels(), x, MASKED), indices(1, 8), ("batch 2", "(1, 8)")),
         (
             lambda x: clip_losses(PRETRAINER, pixels(), VISIBLE, MASKED, weights=x),
             zeros(2, 23),

@@ -47,10 +47,10 @@ def test_losses_and_gradients_are_those_of_brute_force(is_masked, attention):
     counts = (is_masked & ~DECODER).sum(axis=1)
     assert len(set(counts.tolist())) > 1  # rows are filled up
     visible, _ = split_indices(is_masked)
-    places, weights = predicted_indices(is_masked, DECODER, int(counts.max()) + 1)
+    indices, weights = predicted_indices(is_masked, DECODER, int(counts.max()) + 1)
 
     def batched():
-        return clip_losses(model, pixels(3), visible, places, target="pixels", training=True, weights=weights)
+        return clip_losses(model, pixels(3), visible, indices, target="pixels", training=True, weights=weights)
 
     losses, gradients = losses_and_gradients(model, batched)
     expected, expected_gradients = losses_and_gradients(model, lambda: by_brute_force(model, is_masked))
@@ -68,29 +68,29 @@ def test_the_scalar_loss_takes_the_decoder_mask_too():
 def test_without_a_decoder_mask_it_is_the_single_mask_loss():
     model, nothing = tiny_pretrainer(), np.zeros_like(DECODER)
     visible, masked = split_indices(TUBE)
-    places, weights = predicted_indices(TUBE, nothing, num_predicted("tube", GRID, 0.5, 0.0)[0])
-    np.testing.assert_array_equal(places, masked)
+    indices, weights = predicted_indices(TUBE, nothing, num_predicted("tube", GRID, 0.5, 0.0)[0])
+    np.testing.assert_array_equal(indices, masked)
     assert np.asarray(weights).all()
     single = clip_losses(model, pixels(3), visible, masked)
-    np.testing.assert_array_equal(clip_losses(model, pixels(3), visible, places), single)
-    np.testing.assert_allclose(clip_losses(model, pixels(3), visible, places, weights=weights), single, rtol=2e-6)
+    np.testing.assert_array_equal(clip_losses(model, pixels(3), visible, indices), single)
+    np.testing.assert_allclose(clip_losses(model, pixels(3), visible, indices, weights=weights), single, rtol=2e-6)
 
 
 def test_places_are_in_order_after_those_that_fill_up():
     is_masked = np.array([[1, 1, 0, 1, 1, 0], [1, 0, 0, 0, 1, 1]], bool)
     is_decoder_masked = np.array([[0, 1, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0]], bool)
-    places, weights = predicted_indices(is_masked, is_decoder_masked)
-    assert np.asarray(places[0]).tolist() == [0, 3, 4]
+    indices, weights = predicted_indices(is_masked, is_decoder_masked)
+    assert np.asarray(indices[0]).tolist() == [0, 3, 4]
     assert np.asarray(weights).tolist() == [[1, 1, 1], [0, 0, 1]]
-    assert int(places[1, -1]) == 5
+    assert int(indices[1, -1]) == 5
 
 
 def test_a_clip_whose_places_only_fill_up_has_no_loss_and_no_nan():
     model = tiny_pretrainer()
     visible, _ = split_indices(TUBE)
-    places, weights = predicted_indices(TUBE, np.ones_like(DECODER), 2)
+    indices, weights = predicted_indices(TUBE, np.ones_like(DECODER), 2)
     losses, gradients = losses_and_gradients(
-        model, lambda: clip_losses(model, pixels(3), visible, places, training=True, weights=weights)
+        model, lambda: clip_losses(model, pixels(3), visible, indices, training=True, weights=weights)
     )
     assert losses.tolist() == [0, 0, 0]
     assert not any(gradient.any() for gradient in gradients)

@@ -30,9 +30,9 @@ def test_prediction_depends_on_every_visible_patch():
     model, mask = tiny_pretrainer(), masks(batch=1)
     patches = patchify(videos(1), (2, 4, 4))
     before = np.asarray(model(videos(1), mask))
-    for place in np.flatnonzero(~mask[0]):
+    for index in np.flatnonzero(~mask[0]):
         changed = patches.copy()
-        changed[0, place] += 1
+        changed[0, index] += 1
         assert np.abs(np.asarray(model(unpatchify(changed, GRID, (2, 4, 4)), mask)) - before).max() > 1e-4
 
 

@@ -60,10 +60,10 @@ def test_places_are_spread_over_classes_and_list():
 
 
 def test_only_readable_clips():
-    def read(place):
-        if place % 2:
+    def read(index):
+        if index % 2:
             raise BadVideo("odd")
-        return np.full((1, 2, 2, 3), place, "u1")
+        return np.full((1, 2, 2, 3), index, "u1")
 
     clips, kept = readable_clips(read, [0, 1, 4])
     assert kept == [0, 4]

@@ -153,7 +153,7 @@ def test_a_probe_changes_nothing_and_says_the_same_after_a_resume(whole, run, tm
     figures = probed(directory)
     assert [step for step, *_ in figures] == [0, 2, 4, 6]
     assert len({rank for _, _, rank, _ in figures}) == 4  # of other weights each time
-    first, last = (f"{100 * figures[place][1]:.1f} % at step" for place in (0, -1))
+    first, last = (f"{100 * figures[index][1]:.1f} % at step" for index in (0, -1))
     assert f"k-NN top-1 of 12 clips: {first} 0 → {last} 6 (chance 8.3 %: 1 of 12 classes)" in said
     assert losses(directory) == losses(whole)
     for name, value in weights(directory, 6).items():

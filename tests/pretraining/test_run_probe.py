@@ -40,9 +40,9 @@ def test_what_the_table_says(settings, row):
 
 
 def test_places_are_those_of_the_classes():
-    assert plan(LABELS, clips=8).places == [0, 1, 3, 4, 6, 7]
-    assert plan(None).places == [0, 2, 4, 6]
-    assert plan(LABELS, every=None).places == []
+    assert plan(LABELS, clips=8).indices == [0, 1, 3, 4, 6, 7]
+    assert plan(None).indices == [0, 2, 4, 6]
+    assert plan(LABELS, every=None).indices == []
 
 
 def reader(bad):

@@ -15,7 +15,7 @@ from processes import finish, kill, read_until, start
 from mae.checkpoints.run_state import read_checkpoint
 from mae.cli.exit_status import exit_statuses
 from mae.errors import ConfigError, Interrupted, TrainingStopped
-from mae.evaluation.reconstruction import ProbeBatch
+from mae.evaluation.reconstruction import FixedBatch
 from mae.monitoring.metrics import read_metrics
 from mae.pretraining import periodic_probe
 from mae.pretraining.periodic_probe import FeatureFigures
@@ -111,7 +111,7 @@ def interrupting(function, *, at):
 
 
 # Which step's evaluation is given up: one of the middle, and the last one, after which no step is left.
-@pytest.mark.parametrize(("method", "at", "step"), [((ProbeBatch, "loss"), 1, 3), ((FeatureFigures, "figures"), 3, 6)])
+@pytest.mark.parametrize(("method", "at", "step"), [((FixedBatch, "loss"), 1, 3), ((FeatureFigures, "figures"), 3, 6)])
 def test_a_signal_during_evaluation_ends_the_run_which_goes_on_bit_for_bit(
     shapes, tmp_path, monkeypatch, method, at, step
 ):

@@ -61,8 +61,8 @@ def test_a_finetuning_whose_batch_counted_clips_goes_on_with_the_settings_it_is_
 
     def go_on(*more):
         settings = ("dataset.val_videos_per_class=1", "optimizer.layer_decay=0.75", "validate_every=null")
-        places = ("data.clips_per_video=2", f"dataset.root={shapes}", f"run_dir={directory}")
-        finetune(configured_finetuning(*TINY, *settings, *places, *more))
+        indices = ("data.clips_per_video=2", f"dataset.root={shapes}", f"run_dir={directory}")
+        finetune(configured_finetuning(*TINY, *settings, *indices, *more))
 
     told = "batch_size=2 learning_rate=0.032 min_learning_rate=0.00032"
     with pytest.raises(ConfigError) as error:

@@ -12,7 +12,7 @@ from mae.data.few import in_turn, reader_of_few
 from mae.data.lists.index import index_folder
 from mae.errors import ConfigError
 from mae.training.clips import clip_spec
-from mae.training.overfit import overfit_course, overfit_row, overfitting
+from mae.training.overfit import overfit_row, overfitting, summarize_overfitting
 
 
 def test_without_it_settings_stay():
@@ -83,10 +83,10 @@ def test_what_it_says_at_the_end():
         {"step": 20, "loss": None},
         {"step": 40, "loss": 0.1},
     ]
-    assert overfit_course(8, records) == "overfit 8 clips: loss 1.0000 → 0.1000 (step 1 → 40, 10 % of the first)"
+    assert summarize_overfitting(8, records) == "overfit 8 clips: loss 1.0000 → 0.1000 (step 1 → 40, 10 % of the first)"
     records[-1] |= {"loss": 0.6, "val_top1": 0.5}
-    assert overfit_course(8, records) == (
+    assert summarize_overfitting(8, records) == (
         "overfit 8 clips: loss 1.0000 → 0.6000 (step 1 → 40, 60 % of the first), top-1 on them 50 %; it should fall "
         "towards 0: try more steps or another learning_rate"
     )
-    assert overfit_course(8, []) == "overfit 8 clips: no loss was logged"
+    assert summarize_overfitting(8, []) == "overfit 8 clips: no loss was logged"

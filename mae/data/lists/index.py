@@ -63,8 +63,8 @@ def check_files(index: VideoIndex, max_bad_frac: float) -> int:
     """
     listings: Listings = {}
     missing = []
-    for place, path in enumerate(index.paths):
-        segment = None if index.segments is None else index.segments[place]
+    for position, path in enumerate(index.paths):
+        segment = None if index.segments is None else index.segments[position]
         if not _exists(path, listings):
             missing.append(path)
         elif segment is not None and _is_directory(path, listings):

@@ -75,7 +75,7 @@ def held_out_list(dataset: DatasetConfig, split: str, progress: Progress | None 
 
 
 def numbers_by_name(dataset: DatasetConfig) -> bool:
-    """Whether class numbers are only the places of directories in their alphabet, not those of a list."""
+    """Whether class numbers are only the positions of directories in their alphabet, not those of a list."""
     return not isinstance(dataset, CsvDataset)
 
 
@@ -118,14 +118,14 @@ def with_classes(
     assert index.labels is not None
     if names is not None and index.class_names is not None and tuple(names) != index.class_names:
         if not by_name:
-            place = next(
+            position = next(
                 (i for i, (a, b) in enumerate(zip(names, index.class_names, strict=False)) if a != b),
                 min(len(names), len(index.class_names)),
             )
             raise ConfigError(
                 f"the classes of {source} ({len(names)}) and of the list of {index.paths[0]} "
-                f"({len(index.class_names)}) differ from class {place} on: {_named(names, place)} and "
-                f"{_named(index.class_names, place)}; they must be the same, in the same order"
+                f"({len(index.class_names)}) differ from class {position} on: {_named(names, position)} and "
+                f"{_named(index.class_names, position)}; they must be the same, in the same order"
             )
         index = _renumbered(index, names, source)
     assert index.labels is not None
@@ -170,15 +170,15 @@ def _labelled(index: VideoIndex, what: str) -> VideoIndex:
     return index
 
 
-def _part(index: VideoIndex, places: np.ndarray, root: Path) -> VideoIndex:
+def _part(index: VideoIndex, indices: np.ndarray, root: Path) -> VideoIndex:
     assert index.labels is not None
-    if not len(places):
+    if not len(indices):
         raise ConfigError("dataset.holdout: no class has two videos, so none can be held out")
-    paths = tuple(index.paths[place] for place in places)
-    labels = tuple(index.labels[place] for place in places)
+    paths = tuple(index.paths[position] for position in indices)
+    labels = tuple(index.labels[position] for position in indices)
     relative = [Path(path).relative_to(root).as_posix() for path in paths]
     return replace(index, paths=paths, labels=labels, digest=list_digest(relative, labels))
 
 
-def _named(names: Sequence[str], place: int) -> str:
-    return repr(names[place]) if place < len(names) else "none"
+def _named(names: Sequence[str], position: int) -> str:
+    return repr(names[position]) if position < len(names) else "none"

@@ -10,7 +10,7 @@ Segment = tuple[float, float]  # start and end in seconds, 0 <= start < end
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """The videos of a data set; an example is a place in `paths`."""
+    """The videos of a data set; an example is an index into `paths`."""
 
     paths: tuple[str, ...]  # absolute: of video files, packed videos (.zip) or directories of frames
     labels: tuple[int, ...] | None  # class of each, from 0
@@ -43,15 +43,15 @@ class VideoIndex:
         entries = set(zip(self.paths, self.segments or nothing, self.strides or nothing, strict=True))
         return len(self.paths) - len(entries)
 
-    def part(self, places: Sequence[int]) -> "VideoIndex":
-        """A list of the videos at `places` alone, in their order and in the same numbering of the classes."""
+    def part(self, indices: Sequence[int]) -> "VideoIndex":
+        """A list of the videos at `indices` alone, in their order and in the same numbering of the classes."""
         return replace(
             self,
-            paths=tuple(self.paths[place] for place in places),
-            labels=None if self.labels is None else tuple(self.labels[place] for place in places),
-            segments=None if self.segments is None else tuple(self.segments[place] for place in places),
-            strides=None if self.strides is None else tuple(self.strides[place] for place in places),
-            digest=hashlib.sha256(f"{self.digest} {list(places)}".encode()).hexdigest(),
+            paths=tuple(self.paths[index] for index in indices),
+            labels=None if self.labels is None else tuple(self.labels[index] for index in indices),
+            segments=None if self.segments is None else tuple(self.segments[index] for index in indices),
+            strides=None if self.strides is None else tuple(self.strides[index] for index in indices),
+            digest=hashlib.sha256(f"{self.digest} {list(indices)}".encode()).hexdigest(),
             missing=0,
         )
 
@@ -92,7 +92,7 @@ def list_digest(
     strides: Sequence[int | None] | None = None,
 ) -> str:
     """sha256 of one line per video: path, label and, where it has them, start and end, and stride, between tabs."""
-    lines = [f"{path}\t{'' if labels is None else labels[place]}" for place, path in enumerate(relative)]
+    lines = [f"{path}\t{'' if labels is None else labels[index]}" for index, path in enumerate(relative)]
     if segments is not None:
         ends = ["" if segment is None else f"\t{segment[0]!r}\t{segment[1]!r}" for segment in segments]
         lines = [line + end for line, end in zip(lines, ends, strict=True)]

@@ -230,7 +230,7 @@ def _note(outcome: Outcome, path: str, future: Future[tuple[Packed, bool]]) -> N
 
 def _write_lists(index: VideoIndex, names: dict[str, str], outcome: Outcome, source: Path, output: Path) -> None:
     """`list.csv` of what is packed, in the order of the input, the class names, and what is broken."""
-    good = [place for place, path in enumerate(index.paths) if path in outcome.packed]
+    good = [position for position, path in enumerate(index.paths) if path in outcome.packed]
     if good:  # otherwise the list of an earlier run stays
         kept = index.part(good)
         text = list_text([names[path] for path in kept.paths], kept.labels, kept.segments, kept.strides)

@@ -114,17 +114,17 @@ def _key_frames(path: str, frames: int) -> tuple[int, ...]:
 
     Only a file whose packets are one frame each says so reliably; others give none.
     """
-    places, packets = [], 0
+    indices, packets = [], 0
     options = [cv2.CAP_PROP_N_THREADS, 1, cv2.CAP_PROP_FORMAT, -1]  # packets as they are, not decoded
     capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, options)
     try:
         while capture.grab():
             if capture.get(cv2.CAP_PROP_LRF_HAS_KEY_FRAME):
-                places.append(packets)
+                indices.append(packets)
             packets += 1
     finally:
         capture.release()
-    return tuple(places) if packets == frames else ()
+    return tuple(indices) if packets == frames else ()
 
 
 def _seeks_exactly(path: str, key_frames: tuple[int, ...], prints: list[int], is_stopped: IsStopped) -> bool:
@@ -157,7 +157,7 @@ def _targets(key_frames: tuple[int, ...], frames: int) -> list[int]:
     served = [key + SEEK_BEFORE for key in key_frames if key and key + SEEK_BEFORE < frames]
     if not served:
         return []
-    some = [served[place] for place in np.linspace(0, len(served) - 1, min(SEEKS // 2, len(served)), dtype=int)]
+    some = [served[index] for index in np.linspace(0, len(served) - 1, min(SEEKS // 2, len(served)), dtype=int)]
     rest = np.linspace(served[0], frames - 1, SEEKS - len(some), dtype=int).tolist()
     # Back and forth, so that no seek profits from where the one before it ended.
     ascending = sorted({*some, *rest})

@@ -91,5 +91,5 @@ def _without(source: Path, index: VideoIndex, broken: set[str]) -> str:
 
 def _listed(index: VideoIndex, broken: set[str]) -> str:
     """A list of the videos that are not broken, by absolute paths."""
-    kept = index.part([place for place, path in enumerate(index.paths) if path not in broken])
+    kept = index.part([position for position, path in enumerate(index.paths) if path not in broken])
     return list_text(kept.paths, kept.labels, kept.segments, kept.strides)

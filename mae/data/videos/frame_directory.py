@@ -59,4 +59,4 @@ class FrameDirectory:
 def _natural(name: str) -> list[tuple[int, str]]:
     """Numbers in a name count as numbers; names that differ in leading zeros only keep an order."""
     parts = enumerate(re.split(r"([0-9]+)", name))  # every other one is a number
-    return [(int(part), part) if place % 2 else (-1, part) for place, part in parts]
+    return [(int(part), part) if index % 2 else (-1, part) for index, part in parts]

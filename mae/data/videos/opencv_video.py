@@ -69,8 +69,8 @@ class OpenCVVideo:
 
     def _spares(self, position: int, number: int) -> int:
         """Frames that need not be decoded if the wanted one is sought."""
-        place = bisect_right(self._key_frames, number - SEEK_BEFORE)
-        return self._key_frames[place - 1] - position if place else 0
+        index = bisect_right(self._key_frames, number - SEEK_BEFORE)
+        return self._key_frames[index - 1] - position if index else 0
 
     def _seek(self, number: int) -> tuple[int, bool]:
         """Grabs a frame that is far ahead; gives the frame that comes next, and whether the seek led there."""

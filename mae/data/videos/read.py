@@ -65,7 +65,7 @@ def read_frames(
         path: of a video file, a packed video, or a directory of images. Variable frame rate, rotation, odd sizes,
             10 bit and grayscale are fine.
         choose: gives ascending frame numbers, repeats allowed, for a frame count of at least 1.
-        views: gives pieces of a frame, from its place among the distinct chosen ones and its pixels, (H, W, 3) uint8
+        views: gives pieces of a frame, from its index among the distinct chosen ones and its pixels, (H, W, 3) uint8
             BGR, upright, valid during the call. A frame whose size differs from the first one's is resized to it.
         segment: seconds; the frames round(start · rate) up to round(end · rate) are all there is.
         timeout_s: seconds that all of it may take; None: any.
@@ -212,12 +212,12 @@ def _cut(video: Video, wanted: np.ndarray, views: Views) -> Frames:
     numbers = np.unique(wanted)
     kept: list[list[np.ndarray]] = []
     size: tuple[int, int] | None = None
-    for place, frame in enumerate(video.frames(numbers)):
+    for index, frame in enumerate(video.frames(numbers)):
         size = size or frame.shape[:2]
         if frame.shape[:2] != size:  # the stream changed its resolution
             frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
         # The one place where OpenCV's BGR becomes RGB, and where views of the frame's memory become copies.
-        kept.append([cv2.cvtColor(view, cv2.COLOR_BGR2RGB) for view in views(place, frame)])
+        kept.append([cv2.cvtColor(view, cv2.COLOR_BGR2RGB) for view in views(index, frame)])
     return Frames(numbers, kept)
 
 

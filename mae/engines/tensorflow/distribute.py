@@ -63,9 +63,9 @@ def _group(ready: list[Any], following: Iterator[Any]) -> Iterator[Any]:
     yield from following
 
 
-def _equal(name: str, value: np.ndarray, place: int, count: int, what: str) -> np.ndarray:
+def _equal(name: str, value: np.ndarray, index: int, count: int, what: str) -> np.ndarray:
     """One of `count` equal runs of rows."""
     rows, left = divmod(len(value), count)
     if left:
         raise ValueError(f"{name} has {len(value)} rows, which {count} {what} cannot share equally")
-    return value[place * rows : (place + 1) * rows]
+    return value[index * rows : (index + 1) * rows]

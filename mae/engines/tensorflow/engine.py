@@ -24,7 +24,7 @@ from mae.engines.tensorflow.strategy import (
     suited_to_devices,
 )
 from mae.engines.tensorflow.weight_average import WeightAverage
-from mae.engines.tensorflow.workers import connected_workers, losing_others
+from mae.engines.tensorflow.workers import connected_workers, report_lost_workers
 from mae.engines.workers import Workers
 from mae.presets import Architecture
 
@@ -66,8 +66,8 @@ class TensorFlowEngine:
     def describe_devices(self) -> str:
         return describe_devices(self.strategy, self.workers.count)
 
-    def losing_others(self) -> AbstractContextManager[None]:
-        return losing_others(self.workers)
+    def report_lost_workers(self) -> AbstractContextManager[None]:
+        return report_lost_workers(self.workers)
 
     def dtype_policy(self, precision: str) -> keras.dtype_policies.DTypePolicy:
         return compute_dtype(precision)

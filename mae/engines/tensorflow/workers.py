@@ -22,7 +22,7 @@ def connected_workers(strategy: tf.distribute.Strategy) -> Workers:
 
 
 @contextmanager
-def losing_others(workers: Workers) -> Iterator[None]:
+def report_lost_workers(workers: Workers) -> Iterator[None]:
     """Turns the errors that TensorFlow raises when another worker is gone into `TrainingStopped`."""
     try:
         yield

@@ -64,7 +64,7 @@ class ViewScores:
         """Notes a batch.
 
         Args:
-            videos, views: (b,) places.
+            videos, views: (b,) indices.
             logits: (b, num_classes).
             valid: (b,) 0 for padded entries and for clips that could not be read; None: all are valid.
 
@@ -76,11 +76,11 @@ class ViewScores:
             raise TrainingStopped("the model's output is not finite: a damaged checkpoint, or try precision=float32")
         probabilities = softmax(np.asarray(logits, np.float32))
         for row in rows:
-            place = int(videos[row]), int(views[row])
-            if not self._done[place]:
-                self._probabilities[place] = probabilities[row]
-                self._done[place] = True
-                self._unsaved.append(place)
+            index = int(videos[row]), int(views[row])
+            if not self._done[index]:
+                self._probabilities[index] = probabilities[row]
+                self._done[index] = True
+                self._unsaved.append(index)
 
     def fail(self, video: int, reason: str) -> None:
         """Notes a video that cannot be read; views of it that were evaluated no longer count."""
@@ -91,13 +91,13 @@ class ViewScores:
         """Writes what came since the last time."""
         if self.directory is None or not (self._unsaved or self._unsaved_failures):
             return
-        places = np.array(self._unsaved, np.int64).reshape(-1, 2)
+        indices = np.array(self._unsaved, np.int64).reshape(-1, 2)
         written = [int(path.stem[-6:]) for path in self.directory.glob(f"scores_{self._writer:03d}_*.npz")]
         path = self.directory / f"scores_{self._writer:03d}_{max(written, default=-1) + 1:06d}.npz"
         failures = np.frombuffer(json.dumps(self._unsaved_failures).encode(), np.uint8)
         with replacing(path) as temporary, open(temporary, "wb") as file:
-            probabilities = self._probabilities[tuple(places.T)]
-            np.savez(file, allow_pickle=False, places=places, probabilities=probabilities, failures=failures)
+            probabilities = self._probabilities[tuple(indices.T)]
+            np.savez(file, allow_pickle=False, places=indices, probabilities=probabilities, failures=failures)
         self._unsaved, self._unsaved_failures = [], {}
 
     def video_probabilities(self) -> tuple[np.ndarray, np.ndarray]:
@@ -149,10 +149,10 @@ class ViewScores:
         try:
             # NumPy leaves the file open where it is no archive: it is opened, and closed, here.
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                places, probabilities = archive["places"], archive["probabilities"]
+                indices, probabilities = archive["places"], archive["probabilities"]
                 failures = json.loads(bytes(archive["failures"]))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ConfigError(f"{path} is damaged ({error}): remove it, its views are then evaluated again") from error
-        self._probabilities[tuple(places.T)] = probabilities
-        self._done[tuple(places.T)] = True
+        self._probabilities[tuple(indices.T)] = probabilities
+        self._done[tuple(indices.T)] = True
         self._failed |= {int(video): reason for video, reason in failures.items()}

@@ -39,8 +39,8 @@ def run_views(
     total, done = len(missing), 0
     try:
         for number, (views, clips, rows) in enumerate(_batches(scores, missing, read, batch_size, workers), start=1):
-            videos, places = np.array(views).T
-            scores.add(videos, places, np.asarray(logits(clips), np.float32)[:rows])
+            videos, indices = np.array(views).T
+            scores.add(videos, indices, np.asarray(logits(clips), np.float32)[:rows])
             done += rows
             if number % save_every == 0:
                 scores.save()

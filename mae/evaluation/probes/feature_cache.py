@@ -167,11 +167,11 @@ def fill(
     """
     done = 0
     try:
-        for number, (places, clips) in enumerate(_batches(caches, videos, read, batch_size, workers), start=1):
+        for number, (indices, clips) in enumerate(_batches(caches, videos, read, batch_size, workers), start=1):
             for cache, features in zip(caches, compute(clips), strict=True):
-                for video, row in zip(places, features[: len(places)], strict=True):
+                for video, row in zip(indices, features[: len(indices)], strict=True):
                     cache.put(video, row)
-            done += len(places)
+            done += len(indices)
             if number % save_every == 0:
                 _save(caches)
             if check is not None:
@@ -193,17 +193,17 @@ def _batches(
     workers: int,
 ) -> Iterator[tuple[list[int], np.ndarray]]:
     """Places, and clips filled up to `batch_size`."""
-    places: list[int] = []
+    indices: list[int] = []
     clips: list[np.ndarray] = []
     for video, clip in read_ahead(videos, read, workers):
         if isinstance(clip, BadVideo):
             for cache in caches:
                 cache.fail(video, str(clip))
             continue
-        places.append(video)
+        indices.append(video)
         clips.append(clip)
         if len(clips) == batch_size:
-            yield places, np.stack(clips)
-            places, clips = [], []
+            yield indices, np.stack(clips)
+            indices, clips = [], []
     if clips:
-        yield places, np.stack([*clips, *[clips[-1]] * (batch_size - len(clips))])
+        yield indices, np.stack([*clips, *[clips[-1]] * (batch_size - len(clips))])

@@ -13,23 +13,23 @@ class Rows:
 
     Args:
         array: (n, …).
-        places: (k,) which rows, in the order wanted.
+        indices: (k,) which rows, in the order wanted.
     """
 
-    def __init__(self, array: np.ndarray, places: np.ndarray) -> None:
+    def __init__(self, array: np.ndarray, indices: np.ndarray) -> None:
         self._array = array
-        self._places = places
+        self._indices = indices
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self._places), *self._array.shape[1:])
+        return (len(self._indices), *self._array.shape[1:])
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        """What a slice or an array of places among these rows gives."""
-        return np.asarray(self._array[self._places[key]])
+        """What a slice or an array of indices among these rows gives."""
+        return np.asarray(self._array[self._indices[key]])
 
 
 def fit(
@@ -51,10 +51,10 @@ def fit(
     batch_size = min(batch_size, count)
     per_epoch = count // batch_size
     for number in range(steps):
-        epoch, place = divmod(number, per_epoch)
-        if place == 0:
+        epoch, index = divmod(number, per_epoch)
+        if index == 0:
             order = generator(seed, "probe order", epoch).permutation(count)
-        rows = np.sort(order[place * batch_size : (place + 1) * batch_size])
+        rows = np.sort(order[index * batch_size : (index + 1) * batch_size])
         model.train_on_batch(np.asarray(features[rows], np.float32), np.asarray(labels)[rows].astype(np.int64))
 
 

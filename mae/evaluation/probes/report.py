@@ -40,7 +40,7 @@ def probe_content(
     """The content of `probe.json`; figures of several repetitions are means."""
     first = next(iter(figures.values()))[0]
     spread = feature_spread(test.features.pooled[test.readable])
-    listed = np.unique(np.concatenate([draw.places for draw in draws]))
+    listed = np.unique(np.concatenate([draw.indices for draw in draws]))
     members = np.bincount(test.labels)
     return {
         "probes": {kind: _means(repeated) for kind, repeated in figures.items()},

@@ -34,7 +34,7 @@ class Repetition:
     """One of the draws that figures are the mean of."""
 
     seed: int  # of everything random in the probes
-    places: np.ndarray  # training videos that may be used, ascending
+    indices: np.ndarray  # training videos that may be used, ascending
 
 
 def repetitions(config: ProbeConfig, labels: Sequence[int] | np.ndarray, seed: int) -> list[Repetition]:
@@ -49,7 +49,7 @@ def repetitions(config: ProbeConfig, labels: Sequence[int] | np.ndarray, seed: i
 
 def used(train: Labelled, draw: Repetition) -> np.ndarray:
     """Places of the training videos that a repetition trains on: those of its draw that can be read."""
-    return np.intersect1d(draw.places, train.readable)
+    return np.intersect1d(draw.indices, train.readable)
 
 
 def probe_figures(
@@ -79,13 +79,13 @@ def _probabilities(
     kind: str, config: ProbeConfig, train: Labelled, test: Labelled, num_classes: int, draw: Repetition
 ) -> np.ndarray:
     """(m, num_classes) of the m readable videos of `test`."""
-    places, asked = used(train, draw), test.readable
-    labels = train.labels[places]
+    indices, asked = used(train, draw), test.readable
+    labels = train.labels[indices]
     if kind == "attentive":
         assert train.features.tokens is not None
         assert test.features.tokens is not None
         return attentive_probe(
-            Rows(train.features.tokens, places),
+            Rows(train.features.tokens, indices),
             labels,
             Rows(test.features.tokens, asked),
             num_classes,
@@ -94,7 +94,7 @@ def _probabilities(
             epochs=config.attentive_epochs,
             least_steps=config.attentive_steps,
         )
-    pooled, wanted = train.features.pooled[places], test.features.pooled[asked]
+    pooled, wanted = train.features.pooled[indices], test.features.pooled[asked]
     if kind == "knn":
         return knn_probe(pooled, labels, wanted, num_classes, config.neighbours)
     return linear_probe(

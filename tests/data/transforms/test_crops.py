@@ -35,11 +35,11 @@ def test_multi_scale_boxes_are_the_published_ones_and_equally_likely():
     sides = {(h, w) for _, _, h, w in boxes}
     s = (240, 210, 180, 158)
     assert sides == {(s[i], s[j]) for i, j in SCALE_PAIRS}
-    places = {(top, left) for top, left, h, w in boxes if (h, w) == (180, 180)}
+    indices = {(top, left) for top, left, h, w in boxes if (h, w) == (180, 180)}
     corners = {(0, 0), (0, 140), (60, 0), (60, 140)}
     edges = {(0, 70), (30, 0), (30, 140), (60, 70)}
     quarters = {(15, 35), (15, 105), (45, 35), (45, 105)}
-    assert places == corners | edges | quarters | {(30, 70)}
+    assert indices == corners | edges | quarters | {(30, 70)}
     small = [count for (_, _, h, w), count in boxes.items() if (h, w) == (180, 180)]
     assert 60 < min(small) <= max(small) < 145, "expected about 100 each"
 

@@ -135,4 +135,4 @@ def test_no_images(tmp_path):
 def test_seconds_mean_nothing_without_a_clock(tmp_path, noise):
     path = directory_of(tmp_path / "frames", noise)
     with pytest.raises(BadVideo, match="it has start and end but no frame rate"):
-        read_frames(path, every_third, lambda place, frame: [frame], segment=(0.0, 1.0))
+        read_frames(path, every_third, lambda position, frame: [frame], segment=(0.0, 1.0))

@@ -225,8 +225,8 @@ def test_damaged_bytes_do_not_raise_anything_else(tmp_path):
     outcomes = set()
     for _ in range(40):
         damaged = bytearray(content)
-        for place in rng.integers(len(content), size=8):
-            damaged[place] = rng.integers(256)
+        for position in rng.integers(len(content), size=8):
+            damaged[position] = rng.integers(256)
         path.write_bytes(damaged)
         try:
             outcomes.add(read_clip(str(path), lambda count: np.array([0, count - 1])).dtype)

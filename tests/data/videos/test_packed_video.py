@@ -150,22 +150,22 @@ def test_a_damaged_byte_never_gives_wrong_frames(tmp_path, members, pictures, fl
         whole = file.read()
     header_places = [i for i in range(len(whole)) if whole[i : i + 2] == b"PK"]
     # Every byte of all headers and of the end, and some of the pictures.
-    places = {p + i for p in header_places for i in range(58)} | set(range(0, len(whole), 37))
-    places = sorted((places | set(range(len(whole) - 200, len(whole)))) & set(range(len(whole))))
+    indices = {p + i for p in header_places for i in range(58)} | set(range(0, len(whole), 37))
+    indices = sorted((indices | set(range(len(whole) - 200, len(whole)))) & set(range(len(whole))))
     expected = np.stack(pictures[1])[..., ::-1]
     outcomes = {"right": 0, "bad": 0}
     with open(path, "r+b", buffering=0) as file:
-        for place in places:
-            file.seek(place)
-            file.write(bytes([whole[place] ^ flip]))
+        for position in indices:
+            file.seek(position)
+            file.write(bytes([whole[position] ^ flip]))
             try:
                 np.testing.assert_array_equal(read_clip(path, lambda count: np.arange(count)), expected)
                 outcomes["right"] += 1
             except BadVideo:
                 outcomes["bad"] += 1
-            file.seek(place)
-            file.write(whole[place : place + 1])
-    assert outcomes["bad"] > len(places) // 3
+            file.seek(position)
+            file.write(whole[position : position + 1])
+    assert outcomes["bad"] > len(indices) // 3
     assert outcomes["right"] > 20, "times and attributes play no part"
 
 
@@ -248,13 +248,13 @@ def test_more_members_than_the_first_zip_format_allows(tmp_path, members, pictur
         offset = content.tell()
         content.write(b"PK\x03\x04" + about + name + data)
         directory.write(b"PK\x01\x02" + bytes([20, 0]) + about + bytes(10) + struct.pack("<L", offset) + name)
-    place, size = content.tell(), directory.tell()
-    end64 = np.array([len(entries), len(entries), size, place], "<u8").tobytes()
+    position, size = content.tell(), directory.tell()
+    end64 = np.array([len(entries), len(entries), size, position], "<u8").tobytes()
     with open(path, "wb") as file:
         file.write(content.getvalue() + directory.getvalue())
         file.write(b"PK\x06\x06" + (44).to_bytes(8, "little") + bytes([45, 0, 45, 0]) + bytes(8) + end64)
-        file.write(b"PK\x06\x07" + bytes(4) + (place + size).to_bytes(8, "little") + (1).to_bytes(4, "little"))
-        file.write(b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 0xFFFF, 0xFFFF, size, place, 0))
+        file.write(b"PK\x06\x07" + bytes(4) + (position + size).to_bytes(8, "little") + (1).to_bytes(4, "little"))
+        file.write(b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 0xFFFF, 0xFFFF, size, position, 0))
     with zipfile.ZipFile(path) as archive:
         assert len(archive.namelist()) == count + 1
     monkeypatch.setattr(zipfile, "ZipFile", None)  # it would take half a second for every clip

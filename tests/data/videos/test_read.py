@@ -286,7 +286,7 @@ def test_threads_are_pinned_on_request_only():
         cv2.setNumThreads(before)
 
 
-def whole(place, frame):
+def whole(position, frame):
     return [frame]
 
 
@@ -344,14 +344,14 @@ def test_views_are_asked_once_per_distinct_frame_with_memory_of_their_own(make_v
     path = make_video("a.avi", numbered_frames(20))
     seen = []
 
-    def views(place, frame):
-        seen.append((place, frame))
+    def views(position, frame):
+        seen.append((position, frame))
         top, bottom = frame[:8], frame[8:]
         return [frame, top, bottom, frame, frame[::-1, ::-1]]
 
     frames = read_frames(path, lambda count: np.array([2, 2, 5, 9, 9]), views)
     assert frames.numbers.tolist() == [2, 5, 9]
-    assert [place for place, _ in seen] == [0, 1, 2]
+    assert [position for position, _ in seen] == [0, 1, 2]
     made = [view for views in frames.views for view in views]
     others = [frame for _, frame in seen]
     for i, view in enumerate(made):

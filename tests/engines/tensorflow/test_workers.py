@@ -16,7 +16,7 @@ from processes import addresses, finish, kill, read_until, start_cluster
 
 from mae.checkpoints.run_state import read_checkpoint
 from mae.engines.tensorflow.strategy import SILENCE_S
-from mae.engines.tensorflow.workers import connected_workers, losing_others
+from mae.engines.tensorflow.workers import connected_workers, report_lost_workers
 from mae.engines.workers import Workers
 from mae.errors import TrainingStopped
 from mae.monitoring.metrics import read_metrics
@@ -117,10 +117,10 @@ def test_a_lost_worker_is_told_in_one_line_and_other_errors_stay():
     two = Workers(0, 2, add_up=lambda mine: mine)
     with (
         pytest.raises(TrainingStopped, match=r"worker 0 of 2 lost the others .* goes on from the last"),
-        losing_others(two),
+        report_lost_workers(two),
     ):
         raise error
-    with pytest.raises(tf.errors.UnavailableError), losing_others(Workers()):
+    with pytest.raises(tf.errors.UnavailableError), report_lost_workers(Workers()):
         raise error
 
 

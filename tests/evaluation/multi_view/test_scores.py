@@ -10,8 +10,8 @@ LOGITS = np.random.default_rng(0).normal(size=SHAPE).astype("f4")
 PLACES = np.stack(np.meshgrid(range(5), range(2), indexing="ij"), -1).reshape(-1, 2)
 
 
-def fill(scores, places, valid=None):
-    videos, views = np.asarray(places).T
+def fill(scores, indices, valid=None):
+    videos, views = np.asarray(indices).T
     scores.add(videos, views, LOGITS[videos, views], valid)
 
 

@@ -49,7 +49,7 @@ def test_every_kind_finds_what_is_there_and_unreadable_videos_count_as_wrong():
     for kind, (only,) in figures.items():
         assert (only.listed, only.evaluated, only.top1_evaluated) == (20, 19, 1), kind
         assert only.top1 == pytest.approx(19 / 20)
-    assert used(train, draws[0]).tolist() == [place for place in range(40) if place not in (1, 7)]
+    assert used(train, draws[0]).tolist() == [index for index in range(40) if index not in (1, 7)]
 
 
 def test_what_is_not_there_is_not_found():
@@ -65,17 +65,17 @@ def test_repetitions_are_those_of_what_is_random():
     assert len({draw.seed for draw in draws}) == 3
     few, draws = figures_of(settings(kinds=["knn"], seeds=3, labels_per_class=2), train, test)
     assert len(few["knn"]) == 3
-    assert len({tuple(draw.places) for draw in draws}) == 3
+    assert len({tuple(draw.indices) for draw in draws}) == 3
 
 
 def test_few_labels_are_so_many_of_each_class_and_the_same_for_a_seed():
     labels = np.array([0] * 10 + [1] * 3 + [2] * 7 + [0] * 5)
-    places = few_of_each_class(labels, 4, seed=3)
-    assert np.bincount(labels[places]).tolist() == [4, 3, 4]  # class 1 has no more
-    assert places.tolist() == sorted(set(places))
-    np.testing.assert_array_equal(places, few_of_each_class(labels, 4, seed=3))
-    assert places.tolist() != few_of_each_class(labels, 4, seed=4).tolist()
-    assert set(few_of_each_class(labels, 2, seed=3)) < set(places)
+    indices = few_of_each_class(labels, 4, seed=3)
+    assert np.bincount(labels[indices]).tolist() == [4, 3, 4]  # class 1 has no more
+    assert indices.tolist() == sorted(set(indices))
+    np.testing.assert_array_equal(indices, few_of_each_class(labels, 4, seed=3))
+    assert indices.tolist() != few_of_each_class(labels, 4, seed=4).tolist()
+    assert set(few_of_each_class(labels, 2, seed=3)) < set(indices)
     assert few_of_each_class(labels, None, seed=3).tolist() == list(range(25))
 
 
@@ -106,7 +106,7 @@ def test_a_report_says_means_deviations_and_what_failed():
 
     train, test = labelled(8, 0, failed=(3,)), labelled(4, 1)
     config = settings(kinds=["linear"], labels_per_class=1, seeds=3)
-    draws = [Repetition(0, np.array(places)) for places in ([0, 1, 2, 3], [4, 5, 6, 7], [0, 5, 6, 7])]
+    draws = [Repetition(0, np.array(indices)) for indices in ([0, 1, 2, 3], [4, 5, 6, 7], [0, 5, 6, 7])]
     figures = []
     for right in (1, 2, 3):
         said = np.where(np.arange(4) < right, test.labels, (test.labels + 1) % CLASSES)
