@@ -19,7 +19,7 @@ from mae.checkpoints.layouts import from_pytorch, fuse_qkv
 from mae.checkpoints.names import HUGGING_FACE, PYTORCH, TENSORFLOW, NameTable
 from mae.checkpoints.saved_model import read_extra
 from mae.checkpoints.weights import Weights, own_weights, weights_of
-from mae.errors import ConfigError
+from mae.errors import ConfigError, library_reason
 
 _WRAPPERS = ("model", "module", "state_dict", "model_state_dict")
 _ENCODER_PARTS = ("patch_embed.", "blocks.", "norm.", "pos_embed")
@@ -96,7 +96,7 @@ def _read_keras(path: Path) -> Weights:
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, KeyError, OSError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path} cannot be read as a .keras file: {error}") from error
+        raise ConfigError(f"{path} cannot be read as a .keras file: {library_reason(error)}") from error
     if not isinstance(model, classifier.Classifier | pretrainer.Pretrainer):
         raise ConfigError(f"{path} holds a {type(model).__name__}, not a model of this project")
     return weights_of(model, path, "Keras")
