@@ -7,9 +7,8 @@ Every tensor of IN must have a place and every weight of the model a tensor, els
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from mae.cli.arguments import Parser
 from mae.cli.exit_status import exit_statuses
@@ -19,6 +18,17 @@ from mae.errors import ConfigError, check_choice
 from mae.files import checksums
 from mae.monitoring.console import format_table
 from mae.presets import Architecture
+
+# How weights were trained: fields of `mae.checkpoints.metadata.Training`, which is imported later.
+TRAINING = {
+    "frame_stride": int,
+    "sampler": str,
+    "target": str,
+    "masking": str,
+    "mask_ratio": float,
+    "licence": str,
+}
+PRETRAINED = ("target", "masking", "mask_ratio")  # what only a decoder is for
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -34,53 +44,60 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--describe", action="store_true", help="say format, kind, sizes and sha256 of IN")
     parser.add_argument("--label-names", metavar="FILE", type=Path, help="class names, one a line or {number: name}")
     parser.add_argument(
-        "--set", metavar="SIZE=VALUE", nargs="+", default=[], help="sizes IN does not tell, as num_heads=6"
+        "--set",
+        metavar="NAME=VALUE",
+        nargs="+",
+        default=[],
+        help="what IN does not tell: sizes, as num_heads=6, and how it was trained, as frame_stride=2 licence=MIT",
     )
     given = parser.parse_args(arguments)
     if not given.describe and (given.output is None or given.to is None):
         raise ConfigError("give OUT and --to FORMAT, or --describe; see python -m mae.convert --help")
     if given.describe and (given.output or given.to):
         raise ConfigError("--describe writes nothing: leave out OUT and --to")
-    given.set = sizes_given(given.set)
+    given.set = values_given(given.set)
     return given
 
 
-def sizes_given(pairs: Sequence[str]) -> dict[str, Any]:
-    """`["num_heads=6"]` as sizes of `Architecture`."""
-    types = {field.name: field.type for field in fields(Architecture)}
-    sizes: dict[str, Any] = {}
+def values_given(pairs: Sequence[str]) -> dict[str, Any]:
+    """`["num_heads=6", "licence=MIT"]` as values of the fields of `Architecture` and of `TRAINING`."""
+    types = {**get_type_hints(Architecture), **TRAINING}
+    values: dict[str, Any] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
         check_choice("size", name, types)
+        # Of `float | None` the first; the word for a bool is none of bool's own.
+        of = (get_args(types[name]) or (types[name],))[0]
         try:
-            sizes[name] = types[name](value)  # type: ignore[operator]
-        except ValueError as error:
-            raise ConfigError(f"--set {pair}: {error}") from error
-    return sizes
+            values[name] = {"true": True, "false": False}[value.lower()] if of is bool else of(value)
+        except (ValueError, KeyError) as error:
+            raise ConfigError(f"--set {pair}: not a value of type {of.__name__}") from error
+    return values
 
 
-def convert(source: Path, output: Path, to: str, labels: dict[int, str] | None, sizes: dict[str, Any]) -> str:
+def convert(source: Path, output: Path, to: str, labels: dict[int, str] | None, values: dict[str, Any]) -> str:
     """Writes `output`; returns what to print.
+
+    Args:
+        values: of fields of `Architecture` and `Training`, which win over those that `source` tells.
 
     Raises:
         ConfigError: something in `source` has no place, or something that `to` needs is not in it.
     """
     from mae.checkpoints.load import load_weights
+    from mae.checkpoints.metadata import changed
     from mae.checkpoints.read import read_weights
-    from mae.checkpoints.save import FORMATS, KEEP_LABELS, save_checkpoint
+    from mae.checkpoints.save import FORMATS, save_checkpoint
 
     check_choice("format --to", to, FORMATS)
-    if labels and to not in KEEP_LABELS:
-        raise ConfigError(f"{to} keeps no label names; {' and '.join(KEEP_LABELS)} do")
     if output.exists():
         raise ConfigError(f"{output} exists already: give another name, or remove it")
     weights = read_weights(source)
-    model = build_model(weights, sizes)
+    trained = {name: value for name, value in values.items() if name in TRAINING}
+    model = build_model(weights, {name: value for name, value in values.items() if name not in TRAINING})
     report = load_weights(weights, model)
-    labels = labels or report.id2label
-    save_checkpoint(model, output, to, labels if to in KEEP_LABELS else None)
-    lost = f"; {to} keeps no label names" if report.id2label and to not in KEEP_LABELS else ""
-    return f"{report.table()}\nwritten: {output} ({to}){lost}"
+    save_checkpoint(model, output, to, labels or report.id2label, changed(report.training, **trained))
+    return f"{report.table()}\nwritten: {output} ({to})"
 
 
 def build_model(weights: Any, sizes: dict[str, Any]) -> Any:
@@ -115,7 +132,8 @@ def describe(source: Path) -> str:
         ("format", weights.format),
         ("kind", weights.kind),
         ("weights", f"{len(weights.arrays)} tensors, {values / 1e6:.1f} M values"),
-        *((name, _text(value)) for name, value in weights.sizes().items()),
+        *((name, _text(value, name in weights.assumed)) for name, value in weights.sizes().items()),
+        *_training_rows(weights),
     ]
     if weights.kind == "classifier":
         classes = weights.arrays["head/kernel"].shape[-1]
@@ -127,8 +145,16 @@ def describe(source: Path) -> str:
     return format_table([*rows, *[("sha256", line) for line in checksums(weights.source)]], "checkpoint")
 
 
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _training_rows(weights: Any) -> list[tuple[str, str]]:
+    """How the weights were trained: as the file tells, or what the commands that use it assume."""
+    told, known = weights.training.told, weights.training.completed().told
+    of_kind = known if weights.kind == "pretrainer" else {name: known[name] for name in known if name not in PRETRAINED}
+    return [(name, _text(value, name not in told)) for name, value in of_kind.items()]
+
+
+def _text(value: Any, assumed: bool) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{text} (assumed: the file does not tell)" if assumed else text
 
 
 def main(arguments: Sequence[str]) -> str:

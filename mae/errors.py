@@ -1,7 +1,10 @@
 """The errors a command turns into an exit status (see `mae.cli.exit_status`), and what their messages are made of."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
+
+_ADVICE = re.compile("allow_pickle|unsafe|safe_mode", re.IGNORECASE)
 
 
 class ConfigError(ValueError):
@@ -65,3 +68,12 @@ def some(names: Sequence[str], shown: int, none: str = "none") -> str:
 def one_line(error: BaseException | str) -> str:
     """The message of an error, which a library may have written over many lines."""
     return " ".join(str(error).split())
+
+
+def library_reason(error: BaseException) -> str:
+    """What a library says of a file it cannot read, on one line, without its advice to run what the file holds.
+
+    NumPy takes whatever is no array for pickled objects, and tells how to run them; Keras has such advice too.
+    """
+    text = one_line(error)
+    return "it is no file of plain arrays" if _ADVICE.search(text) else text

@@ -10,5 +10,6 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker", "tpu")
 CROPS = ("multi_scale", "random_resized", "center")
+CLIP_KINDS = ("dense", "segments")  # how a model was used to see a video, see `mae.data.sampling.KINDS`
 FEATURE_DTYPES = ("float32", "float16")  # on disk
 WANDB_MODES = ("auto", "online", "offline", "disabled")

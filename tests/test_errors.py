@@ -1,8 +1,9 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from mae.errors import ConfigError, check_at_least, check_choice, one_line, some
+from mae.errors import ConfigError, check_at_least, check_choice, library_reason, one_line, some
 
 
 def test_names_of_a_long_list():
@@ -27,3 +28,11 @@ def test_a_choice():
 
 def test_an_error_of_many_lines():
     assert one_line(ValueError("first\n   second\n")) == "first second"
+
+
+def test_a_librarys_advice_to_run_what_a_file_holds_is_not_passed_on(tmp_path):
+    (tmp_path / "text").write_text("no array")
+    with pytest.raises(ValueError, match="allow_pickle") as refused, open(tmp_path / "text", "rb") as file:
+        np.load(file, allow_pickle=False)
+    assert library_reason(refused.value) == "it is no file of plain arrays"
+    assert library_reason(OSError("cut\nshort")) == "cut short"

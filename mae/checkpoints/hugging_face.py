@@ -1,9 +1,12 @@
 """`config.json` of a Hugging Face VideoMAE: our sizes from theirs, and theirs from ours."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mae.checkpoints.metadata import KEY, Metadata, metadata_from
 from mae.checkpoints.weights import Weights
 from mae.errors import ConfigError
 from mae.presets import Architecture
@@ -46,11 +49,36 @@ def read_config(folder: Path, weights: Weights) -> None:
             value = config.get(theirs, default)
             weights.told[ours] = value[0] if isinstance(value, list) else value
     weights.told["mlp_ratio"] = config.get("intermediate_size", 3072) / weights.told["embed_dim"]
+    weights.told["positions"] = "sincos"  # transformers' VideoMAE has no other
     if weights.kind == "classifier":
         labels = {int(number): label for number, label in config.get("id2label", {}).items()}
         # What transformers writes where nobody gave names says nothing.
         if any(label != f"LABEL_{number}" for number, label in labels.items()):
             weights.id2label = labels
+    # Last: whoever trained the folder further with transformers changed what is above, and left this as it was.
+    if KEY in config:
+        weights.take(metadata_from(config[KEY], folder / "config.json"))
+    training = weights.training
+    target = _target(config, training.target) if weights.kind == "pretrainer" else training.target
+    weights.training = replace(training, target=target, licence=training.licence or _licence(folder))
+
+
+def _target(config: dict[str, Any], told: str | None) -> str:
+    """What the decoder was trained to predict; `told` is finer than `norm_pix_loss`, which has no word for mae_st."""
+    if not config.get("norm_pix_loss", True):
+        return "pixels"
+    return "videomae" if told in (None, "pixels") else told
+
+
+def _licence(folder: Path) -> str | None:
+    """That of the weights, as the card in the folder states it; None: no card, or it does not."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    text = card.read_text(encoding="utf-8", errors="replace")
+    head = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+    found = re.search(r"^license: *(\S.*?) *$", head[1], re.MULTILINE) if head else None
+    return found[1].strip("\"'") if found else None
 
 
 def use_defaults(weights: Weights) -> None:
@@ -59,7 +87,7 @@ def use_defaults(weights: Weights) -> None:
     weights.told["head_norm_epsilon"] = HEAD_NORM_EPSILON
 
 
-def make_config(model: Any, kind: str, id2label: dict[int, str] | None) -> dict[str, Any]:
+def make_config(model: Any, kind: str, metadata: Metadata) -> dict[str, Any]:
     """The content of `config.json` for a model of this project."""
     a: Architecture = model.architecture
     config = {theirs: getattr(a, ours) for ours, (theirs, _) in _SIZES.items()}
@@ -73,15 +101,16 @@ def make_config(model: Any, kind: str, id2label: dict[int, str] | None) -> dict[
         "hidden_dropout_prob": a.dropout_rate,
         "attention_probs_dropout_prob": a.attention_dropout_rate,
         "initializer_range": 0.02,
-        "norm_pix_loss": True,
+        "norm_pix_loss": metadata.training.target != "pixels",
         "qv_bias": True,
         "qkv_bias": True,  # its name in transformers 4
         # For pre-training: without it the encoder would end before its last norm.
         "use_mean_pooling": kind == "classifier" and model.pooling == "mean",
         "dtype": "float32",
+        KEY: {name: value for name, value in metadata.as_dict().items() if name != "id2label"},
     }
     if kind == "classifier":
-        labels = id2label or {number: f"LABEL_{number}" for number in range(model.num_classes)}
+        labels = metadata.id2label or {number: f"LABEL_{number}" for number in range(model.num_classes)}
         config["id2label"] = {str(number): label for number, label in labels.items()}
         config["label2id"] = {label: number for number, label in labels.items()}
     return dict(sorted(config.items()))

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from mae.checkpoints.fit import fit
+from mae.checkpoints.metadata import Training
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights, model_kind, model_variables
 from mae.errors import check_choice
@@ -33,6 +34,7 @@ class LoadReport:
     unexpected: tuple[str, ...]  # tensors of the file without use in this model, by design
     interpolated: tuple[str, ...]  # position tables, with both grids
     id2label: dict[int, str]  # empty where the file has no names or the head is fresh
+    training: Training  # as far as the file tells
     notes: tuple[str, ...] = ()
 
     @property
@@ -110,6 +112,7 @@ def load_weights(
         unexpected=tuple(weights.names.get(name, name) for name in made.dropped),
         interpolated=tuple(made.interpolated),
         id2label=weights.id2label if "head/kernel" in loaded else {},
+        training=weights.training,
         notes=tuple(made.notes),
     )
 

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from mae.checkpoints import hugging_face, keras_names
-from mae.checkpoints.containers.archives import unpacked
+from mae.checkpoints.containers.archives import read_text, unpacked
 from mae.checkpoints.containers.identify import identify
-from mae.checkpoints.containers.keras_h5 import read_keras_h5
+from mae.checkpoints.containers.keras_h5 import read_keras_h5, read_note
 from mae.checkpoints.containers.safetensors_file import INDEX, read_safetensors, read_sharded
 from mae.checkpoints.containers.tensorflow_bundle import read_saved_model, read_tf_checkpoint
 from mae.checkpoints.containers.torch_zip import read_torch
 from mae.checkpoints.layouts import from_pytorch, fuse_qkv
+from mae.checkpoints.metadata import KERAS_NOTE, KEY, metadata_from
 from mae.checkpoints.names import HUGGING_FACE, PYTORCH, TENSORFLOW, NameTable
 from mae.checkpoints.saved_model import read_extra
 from mae.checkpoints.weights import Weights, own_weights, weights_of
-from mae.errors import ConfigError
+from mae.errors import ConfigError, library_reason
 
 _WRAPPERS = ("model", "module", "state_dict", "model_state_dict")
 _ENCODER_PARTS = ("patch_embed.", "blocks.", "norm.", "pos_embed")
@@ -36,7 +37,10 @@ def read_weights(path: str | Path) -> Weights:
 
 
 def _read_keras_h5(path: Path) -> Weights:
-    return from_keras_names(keras_names.flattened(read_keras_h5(path)), path, "Keras h5")
+    weights = from_keras_names(keras_names.flattened(read_keras_h5(path)), path, "Keras h5")
+    if note := read_note(path, KEY):
+        weights.take(metadata_from(note, path))
+    return weights
 
 
 def _read_saved_model(path: Path) -> Weights:
@@ -44,11 +48,9 @@ def _read_saved_model(path: Path) -> Weights:
     extra = read_extra(path)
     if extra is None:
         return from_keras_names(named, path, "Keras SavedModel")
-    architecture, id2label = extra
     arrays = {name.split("/", 1)[-1]: array for name, array in named if not name.endswith("seed_generator_state")}
-    weights = own_weights(arrays, architecture, path, "SavedModel of this project")
-    # Classes nobody named are named by their numbers.
-    weights.id2label = id2label if any(name != str(number) for number, name in id2label.items()) else {}
+    weights = own_weights(arrays, extra.architecture, path, "SavedModel of this project")
+    weights.take(extra)
     return weights
 
 
@@ -67,9 +69,13 @@ def _read_tf_checkpoint(path: Path) -> Weights:
 
 
 def _read_pytorch(path: Path) -> Weights:
-    state, set_aside = _state_dict(read_torch(path), path)
+    tree = read_torch(path)
+    note = tree.pop(KEY, None) if isinstance(tree, dict) else None
+    state, set_aside = _state_dict(tree, path)
     weights = from_state_dict(state, path)
     weights.set_aside = set_aside
+    if isinstance(note, Mapping):
+        weights.take(metadata_from(note, path))
     return weights
 
 
@@ -96,10 +102,13 @@ def _read_keras(path: Path) -> Weights:
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, KeyError, OSError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path} cannot be read as a .keras file: {error}") from error
+        raise ConfigError(f"{path} cannot be read as a .keras file: {library_reason(error)}") from error
     if not isinstance(model, classifier.Classifier | pretrainer.Pretrainer):
         raise ConfigError(f"{path} holds a {type(model).__name__}, not a model of this project")
-    return weights_of(model, path, "Keras")
+    weights = weights_of(model, path, "Keras")
+    if (note := read_text(path, KERAS_NOTE)) is not None:
+        weights.take(metadata_from(note, path))
+    return weights
 
 
 def _read_run(path: Path) -> Weights:

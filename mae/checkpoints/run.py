@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mae.checkpoints.metadata import training_of_run
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, named_variables, read_checkpoint
 from mae.checkpoints.weights import Weights, own_weights
 from mae.errors import ConfigError
@@ -54,7 +55,7 @@ def read_run(path: Path) -> Weights:
     which = ", moving average of the weights" if checkpoint.averaged else ""
     weights = own_weights(arrays, architecture, checkpoint.path, f"run of this project{which}")
     weights.set_aside = set_aside
-    weights.run = checkpoint.meta
+    weights.training = training_of_run(checkpoint.meta)
     weights.id2label = {int(number): name for number, name in checkpoint.meta.get("id2label", {}).items()}
     return weights
 

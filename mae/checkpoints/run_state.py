@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mae.errors import ConfigError, some
+from mae.errors import ConfigError, library_reason, some
 from mae.files import abandoned, replacing
 
 _NAME = re.compile(r"step_(\d{8})\.npz")
@@ -73,7 +73,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except KeyError as error:
         raise ConfigError(f"{path} is not a checkpoint of this project: it has no {_META}") from error
     except _UNREADABLE as error:
-        raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({error})") from error
+        raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({library_reason(error)})") from error
     if not isinstance(meta, dict) or "step" not in meta:
         raise ConfigError(f"{path} is not a checkpoint of this project: its {_META} has no step")
     if _NAMES not in meta:

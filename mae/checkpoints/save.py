@@ -1,6 +1,7 @@
 """A model into the format somebody else reads."""
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mae.checkpoints.containers.safetensors_file import write_safetensors
 from mae.checkpoints.containers.torch_zip import write_torch
 from mae.checkpoints.hugging_face import make_config
 from mae.checkpoints.layouts import split_qkv, to_pytorch
+from mae.checkpoints.metadata import KERAS_NOTE, KEY, Metadata, Training
 from mae.checkpoints.names import HUGGING_FACE, PYTORCH, TABLES, NameTable
 from mae.checkpoints.saved_model import write_saved_model
 from mae.checkpoints.weights import model_kind, weights_of
@@ -20,28 +22,33 @@ from mae.errors import ConfigError, check_choice
 from mae.files import creating
 from mae.models.positions import position_table
 
-Labels = dict[int, str] | None
 
-
-def save_checkpoint(model: Any, path: str | Path, format: str, id2label: Mapping[int, str] | None = None) -> None:
-    """Writes the weights of a model.
+def save_checkpoint(
+    model: Any,
+    path: str | Path,
+    format: str,
+    id2label: Mapping[int, str] | None = None,
+    training: Training | None = None,
+) -> None:
+    """Writes the weights of a model, and beside them what they belong to: sizes, clips and names of the classes.
 
     Args:
         model: a `Pretrainer` or `Classifier`.
         path: a file, or for `huggingface` and `savedmodel` a folder; must not exist yet.
         format: one of `FORMATS`.
-        id2label: names of the classes; kept by `huggingface` and `savedmodel`.
+        id2label: names of the classes.
+        training: how the weights were trained; `load_checkpoint` reports it.
 
     Raises:
         ConfigError: `path` exists, or the format cannot hold this model; nothing is left on disk.
     """
     check_choice("format", format, FORMATS)
-    labels = _checked_labels(model, id2label)
+    metadata = Metadata(model.architecture, training or Training(), _checked_labels(model, id2label))
     with creating(Path(path)) as temporary:
-        FORMATS[format](model, temporary, labels)
+        FORMATS[format](model, temporary, metadata)
 
 
-def _write_hugging_face(model: Any, folder: Path, id2label: Labels) -> None:
+def _write_hugging_face(model: Any, folder: Path, metadata: Metadata) -> None:
     arrays, kind = _arrays(model), model_kind(model)
     if any(path in arrays for path in TABLES):
         raise ConfigError(
@@ -51,38 +58,39 @@ def _write_hugging_face(model: Any, folder: Path, id2label: Labels) -> None:
     folder.mkdir()
     tensors = _state_dict(HUGGING_FACE, split_qkv(arrays))
     write_safetensors(folder / "model.safetensors", tensors, {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(make_config(model, kind, id2label), indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(make_config(model, kind, metadata), indent=2) + "\n")
 
 
-def _write_pytorch(model: Any, path: Path, _: Labels) -> None:
+def _write_pytorch(model: Any, path: Path, metadata: Metadata) -> None:
     """The layout of the original release: under `model` what was pre-trained, under `module` what was fine-tuned."""
     is_pretrainer = model_kind(model) == "pretrainer"
     tensors = _state_dict(PYTORCH, _arrays(model))
     if not is_pretrainer:
         tensors = {name.removeprefix("encoder."): tensor for name, tensor in tensors.items()}
-    write_torch(path, {"model" if is_pretrainer else "module": tensors})
+    write_torch(path, {"model" if is_pretrainer else "module": tensors, KEY: metadata.as_dict()})
 
 
-def _write_keras_h5(model: Any, path: Path, _: Labels) -> None:
+def _write_keras_h5(model: Any, path: Path, metadata: Metadata) -> None:
     arrays = _arrays(model)
     ordered = {name: arrays[name] for name in keras_names.in_file_order(arrays)}
-    write_keras_h5(path, keras_names.as_groups(ordered, model_kind(model)))
+    write_keras_h5(path, keras_names.as_groups(ordered, model_kind(model)), notes={KEY: metadata.as_text()})
 
 
-def _write_keras(model: Any, path: Path, _: Labels) -> None:
+def _write_keras(model: Any, path: Path, metadata: Metadata) -> None:
     if path.suffix != ".keras":
         raise ConfigError("format keras wants a name that ends in .keras")
     model.save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(KERAS_NOTE, metadata.as_text())
 
 
-FORMATS: dict[str, Callable[[Any, Path, Labels], None]] = {
+FORMATS: dict[str, Callable[[Any, Path, Metadata], None]] = {
     "huggingface": _write_hugging_face,
     "pytorch": _write_pytorch,
     "keras_h5": _write_keras_h5,
     "keras": _write_keras,
     "savedmodel": write_saved_model,
 }
-KEEP_LABELS = ("huggingface", "savedmodel")
 
 
 def _arrays(model: Any) -> dict[str, np.ndarray]:
@@ -106,9 +114,9 @@ def _state_dict(table: NameTable, arrays: Mapping[str, np.ndarray]) -> dict[str,
     return {name: to_pytorch(path, arrays[path]) for path, name in named.items() if name}
 
 
-def _checked_labels(model: Any, id2label: Mapping[int, str] | None) -> Labels:
+def _checked_labels(model: Any, id2label: Mapping[int, str] | None) -> dict[int, str]:
     if not id2label:
-        return None
+        return {}
     if model_kind(model) != "classifier":
         raise ConfigError("label names were given, and a pre-training model has no classes")
     if sorted(id2label) != list(range(model.num_classes)):

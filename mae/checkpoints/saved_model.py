@@ -1,20 +1,20 @@
 """A SavedModel that serves videos with nothing but TensorFlow, and that this project reads back."""
 
-import json
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mae.checkpoints.metadata import Metadata, metadata_from
 from mae.checkpoints.tensorflow_needed import tensorflow_for
 from mae.checkpoints.weights import model_kind
 from mae.errors import ConfigError
 from mae.patches import normalise, patchify
 from mae.presets import Architecture
 
-_SIZES = Path("assets.extra") / "architecture.json"  # the folder TensorFlow leaves to others
+_METADATA = Path("assets.extra") / "architecture.json"  # the folder TensorFlow leaves to others
 
 
-def write_saved_model(model: Any, folder: Path, id2label: dict[int, str] | None) -> None:
+def write_saved_model(model: Any, folder: Path, metadata: Metadata) -> None:
     """Writes `model` with the signature `serving_default`.
 
     It takes `videos` (b, T, H, W, c) uint8, any b. A classifier answers `probabilities` (b, classes) float32 and
@@ -25,7 +25,7 @@ def write_saved_model(model: Any, folder: Path, id2label: dict[int, str] | None)
     a: Architecture = model.architecture
     served = tf.TensorSpec((None, a.num_frames, a.image_size, a.image_size, a.in_channels), tf.uint8, name="videos")
     is_classifier = model_kind(model) == "classifier"
-    names = [(id2label or {}).get(i, str(i)) for i in range(model.num_classes)] if is_classifier else []
+    names = [metadata.id2label.get(i, str(i)) for i in range(model.num_classes)] if is_classifier else []
 
     def pixels(videos: Any) -> Any:
         return normalise(tf.cast(videos, tf.float32) / 255, a.in_channels)
@@ -51,18 +51,25 @@ def write_saved_model(model: Any, folder: Path, id2label: dict[int, str] | None)
     # A list, so that the reader of the released SavedModels reads these as well: variables/<n>.
     root.variables = [variable.value for variable in model.variables]
     tf.saved_model.save(root, str(folder), signatures=signatures)
-    sizes = folder / _SIZES
-    sizes.parent.mkdir(exist_ok=True)
-    sizes.write_text(json.dumps({"architecture": asdict(a), "id2label": dict(enumerate(names))}))
+    path = folder / _METADATA
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(metadata.as_text())
 
 
-def read_extra(folder: Path) -> tuple[Architecture, dict[int, str]] | None:
-    """Sizes and label names of a SavedModel of this project; None: it is not one."""
-    path = folder / _SIZES
+def read_extra(folder: Path) -> Metadata | None:
+    """What a SavedModel of this project says of its model; None: it is not one.
+
+    Raises:
+        ConfigError: damaged.
+    """
+    path = folder / _METADATA
     if not path.is_file():
         return None
     try:
-        extra = json.loads(path.read_text())
-        return Architecture(**extra["architecture"]), {int(i): name for i, name in extra["id2label"].items()}
-    except (ValueError, KeyError, TypeError) as error:
+        text = path.read_text()
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
+    metadata = metadata_from(text, path)
+    # An earlier version wrote the numbers of classes that nobody named.
+    named = any(name != str(number) for number, name in metadata.id2label.items())
+    return metadata if named else replace(metadata, id2label={})

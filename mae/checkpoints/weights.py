@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from mae.checkpoints.metadata import Metadata, Training
 from mae.checkpoints.names import DECODER, PATCH_KERNEL
 from mae.errors import ConfigError
 from mae.presets import PRESETS, Architecture
 
 RELEASED_FRAMES, RELEASED_PIXELS = 16, 224  # what files that do not say it were trained with
 RELEASED_EPSILON = 1e-6
+# Sizes that neither a tensor's shape nor its name shows.
+_UNSEEN = ("num_frames", "image_size", "positions", "layer_norm_epsilon", "num_heads", "decoder_num_heads")
 
 
 def _no_names_of_its_own(ours: str) -> None:
@@ -37,7 +40,7 @@ class Weights:
     set_aside: list[str] = field(default_factory=list)  # entries that are no weights of a model, as an optimizer's
     told: dict[str, Any] = field(default_factory=dict)  # fields of `Architecture` that the file states
     id2label: dict[int, str] = field(default_factory=dict)
-    run: dict[str, Any] = field(default_factory=dict)  # what a run of this project noted, as its config; else empty
+    training: Training = field(default_factory=Training)  # as far as the file tells
 
     @property
     def kind(self) -> str:
@@ -60,6 +63,18 @@ class Weights:
         """Of decoder/norm and fc_norm, where it differs from the other norms'."""
         return self.told.get("head_norm_epsilon")
 
+    def take(self, metadata: Metadata) -> None:
+        """Notes what this project wrote beside the weights; what the format itself states stays as it is."""
+        self.told = {**asdict(metadata.architecture), **self.told}
+        self.training = metadata.training
+        if self.kind == "classifier":
+            self.id2label = self.id2label or metadata.id2label
+
+    @property
+    def assumed(self) -> list[str]:
+        """Of `sizes`, those that the file does not tell: they are as most released files have them."""
+        return [name for name in _UNSEEN if name in self.sizes() and name not in self.told]
+
     def sizes(self) -> dict[str, Any]:
         """Fields of `Architecture`: what the file states, what its shapes show, and what the release's files share.
 
@@ -69,6 +84,7 @@ class Weights:
             ConfigError: weights that any model has are missing.
         """
         sizes: dict[str, Any] = {"num_frames": RELEASED_FRAMES, "image_size": RELEASED_PIXELS, "positions": "sincos"}
+        sizes["layer_norm_epsilon"] = RELEASED_EPSILON
         kernel = self._array(PATCH_KERNEL)
         if kernel.ndim == 5:
             sizes["tubelet_size"] = kernel.shape[0]

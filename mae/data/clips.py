@@ -9,7 +9,7 @@ from mae.data.augment import CENTER, augment_pixels, draw_crop
 from mae.data.config import Augmentation, TestViews
 from mae.data.extras import clip_counters
 from mae.data.lists.index import VideoIndex
-from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS, dense_stride_center
+from mae.data.sampling import CENTERS, KINDS, SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.crops import Crop, crop_frame, view_crops
 from mae.data.videos.read import read_frames
 from mae.errors import check_at_least, check_choice
@@ -35,6 +35,11 @@ class ClipSpec:
         check_choice("data.sampler", self.sampler, SAMPLERS)
         check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
         check_at_least(1, self, "clips_per_video", prefix="data.")
+
+    @property
+    def kind(self) -> str:
+        """How the sampler sees a video: dense | segments."""
+        return KINDS[self.sampler]
 
     @property
     def clip_bytes(self) -> int:
@@ -84,11 +89,15 @@ class ClipReader:
         return clips
 
     def center_clip(self, example: int) -> np.ndarray:
-        """The clip in the middle of the video and of the picture: always the same."""
+        """The clip in the middle of the picture and of the video, or of each of its segments: always the same.
+
+        Which of the two follows the sampler of the training clips, so that a model is shown what it was trained on.
+        """
         spec = self.spec
+        sample, not_asked = SAMPLERS[CENTERS[spec.kind]], self._generator("centre clip", (example,))
 
         def choose(count: int) -> np.ndarray:
-            return dense_stride_center(count, spec.num_frames, self._stride(example))[None]
+            return sample(count, spec.num_frames, self._stride(example), not_asked, "repeat_last")[None]
 
         return self._read(example, choose, lambda h, w: view_crops(h, w, spec.image_size, 1))[0]
 

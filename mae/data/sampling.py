@@ -165,6 +165,16 @@ TEST_SAMPLERS: dict[str, Callable[[int, int, int, int, str], np.ndarray]] = {
     "dense": dense_test_clips,
     "segments": segment_test_clips,
 }
+# How a model that was trained by a sampler is used to see a video: the test sampler that looks at it in the same way.
+KINDS = {
+    "dense_stride": "dense",
+    "dense_stride_center": "dense",
+    "videomae_dense": "dense",  # published with tests at the plain stride
+    "tsn_segments": "segments",
+    "tsn_midpoints": "segments",
+}
+# Of each kind, the sampler whose clip is always the same.
+CENTERS = {"dense": "dense_stride_center", "segments": "tsn_midpoints"}
 
 
 def _check_count(count: int) -> None:

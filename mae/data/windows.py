@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mae.data.read_ahead import read_ahead
+from mae.data.sampling import segment_test_clips
 from mae.data.transforms.crops import crop_frame, view_crops
 from mae.data.videos.read import open_video, read_frames
-from mae.errors import BadVideo, ConfigError, check_at_least
+from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
+from mae.options import CLIP_KINDS
 
 PART_BYTES = 1 << 28  # of cropped frames held for one part of a long video
 
@@ -26,9 +28,15 @@ class ClipPlan:
     clips: int  # evenly spaced, in each window
     window: float | None = None  # seconds; None: the whole video is one window, unless `stride` is given
     stride: float | None = None  # seconds between the starts of windows; None: one follows the other
+    sampler: str = "dense"  # frames at the stride | "segments": a frame of each of `num_frames` equal segments
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "frame_stride", "clips")
+        check_choice("sampler", self.sampler, CLIP_KINDS)
+        if self.sampler == "segments" and self.clips > 2:
+            raise ConfigError(
+                f"clips={self.clips}: there are 2 by segments, mid-points and starts; give 1 or 2, or sampler=dense"
+            )
         for name in ("window", "stride"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ConfigError(f"{name}={getattr(self, name):g} must be above 0 seconds")
@@ -70,8 +78,11 @@ class ClipPlan:
         """Frame numbers of the clips of a window: (clips, num_frames) int64, each row ascending.
 
         A single clip lies in the middle, of several the first begins and the last ends with the window. Where it is
-        shorter than a clip, the last frame the stride reaches is repeated.
+        shorter than a clip, the last frame the stride reaches is repeated. By segments the whole window is in every
+        clip: the mid-points of its segments in the first, their starts in the second.
         """
+        if self.sampler == "segments":
+            return first + segment_test_clips(end - first, self.num_frames, self.frame_stride, self.clips)
         latest = max(end - first - self.num_frames * self.frame_stride, 0)
         starts = np.array([latest // 2]) if self.clips == 1 else np.linspace(0, latest, self.clips).round().astype(int)
         that_fit = (end - first - 1 - starts) // self.frame_stride

@@ -10,17 +10,18 @@ import keras
 import numpy as np
 
 from mae.checkpoints.load import load_weights
+from mae.checkpoints.metadata import Training, changed
 from mae.checkpoints.names import DECODER
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.data.lists.class_names import read_labels
+from mae.data.sampling import KINDS
 from mae.errors import ConfigError
 from mae.files import checksums
 from mae.models.classifier import Classifier
 from mae.models.pretrainer import Pretrainer
 from mae.presets import Architecture
 
-FRAME_STRIDE = 4  # where neither the file nor the user says it: Kinetics' in the published recipes
 # Of an encoder used alone.
 _NO_DECODER: dict[str, Any] = {"decoder_embed_dim": 2, "decoder_depth": 1, "decoder_num_heads": 1}
 # What the shapes and values of an encoder's weights do not show.
@@ -35,13 +36,23 @@ class Trained:
     source: Path
     checksum: str  # as of `checkpoint_hash`
     class_names: tuple[str, ...]  # of a classifier; the numbers of those that nobody named
-    frame_stride: int
+    training: Training  # as the user says, else as the file tells, else as most released models were trained
+    sampler: str  # the kind of clips it is shown: dense | segments
+    assumed: tuple[str, ...] = ()  # what neither the file tells nor the user says
+
+    @property
+    def frame_stride(self) -> int:
+        """Source frames between two frames of a dense clip."""
+        assert self.training.frame_stride is not None
+        return self.training.frame_stride
 
     @property
     def description(self) -> str:
         """For the console."""
         a = self.model.architecture
-        return f"{self.source}: {a.num_frames} frames at stride {self.frame_stride}, {a.image_size}×{a.image_size}"
+        spacing = f" at stride {self.frame_stride}" if self.sampler == "dense" else ", one of each segment"
+        told = f"{self.source}: {a.num_frames} frames{spacing} (sampler {self.sampler}), {a.image_size}×{a.image_size}"
+        return f"{told}; the file does not tell {', '.join(self.assumed)}: assumed" if self.assumed else told
 
 
 def load_classifier(
@@ -50,14 +61,16 @@ def load_classifier(
     frame_stride: int | None,
     dtype: Any,
     sizes: Mapping[str, int | None],
+    sampler: str | None = None,
 ) -> Trained:
     """A classifier with its trained head.
 
     Args:
         classes: file of label names, see `mae.data.lists.class_names.read_labels`; None: those in the checkpoint.
-        frame_stride: None: that of the checkpoint's run, else `FRAME_STRIDE`.
+        frame_stride: None: as the checkpoint tells, else as most released models.
         dtype: the policy that it computes in, see `Engine.dtype_policy`.
         sizes: of `Architecture`, for files that do not tell them; None: as the file says, or as released.
+        sampler: dense | segments; None: of the kind the model was trained on, else dense.
 
     Raises:
         ConfigError: no trained head in it, or anything that `load_checkpoint` refuses.
@@ -68,7 +81,7 @@ def load_classifier(
             f"{path} ({weights.format}, {weights.kind}) holds no trained classification head, only one that was "
             f"trained knows classes; fine-tune first: python finetune.py init_from={path}"
         )
-    checksum = checkpoint_hash(weights.source)
+    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, frame_stride, sampler)
     count = weights.arrays["head/kernel"].shape[-1]
     model = Classifier(_architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=dtype)
     model.build()
@@ -78,15 +91,21 @@ def load_classifier(
     if names and sorted(names) != list(range(count)):
         raise ConfigError(f"{classes or path} has {len(names)} label names, and the model has {count} classes")
     class_names = tuple(names.get(number, str(number)) for number in range(count))
-    return Trained(model, weights.source, checksum, class_names, frame_stride or _frame_stride(weights))
+    return Trained(model, weights.source, checksum, class_names, *clips)
 
 
-def load_encoder(path: str | Path, frame_stride: int | None, dtype: Any, sizes: Mapping[str, int | None]) -> Trained:
+def load_encoder(
+    path: str | Path,
+    frame_stride: int | None,
+    dtype: Any,
+    sizes: Mapping[str, int | None],
+    sampler: str | None = None,
+) -> Trained:
     """A model whose encoder is that of any checkpoint; what else it has may be fresh. Arguments and errors as above."""
     weights = read_weights(path)
     if weights.kind == "classifier":
-        return load_classifier(path, None, frame_stride, dtype, sizes)
-    checksum = checkpoint_hash(weights.source)
+        return load_classifier(path, None, frame_stride, dtype, sizes, sampler)
+    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, frame_stride, sampler)
     weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(DECODER)}
     architecture = _architecture(weights, {**sizes, **_NO_DECODER})
     if "encoder/norm/gamma" in weights.arrays:
@@ -95,10 +114,12 @@ def load_encoder(path: str | Path, frame_stride: int | None, dtype: Any, sizes: 
         model = Classifier(architecture, 1, name="classifier", dtype=dtype)
     model.build()
     load_weights(weights, model, allow_missing="decoder")
-    return Trained(model, weights.source, checksum, (), frame_stride or _frame_stride(weights))
+    return Trained(model, weights.source, checksum, (), *clips)
 
 
-def random_encoder(architecture: Architecture, seed: int, dtype: Any, frame_stride: int) -> Trained:
+def random_encoder(
+    architecture: Architecture, seed: int, dtype: Any, frame_stride: int, sampler: str = "dense"
+) -> Trained:
     """A model whose encoder nobody trained, its weights a function of the seed: what pre-training is compared with."""
     keras.utils.set_random_seed(seed)  # Keras' initialisers have no other way to be seeded together
     model = Pretrainer(replace(architecture, **_NO_DECODER), name="pretrainer", dtype=dtype)
@@ -106,7 +127,8 @@ def random_encoder(architecture: Architecture, seed: int, dtype: Any, frame_stri
     digest = hashlib.sha256(repr([getattr(architecture, name) for name in _UNSEEN]).encode())
     for variable in model.encoder.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
-    return Trained(model, Path(f"random, seed {seed}"), digest.hexdigest(), (), frame_stride)
+    source = Path(f"random, seed {seed}")
+    return Trained(model, source, digest.hexdigest(), (), Training(frame_stride=frame_stride), sampler)
 
 
 def checkpoint_hash(source: Path) -> str:
@@ -129,6 +151,15 @@ def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Architec
     return architecture
 
 
-def _frame_stride(weights: Weights) -> int:
-    """That of the run, if the weights are a run's."""
-    return int(weights.run.get("config", {}).get("dataset", {}).get("frame_stride", FRAME_STRIDE))
+def _clips(
+    weights: Weights, sizes: Mapping[str, int | None], frame_stride: int | None, sampler: str | None
+) -> tuple[Training, str, tuple[str, ...]]:
+    """The last three fields of a `Trained`."""
+    told = changed(weights.training, frame_stride=frame_stride)
+    training = told.completed()
+    assert training.sampler is not None
+    kind = sampler or KINDS[training.sampler]
+    spaced = ["frame_stride"] if kind == "dense" and told.frame_stride is None else []
+    sampled = ["sampler"] if sampler is None and told.sampler is None else []
+    sized = [name for name in weights.assumed if name in ("num_frames", "image_size") and sizes.get(name) is None]
+    return training, kind, (*spaced, *sampled, *sized)

@@ -1,4 +1,6 @@
 import json
+import pickle
+import re
 import zipfile
 from pathlib import Path
 
@@ -142,12 +144,20 @@ def test_another_file_is_not_a_checkpoint(tmp_path):
         read_checkpoint(tmp_path / "missing.npz")
 
 
+@pytest.mark.parametrize("content", [b"\x89HDF\r\n\x1a\n" + bytes(100), pickle.dumps({"a": 1}), b"text"])
+def test_nobody_is_advised_to_run_what_another_file_holds(content, tmp_path):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(ConfigError, match="damaged or not a checkpoint of this project") as error:
+        read_checkpoint(tmp_path / "x")
+    assert not re.search("pickle|unsafe", str(error.value))
+
+
 def test_nothing_is_read_with_pickle(tmp_path):
     path = save(Checkpoints(tmp_path, keep=1), 1)
     np.savez(tmp_path / "pickled.npz", x=np.array([{}], dtype=object))
     with zipfile.ZipFile(tmp_path / "pickled.npz") as pickled, zipfile.ZipFile(path, "a") as archive:
         archive.writestr("x.npy", pickled.read("x.npy"))
-    with pytest.raises(ConfigError, match="pickle"):
+    with pytest.raises(ConfigError, match="no file of plain arrays"):
         read_checkpoint(path)
 
 

@@ -1,7 +1,9 @@
 import hashlib
 import json
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 
 from mae.checkpoints.containers.torch_zip import read_torch, write_torch
 from mae.checkpoints.load import load_checkpoint
+from mae.checkpoints.metadata import Training
 from mae.checkpoints.save import save_checkpoint
-from mae.convert import main, parse
+from mae.convert import TRAINING, main, parse, values_given
 from mae.data.lists.class_names import read_labels
 from mae.errors import ConfigError
 from mae.models.classifier import build_classifier
@@ -41,30 +44,35 @@ def classifier():
     return model
 
 
+def released(model, path):
+    """A .pth as others write it: weights and nothing else."""
+    save_checkpoint(model, path, "pytorch")
+    write_torch(path, {"module": read_torch(path)["module"]})
+
+
 @pytest.mark.parametrize("to", NAMES)
 def test_any_format_from_pytorch_and_back(to, classifier, tmp_path):
-    save_checkpoint(classifier, tmp_path / "in.pth", "pytorch")
+    released(classifier, tmp_path / "in.pth")
     printed = main([str(tmp_path / "in.pth"), str(tmp_path / NAMES[to]), "--to", to, *TOLD])
     assert "32 tensors" in printed
-    back = ["--to", "pytorch", *(TOLD if to in ("pytorch", "keras_h5") else [])]
-    main([str(tmp_path / NAMES[to]), str(tmp_path / "back.pth"), *back])
+    main([str(tmp_path / NAMES[to]), str(tmp_path / "back.pth"), "--to", "pytorch"])
     before, after = (read_torch(tmp_path / name)["module"] for name in ("in.pth", "back.pth"))
     assert before.keys() == after.keys()
     for name in before:
         np.testing.assert_array_equal(before[name], after[name])
 
 
-def test_label_names_are_carried_or_given(classifier, tmp_path):
+def test_label_names_are_given_and_then_carried_from_format_to_format(classifier, tmp_path):
     (tmp_path / "names.txt").write_text("jump\nrun\nsit\n")
-    save_checkpoint(classifier, tmp_path / "in.pth", "pytorch")
+    released(classifier, tmp_path / "in.pth")
     names = ["--label-names", str(tmp_path / "names.txt")]
-    main([str(tmp_path / "in.pth"), str(tmp_path / "hf"), "--to", "huggingface", *names, *TOLD])
-    main([str(tmp_path / "hf"), str(tmp_path / "saved"), "--to", "savedmodel"])
-    model = build_classifier("vit_tiny", num_classes=3, **SIZES)
-    assert load_checkpoint(tmp_path / "saved", model).id2label == {0: "jump", 1: "run", 2: "sit"}
-    assert "keeps no label names" in main([str(tmp_path / "hf"), str(tmp_path / "y.h5"), "--to", "keras_h5"])
-    with pytest.raises(ConfigError, match="keras_h5 keeps no label names"):
-        main([str(tmp_path / "hf"), str(tmp_path / "z.h5"), "--to", "keras_h5", *names])
+    main([str(tmp_path / "in.pth"), str(tmp_path / "0"), "--to", "huggingface", *names, *TOLD])
+    previous = tmp_path / "0"
+    for to in ("savedmodel", "keras_h5", "pytorch", "keras"):
+        main([str(previous), str(tmp_path / NAMES[to]), "--to", to])
+        previous = tmp_path / NAMES[to]
+        model = build_classifier("vit_tiny", num_classes=3, **SIZES)
+        assert load_checkpoint(previous, model).id2label == {0: "jump", 1: "run", 2: "sit"}
 
 
 @pytest.mark.parametrize("text", ['["a", "b"]', '{"0": "a", "1": "b"}', "a\nb\n"])
@@ -87,9 +95,24 @@ def test_anything_left_over_means_nothing_is_written(classifier, tmp_path):
 
 
 def test_sizes_that_nothing_tells_are_asked_for(classifier, tmp_path):
-    save_checkpoint(classifier, tmp_path / "in.pth", "pytorch")
+    released(classifier, tmp_path / "in.pth")
     with pytest.raises(ConfigError, match=r"does not tell num_heads.*--set num_heads"):
         main([str(tmp_path / "in.pth"), str(tmp_path / "hf"), "--to", "huggingface"])
+
+
+def test_values_that_are_set_have_the_types_of_their_fields():
+    pairs = ["num_heads=6", "head_norm_epsilon=1e-5", "lean=False", "frame_stride=2", "mask_ratio=0.75", "licence=MIT"]
+    assert values_given(pairs) == {
+        "num_heads": 6,
+        "head_norm_epsilon": 1e-5,
+        "lean": False,
+        "frame_stride": 2,
+        "mask_ratio": 0.75,
+        "licence": "MIT",
+    }
+    with pytest.raises(ConfigError, match="--set lean=yes: not a value of type bool"):
+        values_given(["lean=yes"])
+    assert {*TRAINING, "step"} == {field.name for field in fields(Training)}
 
 
 def test_describe(tmp_path):
@@ -100,6 +123,20 @@ def test_describe(tmp_path):
     assert "pretrainer" in text
     assert hashlib.sha256((tmp_path / "x.pth").read_bytes()).hexdigest() in text
     assert [line.split() for line in text.splitlines() if "decoder_embed_dim" in line] == [["decoder_embed_dim", "12"]]
+    write_torch(tmp_path / "x.pth", {"model": read_torch(tmp_path / "x.pth")["model"]})
+    text = main([str(tmp_path / "x.pth"), "--describe"])
+    said = dict(re.findall(r"^ *(\w+) +(.+?) \(assumed: the file does not tell\)$", text, re.MULTILINE))
+    assert said == {
+        "image_size": "224",
+        "num_frames": "16",
+        "positions": "sincos",
+        "layer_norm_epsilon": "1e-06",
+        "frame_stride": "4",
+        "sampler": "dense_stride",
+        "target": "videomae",
+        "masking": "tube",
+        "mask_ratio": "0.9",
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from whole_clips import crop_clip
 from written_videos import noise_frames, write_video
 
 from mae import predict as module
+from mae.checkpoints.containers.torch_zip import read_torch, write_torch
 from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import save_checkpoint
 from mae.cli.arguments import command_config
@@ -143,6 +144,7 @@ def test_a_checkpoint_without_a_trained_head_is_refused(place, tmp_path):
 
 def test_sizes_that_a_file_does_not_tell(model, place, tmp_path):
     save_checkpoint(model, tmp_path / "c.pth", "pytorch")
+    write_torch(tmp_path / "c.pth", {"module": read_torch(tmp_path / "c.pth")["module"]})  # as others write it
     with pytest.raises(ConfigError, match=r"does not tell its number of heads.*give num_heads="):
         run(place, checkpoint=tmp_path / "c.pth")
     told = {"num_heads": 2, "image_size": 16, "num_frames": 4}

@@ -94,6 +94,19 @@ def test_the_centre_clip(make_video):
     np.testing.assert_array_equal(reader.center_clip(0), reader_of(reader.index.paths, seed=4).center_clip(0))
 
 
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [
+        ("videomae_dense", [24, 27, 30, 33]),  # 60 frames, a span of 12: starts up to 48
+        ("tsn_segments", [7, 22, 37, 52]),  # segments of 15 frames
+        ("tsn_midpoints", [7, 22, 37, 52]),
+    ],
+)
+def test_the_centre_clip_is_of_the_kind_a_model_is_trained_on(sampler, expected, make_video):
+    reader = reader_of([make_video("a.avi", numbered_frames(60))], sampler=sampler)
+    assert frame_numbers(reader.center_clip(0)) == expected
+
+
 def test_a_short_video_repeats_its_last_frame(make_video):
     reader = reader_of([make_video("a.avi", numbered_frames(5))])
     assert frame_numbers(training_clip(reader, 0, 0)) == [0, 3, 3, 3]

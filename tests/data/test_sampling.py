@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from mae.data.sampling import (
+    CENTERS,
+    KINDS,
     SAMPLERS,
     SHORT_CLIPS,
     TEST_SAMPLERS,
@@ -16,6 +18,7 @@ from mae.data.sampling import (
     videomae_dense,
 )
 from mae.errors import BadVideo, ConfigError
+from mae.options import CLIP_KINDS
 
 
 class FixedDraw:
@@ -266,6 +269,15 @@ def test_what_every_test_sampler_keeps(name):
         assert (np.diff(numbers) >= 0).all()
     with pytest.raises(ValueError, match="a video of 0 frames"):
         sampler(0, 4, 1, 2, "repeat_last")
+
+
+def test_every_sampler_has_a_kind_and_every_kind_a_clip_that_is_always_the_same():
+    assert KINDS.keys() == SAMPLERS.keys()
+    assert set(KINDS.values()) == CENTERS.keys() == TEST_SAMPLERS.keys() == set(CLIP_KINDS)
+    for kind, center in CENTERS.items():
+        assert KINDS[center] == kind
+        clips = [SAMPLERS[center](57, 4, 3, np.random.default_rng(seed), "repeat_last") for seed in range(5)]
+        assert len({clip.tobytes() for clip in clips}) == 1
 
 
 def test_several_clips_of_a_video_are_several_generators():

@@ -26,6 +26,21 @@ def test_clips_by_hand(clips, end, expected):
     np.testing.assert_array_equal(ClipPlan(4, 2, clips).clips_of(100, 100 + end), np.array(expected) + 100)
 
 
+@pytest.mark.parametrize(
+    ("clips", "end", "expected"),
+    [
+        (1, 20, [[2, 7, 12, 17]]),  # segments 0-4, 5-9, 10-14, 15-19
+        (2, 20, [[2, 7, 12, 17], [0, 5, 10, 15]]),
+        (2, 10, [[1, 3, 6, 8], [0, 2, 5, 7]]),  # ⌊(2i + 1) · 10 / 8⌋ and ⌊i · 10 / 4⌋
+        (1, 2, [[0, 0, 1, 1]]),
+    ],
+)
+def test_segments_by_hand(clips, end, expected):
+    plan = ClipPlan(4, 2, clips, sampler="segments")
+    np.testing.assert_array_equal(plan.clips_of(0, end), expected)
+    np.testing.assert_array_equal(plan.clips_of(100, 100 + end), np.array(expected) + 100)
+
+
 @pytest.mark.parametrize("count", [1, 7, 63, 64, 65, 300])
 def test_a_single_clip_is_that_of_the_validation(count):
     np.testing.assert_array_equal(ClipPlan(16, 4, 1).clips_of(0, count)[0], dense_stride_center(count, 16, 4))
@@ -55,7 +70,8 @@ def test_windows_need_a_frame_rate():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"clips": 0}, "clips=0"), ({"frame_stride": 0}, "frame_stride=0"), ({"window": 0.0}, "window=0 must"),
-     ({"stride": -1.0}, "stride=-1 must")],
+     ({"stride": -1.0}, "stride=-1 must"), ({"sampler": "tsn"}, "sampler 'tsn' does not exist"),
+     ({"sampler": "segments", "clips": 3}, "clips=3: there are 2 by segments")],
 )  # fmt: skip
 def test_wrong_plans(changes, message):
     with pytest.raises(ConfigError, match=message):

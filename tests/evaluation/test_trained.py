@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from released_files import write
 
 from mae.checkpoints.run_state import AVERAGE, read_checkpoint
-from mae.checkpoints.save import save_checkpoint
-from mae.evaluation.trained import FRAME_STRIDE, load_classifier, load_encoder
+from mae.evaluation.trained import load_classifier, load_encoder
 
 RUNS = Path(__file__).parents[1] / "training" / "old_runs"  # both with ema_decay and a frame stride of 2
 CLASSES = (
@@ -33,9 +33,15 @@ def test_a_frame_stride_that_is_given_wins():
     assert load_encoder(RUNS / "pretrain", 3, "float32", {}).frame_stride == 3
 
 
-def test_a_file_that_is_no_run_tells_no_frame_stride(tmp_path):
-    trained = load_classifier(RUNS / "finetune", None, None, "float32", {})
-    save_checkpoint(trained.model, tmp_path / "exported.keras", "keras")
-    again = load_classifier(tmp_path / "exported.keras", None, None, "float32", {})
-    assert again.frame_stride == FRAME_STRIDE == 4
-    assert again.class_names == tuple(str(number) for number in range(len(CLASSES)))
+def test_what_a_file_does_not_tell_is_assumed_and_said(tmp_path):
+    """A released file, of the layout of the original release."""
+    path, sizes = write("D", "classifier", tmp_path), {"num_heads": 3, "image_size": 32, "num_frames": 4}
+    trained = load_classifier(path, None, None, "float32", sizes)
+    assert (trained.frame_stride, trained.sampler) == (4, "dense")
+    assert trained.class_names == ("0", "1", "2", "3", "4")
+    told = f"{path}: 4 frames at stride 4 (sampler dense), 32×32; the file does not tell frame_stride, sampler: assumed"
+    assert trained.description == told
+    trained = load_encoder(path, 2, "float32", sizes, "segments")
+    assert trained.description == f"{path}: 4 frames, one of each segment (sampler segments), 32×32"
+    trained = load_encoder(path, 2, "float32", {"num_heads": 3})
+    assert trained.description.endswith("224×224; the file does not tell sampler, num_frames, image_size: assumed")

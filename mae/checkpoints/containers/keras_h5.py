@@ -17,6 +17,7 @@ from mae.files import replacing
 TOP_LEVEL = "top_level_model_weights"
 Groups = Mapping[str, Sequence[tuple[str, np.ndarray]]]
 _ATTRIBUTE_LIMIT = 64512  # bytes, as Keras has it
+_PIECE = 32000  # characters of a long text that are kept together
 _MAX_RATIO = 1000  # bytes read to bytes stored
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError, AttributeError)
 
@@ -68,6 +69,19 @@ def weights_group(path: Path, file: h5py.File) -> h5py.Group:
     raise ConfigError(f"{path} looks like {kind}; expected Keras 2 weights, with an attribute layer_names")
 
 
+def read_note(path: str | Path, name: str) -> str | None:
+    """The text that `write_keras_h5` wrote under this name; None: there is none.
+
+    Raises:
+        ConfigError: missing or damaged.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return "".join(_text_list(file, name)) or None
+    except _DAMAGE as error:
+        raise ConfigError(f"{path} is damaged or no HDF5 file ({error}); fetch it again") from error
+
+
 def _layer(path: Path, group: h5py.Group, name: str) -> list[tuple[str, np.ndarray]]:
     layer = _own(path, group, name)
     if not isinstance(layer, h5py.Group):
@@ -116,15 +130,20 @@ def _text_list(group: h5py.Group, name: str) -> list[str]:
     return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in texts]
 
 
-def write_keras_h5(path: str | Path, groups: Groups, keras_version: str = "2.12.0") -> None:
+def write_keras_h5(
+    path: str | Path, groups: Groups, keras_version: str = "2.12.0", notes: Mapping[str, str] | None = None
+) -> None:
     """Writes layers of (name, array) weights as Keras 2 does; in place of an earlier file only when complete.
 
     `groups` is in the order of `layer_names`; `top_level_model_weights` is written empty where it is not given.
+    `notes` are texts in ASCII that become attributes of the file, which Keras leaves alone.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         _put_list(file, "layer_names", [name for name in groups if name != TOP_LEVEL])
         file.attrs["backend"] = b"tensorflow"
         file.attrs["keras_version"] = keras_version.encode()
+        for name, text in (notes or {}).items():
+            _put_list(file, name, [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)])
         # Keras makes the groups in the order of their names.
         for name in [*sorted(name for name in groups if name != TOP_LEVEL), TOP_LEVEL]:
             layer = file.create_group(name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mae.errors import ConfigError, TrainingStopped
+from mae.errors import ConfigError, TrainingStopped, library_reason
 from mae.evaluation.metrics import softmax
 from mae.files import replacing
 
@@ -152,7 +152,9 @@ class ViewScores:
                 indices, probabilities = archive["places"], archive["probabilities"]
                 failures = json.loads(bytes(archive["failures"]))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ConfigError(f"{path} is damaged ({error}): remove it, its views are then evaluated again") from error
+            raise ConfigError(
+                f"{path} is damaged ({library_reason(error)}): remove it, its views are then evaluated again"
+            ) from error
         self._probabilities[tuple(indices.T)] = probabilities
         self._done[tuple(indices.T)] = True
         self._failed |= {int(video): reason for video, reason in failures.items()}

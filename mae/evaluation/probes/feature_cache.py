@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mae.data.read_ahead import read_ahead
-from mae.errors import BadVideo, ConfigError, TrainingStopped, check_choice
+from mae.errors import BadVideo, ConfigError, TrainingStopped, check_choice, library_reason
 from mae.files import replacing
 from mae.options import FEATURE_DTYPES
 
@@ -136,7 +136,7 @@ class FeatureCache:
             self._reasons = {int(k): v for k, v in json.loads((self.folder / "reasons.json").read_text()).items()}
             complete = self._path.exists()
         except (OSError, ValueError, EOFError) as error:
-            raise ConfigError(f"{self.folder} is damaged ({error}): remove it") from error
+            raise ConfigError(f"{self.folder} is damaged ({library_reason(error)}): remove it") from error
         if not complete:
             raise ConfigError(f"{self.folder} is damaged (no features.npy): remove it")
 

@@ -91,6 +91,9 @@ def test_damaged_files_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(ConfigError, match=r"is damaged .*: remove it"):
         ViewScores(tmp_path, SHAPE, IDENTITY)
+    path.write_text("no arrays")
+    with pytest.raises(ConfigError, match=r"is damaged \(it is no file of plain arrays\): remove it"):
+        ViewScores(tmp_path, SHAPE, IDENTITY)
     (tmp_path / "identity.json").write_text("{")
     with pytest.raises(ConfigError, match=r"identity.json is damaged"):
         ViewScores(tmp_path, SHAPE, IDENTITY)
