@@ -7,6 +7,7 @@ Every tensor of IN must have a place and every weight of the model a tensor, els
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -28,7 +29,6 @@ TRAINING = {
     "mask_ratio": float,
     "licence": str,
 }
-PRETRAINED = ("target", "masking", "mask_ratio")  # what only a decoder is for
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -85,7 +85,6 @@ def convert(source: Path, output: Path, to: str, labels: dict[int, str] | None, 
         ConfigError: something in `source` has no place, or something that `to` needs is not in it.
     """
     from mae.checkpoints.load import load_weights
-    from mae.checkpoints.metadata import changed
     from mae.checkpoints.read import read_weights
     from mae.checkpoints.save import FORMATS, save_checkpoint
 
@@ -96,7 +95,7 @@ def convert(source: Path, output: Path, to: str, labels: dict[int, str] | None, 
     trained = {name: value for name, value in values.items() if name in TRAINING}
     model = build_model(weights, {name: value for name, value in values.items() if name not in TRAINING})
     report = load_weights(weights, model)
-    save_checkpoint(model, output, to, labels or report.id2label, changed(report.training, **trained))
+    save_checkpoint(model, output, to, labels or report.id2label, replace(report.training, **trained))
     return f"{report.table()}\nwritten: {output} ({to})"
 
 
@@ -147,6 +146,8 @@ def describe(source: Path) -> str:
 
 def _training_rows(weights: Any) -> list[tuple[str, str]]:
     """How the weights were trained: as the file tells, or what the commands that use it assume."""
+    from mae.checkpoints.metadata import PRETRAINED
+
     told, known = weights.training.told, weights.training.completed().told
     of_kind = known if weights.kind == "pretrainer" else {name: known[name] for name in known if name not in PRETRAINED}
     return [(name, _text(value, name not in told)) for name, value in of_kind.items()]

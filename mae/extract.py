@@ -5,10 +5,12 @@ video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, 
               label` a line)
 output        folder: <video>.npz for each video, and index.csv; what is there already is not computed again
 tokens        true: (clips, t, h, w, d) features of every token; false (default): (clips, d), their mean
-clips         evenly spaced clips of a video, or of each window (default 1: the middle)
+clips         evenly spaced clips of a video, or of each window (default 1: the middle); by segments 1 or 2
 window        seconds: cut videos into windows of this length
 stride        seconds between the starts of two windows (default: one follows the other)
-frame_stride  source frames between two frames of a clip (default: as in the run, else 4)
+frame_stride  source frames between two frames of a clip (default: as the checkpoint tells, else 4)
+sampler       dense: neighbours at the stride; segments: a frame of each of as many equal parts of the video or window
+              (default: of the kind the model was trained on, else dense)
 dtype         float32 (default) or float16, of the files
 batch_size    clips computed at a time (default 8)
 precision     float32 (default), bfloat16, float16, or auto (bfloat16 where the GPU has it), of the computation
@@ -44,6 +46,7 @@ from mae.options import FEATURE_DTYPES
 
 COLUMNS = ("video", "file", "clips", "status", "reason")
 SETTINGS = "settings.json"
+EARLIER = {"sampler": "dense"}  # what folders of earlier versions were made with and do not say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +97,10 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     given = given_videos("video=", config.video)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
-    trained = load_encoder(config.checkpoint, config.frame_stride, dtype, config.sizes)
+    trained = load_encoder(config.checkpoint, config.frame_stride, dtype, config.sizes, config.sampler)
     features = _features(engine, trained.model, config.tokens)
     num_frames = trained.model.architecture.num_frames
-    plan = ClipPlan(num_frames, trained.frame_stride, config.clips, config.window, config.stride)
+    plan = ClipPlan(num_frames, trained.frame_stride, config.clips, config.window, config.stride, trained.sampler)
     folder, settings = Path(config.output), _settings(config, trained)
     try:
         _check_settings(folder, settings)
@@ -179,6 +182,7 @@ def _write_video(folder: Path, name: str, arrays: dict[str, np.ndarray], trained
         "checkpoint": str(trained.source),
         "checkpoint_hash": trained.checksum,
         "frame_stride": trained.frame_stride,
+        "sampler": trained.sampler,
     }
     with replacing(folder / file) as temporary, open(temporary, "wb") as opened:
         np.savez(opened, allow_pickle=False, **arrays, metadata=np.array(json.dumps(metadata)))
@@ -216,8 +220,9 @@ def _settings(config: ExtractConfig, trained: Any) -> dict[str, Any]:
     """What the features depend on besides the videos."""
     a = trained.model.architecture
     names = ("tokens", "clips", "window", "stride", "dtype", "precision")
-    sizes = {"frame_stride": trained.frame_stride, "num_frames": a.num_frames, "image_size": a.image_size}
-    return {"checkpoint_hash": trained.checksum, **{name: getattr(config, name) for name in names}, **sizes}
+    clips = {"frame_stride": trained.frame_stride, "num_frames": a.num_frames, "image_size": a.image_size}
+    clips["sampler"] = trained.sampler
+    return {"checkpoint_hash": trained.checksum, **{name: getattr(config, name) for name in names}, **clips}
 
 
 def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
@@ -229,7 +234,7 @@ def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
             temporary.write_text(json.dumps(settings, indent=2) + "\n")
         return
     try:
-        held = json.loads(path.read_text())
+        held = EARLIER | json.loads(path.read_text())
     except ValueError as error:
         raise ConfigError(f"{path} is damaged: remove {folder}, or give another output=") from error
     if other := [f"{key} {held.get(key)} → {value}" for key, value in settings.items() if held.get(key) != value]:

@@ -3,10 +3,12 @@
 checkpoint    a run directory, or a fine-tuned checkpoint of any format; it must hold a trained head
 video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
               label` a line)
-clips         evenly spaced clips whose probabilities are averaged (default 5; in each window 1)
+clips         evenly spaced clips whose probabilities are averaged (default 5, by segments 2; in each window 1)
 window        seconds: cut videos into windows of this length and say what happens in each
 stride        seconds between the starts of two windows (default: one follows the other)
-frame_stride  source frames between two frames of a clip (default: as in the run, else 4)
+frame_stride  source frames between two frames of a clip (default: as the checkpoint tells, else 4)
+sampler       dense: neighbours at the stride; segments: a frame of each of as many equal parts of the video or window
+              (default: of the kind the model was trained on, else dense)
 classes       file of class names, one a line or {number: name} (default: the checkpoint's own, else numbers)
 top           classes shown (default 5)
 output        file to write as well, .csv or .json
@@ -37,7 +39,7 @@ from mae.monitoring.console import format_table
 
 FORMATS = (".csv", ".json")
 COLUMNS = ("video", "start_s", "end_s", "rank", "class", "name", "probability", "status", "reason")
-CLIPS = 5  # of a whole video, as the published tests of Kinetics-400
+CLIPS = {"dense": 5, "segments": 2}  # of a whole video, as the published tests of Kinetics-400 and of SSv2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +91,14 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     given = given_videos("video=", config.video)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
-    trained = load_classifier(config.checkpoint, config.classes, config.frame_stride, dtype, config.sizes)
+    trained = load_classifier(
+        config.checkpoint, config.classes, config.frame_stride, dtype, config.sizes, config.sampler
+    )
     logits = engine.local_inference(trained.model, lambda videos: trained.model(videos, training=False))
     slides = config.window is not None or config.stride is not None
-    clips = config.clips or (1 if slides else CLIPS)
+    clips = config.clips or (1 if slides else CLIPS[trained.sampler])
     num_frames = trained.model.architecture.num_frames
-    plan = ClipPlan(num_frames, trained.frame_stride, clips, config.window, config.stride)
+    plan = ClipPlan(num_frames, trained.frame_stride, clips, config.window, config.stride, trained.sampler)
     say(trained.description)
     made: list[Prediction] = []
     for predictions in _by_video(given, trained, logits, plan, config):

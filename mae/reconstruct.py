@@ -1,6 +1,18 @@
-"""`python -m mae.reconstruct checkpoint=RUN video=FILE`: what a pre-trained model makes of a masked video.
+"""`python -m mae.reconstruct checkpoint=… video=FILE`: what a pre-trained model makes of a masked video.
 
-Writes a sheet of frames (.png) or a moving picture (.gif, .mp4): original, masked, reconstruction.
+checkpoint    a run directory, or a pre-trained checkpoint of any format: it must hold a decoder
+video         one video
+output        .png, a sheet of frames, or .gif or .mp4, a moving picture: original, masked, reconstruction (default:
+              <video>_reconstruction.png in the working directory)
+masking, mask_ratio   what is hidden: tube, random, frame or block, and which share (default: as in training, else as
+              published: tube, 0.9)
+seed          of the mask (default 0)
+target        what the decoder predicts: videomae, mae_st or pixels (default: as in training, else videomae)
+frame_stride  source frames between two frames of the clip (default: as in training, else 4)
+sampler       dense, or segments: a frame of each of as many equal parts of the video (default: as in training, else
+              dense)
+num_heads, decoder_num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should
+              run at others
 """
 
 import sys
@@ -13,9 +25,12 @@ import numpy as np
 from mae.cli.arguments import command_config
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import import_tensorflow, quiet_libraries
-from mae.errors import BadVideo, ConfigError, check_choice
+from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
+from mae.masking import MASKS, num_masked
+from mae.options import CLIP_KINDS, TARGETS
 
 FORMATS = (".png", ".gif", ".mp4")
+SIZES = ("num_heads", "decoder_num_heads", "image_size", "num_frames")
 SCALE_TO = 192  # pixels: smaller frames of a moving picture are enlarged by a whole factor
 FRAMES_PER_SECOND = 8
 
@@ -24,19 +39,40 @@ FRAMES_PER_SECOND = 8
 class ReconstructConfig:
     """The arguments of the command."""
 
-    checkpoint: str  # a run directory, or one of its checkpoints
+    checkpoint: str  # a run directory, or a checkpoint of any format with a decoder
     video: str
     output: str | None = None  # .png, .gif or .mp4; null: <video>_reconstruction.png in the working directory
-    mask_ratio: float | None = None  # null: as in training
-    masking: str | None = None  # null: as in training
+    mask_ratio: float | None = None  # null: as in training, as all that follow but the seed
+    masking: str | None = None
     seed: int = 0  # of the mask
+    target: str | None = None
+    frame_stride: int | None = None  # source frames between two of the clip
+    sampler: str | None = None  # dense | segments
+    num_heads: int | None = None  # of the model, as the next three
+    decoder_num_heads: int | None = None
+    image_size: int | None = None
+    num_frames: int | None = None
 
     @property
     def output_path(self) -> Path:
         return Path(self.output or f"{Path(self.video).stem}_reconstruction.png")
 
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """Of the model, as `mae.evaluation.trained` takes them."""
+        return {
+            "num_heads": self.num_heads,
+            "decoder_num_heads": self.decoder_num_heads,
+            "image_size": self.image_size,
+            "num_frames": self.num_frames,
+        }
+
     def __post_init__(self) -> None:
         check_choice("format of output=", self.output_path.suffix, FORMATS)
+        for name, choices in (("masking", MASKS), ("target", TARGETS), ("sampler", CLIP_KINDS)):
+            if getattr(self, name) is not None:
+                check_choice(name, getattr(self, name), choices)
+        check_at_least(1, self, "frame_stride", *SIZES)
         if self.seed < 0:
             raise ConfigError(f"seed={self.seed} must not be negative")
         if self.output_path.exists() and Path(self.video).exists() and self.output_path.samefile(self.video):
@@ -46,41 +82,48 @@ class ReconstructConfig:
 
 
 def reconstruct(config: ReconstructConfig) -> str:
-    """Writes the picture; returns the line to print."""
+    """Writes the picture; returns the lines to print."""
     import_tensorflow()  # only now: a mistake in the arguments is told before that
-    from mae.checkpoints.run import load_run
+    from mae.checkpoints.metadata import Training
     from mae.data.clips import ClipReader, ClipSpec
     from mae.data.lists.given import given_video
+    from mae.data.sampling import CENTERS
     from mae.evaluation.reconstruction import FixedBatch
+    from mae.evaluation.trained import load_pretrainer
     from mae.files import replacing
-    from mae.masking import MASKS, num_masked
     from mae.monitoring.panels import save_png
     from mae.training.launch import start_engine_for_a_while
 
     video = given_video("video=", config.video)
+    given = Training(
+        frame_stride=config.frame_stride, target=config.target, masking=config.masking, mask_ratio=config.mask_ratio
+    )
     with start_engine_for_a_while().scope():
-        trained = load_run(config.checkpoint)
-    run, a = trained.config, trained.model.architecture
-    masking = config.masking or run["masking"]
-    mask_ratio = run["mask_ratio"] if config.mask_ratio is None else config.mask_ratio
-    num_masked(masking, a.grid, mask_ratio)
-    spec = ClipSpec(a.num_frames, run["dataset"]["frame_stride"], a.image_size)
+        trained = load_pretrainer(config.checkpoint, given, "float32", config.sizes, config.sampler)
+    a, told = trained.model.architecture, trained.training
+    assert told.masking is not None
+    assert told.mask_ratio is not None
+    assert told.target is not None
+    num_masked(told.masking, a.grid, told.mask_ratio)
+    spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=CENTERS[trained.sampler])
     try:
         clip = ClipReader(video, spec, seed=0).center_clip(0)
     except BadVideo as error:
         raise ConfigError(f"video={config.video}: {error}") from error
-    batch = FixedBatch(clip[None], MASKS[masking](a.grid, mask_ratio, seed=config.seed))
-    loss = batch.loss(trained.model, run["target"])
-    reconstruction = batch.reconstruct(trained.model, run["target"])
+    batch = FixedBatch(clip[None], MASKS[told.masking](a.grid, told.mask_ratio, seed=config.seed))
+    loss = batch.loss(trained.model, told.target)
+    reconstruction = batch.reconstruct(trained.model, told.target)
     try:
         if config.output_path.suffix == ".png":
-            save_png(config.output_path, reconstruction.picture(trained.step, loss))
+            save_png(config.output_path, reconstruction.picture(told.step, loss))
         else:
             with replacing(config.output_path) as temporary:
                 _save_moving(temporary, reconstruction.side_by_side()[0])
     except OSError as error:
         raise ConfigError(f"output={config.output_path} cannot be written ({error.strerror})") from error
-    return f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
+    how = f"{told.masking} mask {told.mask_ratio:g}, target {told.target}"
+    made = f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
+    return f"{made}\n{how}; {trained.description}"
 
 
 def _save_moving(path: Path, frames: np.ndarray) -> None:
@@ -102,7 +145,15 @@ def _save_moving(path: Path, frames: np.ndarray) -> None:
     writer.release()
 
 
+def main(arguments: list[str]) -> None:
+    """Runs the command."""
+    if {"--help", "-h"} & set(arguments):
+        print(__doc__)
+        return
+    print(reconstruct(command_config(ReconstructConfig, arguments)))
+
+
 if __name__ == "__main__":
     quiet_libraries()
     with exit_statuses():
-        print(reconstruct(command_config(ReconstructConfig, sys.argv[1:])))
+        main(sys.argv[1:])

@@ -10,7 +10,7 @@ from mae.checkpoints.resize import interpolate_table, resize_patch_kernel
 from mae.checkpoints.weights import RELEASED_FRAMES, RELEASED_PIXELS, Weights
 from mae.errors import ConfigError, some
 from mae.models.positions import position_table
-from mae.presets import Architecture
+from mae.presets import PRESETS, Architecture
 
 _SHOWN = 12  # names of a list in an error's one line; all of them are the error's attributes
 
@@ -45,7 +45,7 @@ def fit(
     architecture: Architecture,
     shapes: Mapping[str, tuple],
     allowed: Sequence[str] = (),
-    interpolate: bool = False,
+    positions: str = "recompute",
 ) -> Fit:
     """Decides the whole transfer.
 
@@ -53,17 +53,19 @@ def fit(
         target: kind of the model, `pretrainer` or `classifier`.
         shapes: of every variable, by our name.
         allowed: prefixes of variables that may stay as they were initialised.
-        interpolate: whether fixed position tables of another grid are interpolated, not computed for the model's.
+        positions: one of `POSITION_MODES`, see `mae.checkpoints.load.load_checkpoint`.
 
     Raises:
-        UnfitError: a tensor without use, a variable without a value, or a shape that differs.
+        UnfitError: a tensor without use, a variable without a value, a shape that differs, or what changes outputs
+            without changing a shape: heads, pooling, the kind of the position table.
     """
-    _check_heads(weights, architecture)
     made, wanted = Fit(dict(weights.arrays)), dict(shapes)
+    _check_heads(made, weights, architecture)
+    _check_pooling(weights, target, wanted)
     _hand_off(made, weights, target, wanted)
     if weights.arrays.get(PATCH_KERNEL, np.zeros(())).ndim in (4, 5):
         _adapt_patches(made, architecture)
-        _adapt_positions(made, weights, architecture, wanted, interpolate)
+        _adapt_positions(made, weights, architecture, wanted, positions)
     prefixes = [expanded for prefix in allowed for expanded in (DECODER if prefix == "decoder" else (prefix,))]
     _leave_out(made, wanted, prefixes)
     missing = sorted(wanted.keys() - made.arrays.keys() - made.fresh)
@@ -113,31 +115,61 @@ def _adapt_patches(made: Fit, architecture: Architecture) -> None:
 
 
 def _adapt_positions(
-    made: Fit, weights: Weights, architecture: Architecture, wanted: dict[str, tuple], interpolate: bool
+    made: Fit, weights: Weights, architecture: Architecture, wanted: dict[str, tuple], mode: str
 ) -> None:
     """Tables for the model's grid. Fixed ones that nothing has to be done about leave `made` and `wanted`."""
     old, new = file_grid(weights), architecture.grid
-    kind = weights.told.get("positions", "sincos")
-    learnable = architecture.positions == "learnable"
     for path in [path for path in TABLES if path in wanted]:
-        stored = made.arrays.get(path)
-        width = wanted[path][-1]
-        if stored is not None and kind != "learnable" and _is_fixed(stored, architecture.positions, (old, new), width):
-            del made.arrays[path]
-            stored = None
-        if stored is None and kind != "learnable" and (path == TABLES[0] or weights.kind == "pretrainer"):
-            if learnable or (interpolate and old != new):
-                stored = made.arrays[path] = position_table(kind, old, width)
-                made.notes += [f"{path} starts as the fixed table of the file ({kind})"] if learnable else []
-        elif stored is not None and not learnable:
-            made.notes.append(f"{path} is the file's own; it is kept, and not trained")
-        if stored is None and not learnable:
+        stored = _table(made, path, weights, architecture, wanted[path][-1], mode)
+        if stored is None and architecture.positions != "learnable":
             del wanted[path]
         elif stored is not None and old != new and len(stored) == np.prod(old):
             made.arrays[path] = interpolate_table(stored, old, new)
             made.interpolated.append(f"{path} {old} → {new}")
-    if not learnable and TABLES[0] not in made.arrays and kind != architecture.positions:
-        made.notes.append(f"the file was trained with positions={kind}, the model has {architecture.positions}")
+
+
+def _table(
+    made: Fit, path: str, weights: Weights, architecture: Architecture, width: int, mode: str
+) -> np.ndarray | None:
+    """The table of the file, stored or computed, that the model is to take; None: it keeps the one it has."""
+    grids = old, new = file_grid(weights), architecture.grid
+    kind, own = weights.told.get("positions", "sincos"), architecture.positions
+    stored = made.arrays.get(path)
+    if own == "learnable":
+        if stored is None and kind != "learnable" and _has_side(weights, path):
+            stored = made.arrays[path] = position_table(kind, old, width)
+            made.notes.append(f"{path} starts as the fixed table of the file ({kind})")
+        return stored
+    if stored is not None and kind != "learnable" and _is_fixed(stored, own, grids, width):
+        del made.arrays[path]
+        stored, kind = None, own
+    if stored is not None and mode == "replace":
+        _drop(made, (path,))
+        stored = None
+    if stored is not None:
+        made.notes.append(f"{path} is the file's own; it is kept, and not trained")
+    elif _has_side(weights, path) and mode == "interpolate" and kind != "learnable" and (kind != own or old != new):
+        stored = made.arrays[path] = position_table(kind, old, width)
+    elif _has_side(weights, path) and kind != own:
+        if mode != "replace":
+            raise _other_positions(weights, kind, own)
+        made.notes.append(f"{path} is the model's ({own}): the file was trained with {kind}, so train further")
+    return stored
+
+
+def _has_side(weights: Weights, path: str) -> bool:
+    """Whether the file holds the part of the model that a table belongs to."""
+    return path == TABLES[0] or weights.kind == "pretrainer"
+
+
+def _other_positions(weights: Weights, kind: str, own: str) -> UnfitError:
+    told = "was trained" if "positions" in weights.told else "does not tell its positions and so counts as trained"
+    return UnfitError(
+        f"{weights.source} {told} with positions={kind}, and the model has positions={own}: every token would be taken "
+        f"for one at another place. Give the model positions={kind} (model.positions={kind}); or load with positions= "
+        "(init_positions=) interpolate, which keeps the file's table, or replace, which keeps the model's to be "
+        "trained further"
+    )
 
 
 def file_grid(weights: Weights) -> tuple[int, int, int]:
@@ -165,15 +197,32 @@ def _leave_out(made: Fit, wanted: Mapping[str, tuple], prefixes: Sequence[str]) 
         made.fresh |= set(part)
 
 
-def _check_heads(weights: Weights, architecture: Architecture) -> None:
-    """Heads that a file states: a wrong number fits every shape."""
-    for name in ("num_heads", "decoder_num_heads"):
+def _check_heads(made: Fit, weights: Weights, architecture: Architecture) -> None:
+    """Heads fit every shape, whatever their number: one that the file states must be the model's."""
+    released = {
+        "num_heads": {preset.embed_dim: preset.num_heads for preset in PRESETS.values()},
+        "decoder_num_heads": {preset.decoder_embed_dim: preset.decoder_num_heads for preset in PRESETS.values()},
+    }
+    for name, of_width in released.items():
         if name == "decoder_num_heads" and weights.kind != "pretrainer":
             continue
         told, have = weights.told.get(name), getattr(architecture, name)
         width = name.replace("num_heads", "embed_dim")
         if told not in (None, have) and weights.told.get(width) == getattr(architecture, width):
             raise UnfitError(f"{weights.source} was made with {name}={told}, the model has {name}={have}")
+        usual = of_width.get(getattr(architecture, width), have)
+        if told is None and usual != have:
+            made.notes.append(f"the file does not tell {name}: the model has {have}, released ones as wide {usual}")
+
+
+def _check_pooling(weights: Weights, target: str, wanted: Mapping[str, tuple]) -> None:
+    """What a trained head reads."""
+    if target != "classifier" or weights.kind != "classifier":
+        return
+    have = "mean" if "fc_norm/gamma" in wanted else "first"
+    normed = {"mean": "fc_norm/gamma", "first": "encoder/norm/gamma"}[weights.pooling]
+    if weights.pooling != have and normed in weights.arrays:
+        raise UnfitError(f"{weights.source} was trained with pooling={weights.pooling}, the model has pooling={have}")
 
 
 def _unfit(
@@ -192,6 +241,9 @@ def _unfit(
     parts.append(f"unexpected: {some(theirs, _SHOWN)}")
     if shapes:
         parts.append(f"shapes differ: {some(shapes, _SHOWN)}")
+    if tables := [path for path in misshapen if path in TABLES]:
+        tokens = made.arrays[tables[0]].shape[0]
+        parts.append(f"its position table is for {tokens} tokens: give the model its image_size= and num_frames=")
     known = len(weights.arrays)
     parts.append(f"closest layout: {weights.format}, {weights.kind} ({known} of {known + len(weights.unknown)} names)")
     if target == "pretrainer" and weights.kind != "pretrainer":

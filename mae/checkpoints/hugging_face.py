@@ -30,6 +30,8 @@ _SIZES: dict[str, tuple[str, Any]] = {
     "decoder_depth": ("decoder_num_hidden_layers", 4),
     "decoder_num_heads": ("decoder_num_attention_heads", 6),
 }
+# What no tensor shows and this project's models have in one way only; the last two are of version 2.
+_ONLY = {"hidden_act": "gelu", "qkv_bias": True, "qv_bias": True, "qk_scale": None, "cos_attn": False}
 _CLASSES = {"pretrainer": "VideoMAEForPreTraining", "classifier": "VideoMAEForVideoClassification"}
 
 
@@ -42,11 +44,19 @@ def read_config(folder: Path, weights: Weights) -> None:
     config = _json(folder / "config.json")
     if config.get("model_type", "videomae") != "videomae":
         raise ConfigError(f"{folder} is a {config['model_type']!r}, not a VideoMAE")
-    if (activation := config.get("hidden_act", "gelu")) != "gelu":
-        raise ConfigError(f"{folder}: hidden_act={activation!r}, and this project's models have gelu only")
+    for name, only in _ONLY.items():
+        if (value := config.get(name, only)) != only:
+            raise ConfigError(f"{folder}: {name}={value!r}, and this project's models have {name}={only!r} only")
+    pooling = "mean" if config.get("use_mean_pooling", True) else "first"
+    if weights.kind == "classifier" and pooling != weights.pooling:
+        raise ConfigError(
+            f"{folder}: use_mean_pooling={pooling == 'mean'}, and its tensors are those of pooling={weights.pooling}"
+        )
     for ours, (theirs, default) in _SIZES.items():
         if weights.kind == "pretrainer" or not ours.startswith("decoder"):
             value = config.get(theirs, default)
+            if isinstance(value, list) and len(set(value)) > 1:
+                raise ConfigError(f"{folder}: {theirs}={value}, and this project's models take squares only")
             weights.told[ours] = value[0] if isinstance(value, list) else value
     weights.told["mlp_ratio"] = config.get("intermediate_size", 3072) / weights.told["embed_dim"]
     weights.told["positions"] = "sincos"  # transformers' VideoMAE has no other

@@ -76,8 +76,10 @@ def load_checkpoint(
         model: a built `Pretrainer` or `Classifier`.
         allow_missing: prefixes of weights that may stay as initialised; "decoder" is the decoder, its mask token and
             what leads to it. Such a part is loaded whole or not at all.
-        positions: what fixed tables of another token grid become: "recompute"d for the model's grid, or
-            "interpolate"d from the one the file was trained with. Learnable tables are always interpolated.
+        positions: what becomes of fixed tables. "recompute": the model's, for its own grid; a file that was trained
+            with another kind of table is refused. "interpolate": the one the file was trained with, interpolated where
+            the grid is another. "replace": the model's, whatever the file was trained with; outputs then mean nothing
+            until the model is trained further. Learnable tables are always interpolated.
 
     Raises:
         ConfigError: the file cannot be read or does not fit; the model keeps its weights.
@@ -93,7 +95,7 @@ def load_weights(
     allowed = (allow_missing,) if isinstance(allow_missing, str) else tuple(allow_missing)
     variables = model_variables(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    made = fit(weights, model_kind(model), model.architecture, shapes, allowed, positions == "interpolate")
+    made = fit(weights, model_kind(model), model.architecture, shapes, allowed, positions)
     kind, loaded = weights.kind, tuple(made.arrays)
     weights.arrays = {}  # so that each array can go as soon as it is assigned
     for name, value in _laid_out(made.arrays):

@@ -54,6 +54,9 @@ class Training:
 RELEASED = Training(frame_stride=4, sampler="dense_stride", target="videomae", masking="tube", mask_ratio=0.9)
 
 
+PRETRAINED = ("target", "masking", "mask_ratio")  # what only a decoder is for
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What one file says."""
@@ -107,8 +110,3 @@ def training_of_run(meta: Mapping[str, Any]) -> Training:
     told |= {"frame_stride": config.get("dataset", {}).get("frame_stride")}
     told |= {"sampler": config.get("data", {}).get("sampler"), "step": meta.get("step")}
     return Training(**told)
-
-
-def changed(training: Training, **values: Any) -> Training:
-    """With those of `values` that are not None."""
-    return replace(training, **{name: value for name, value in values.items() if value is not None})

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from mae.checkpoints.layouts import split_qkv, to_pytorch
 from mae.checkpoints.metadata import KERAS_NOTE, KEY, Metadata, Training
 from mae.checkpoints.names import HUGGING_FACE, PYTORCH, TABLES, NameTable
 from mae.checkpoints.saved_model import write_saved_model
-from mae.checkpoints.weights import model_kind, weights_of
+from mae.checkpoints.weights import model_kind, model_variables, weights_of
 from mae.errors import ConfigError, check_choice
 from mae.files import creating
 from mae.models.positions import position_table
+from mae.presets import Architecture
 
 
 def save_checkpoint(
@@ -43,7 +45,7 @@ def save_checkpoint(
         ConfigError: `path` exists, or the format cannot hold this model; nothing is left on disk.
     """
     check_choice("format", format, FORMATS)
-    metadata = Metadata(model.architecture, training or Training(), _checked_labels(model, id2label))
+    metadata = Metadata(_architecture(model), training or Training(), _checked_labels(model, id2label))
     with creating(Path(path)) as temporary:
         FORMATS[format](model, temporary, metadata)
 
@@ -93,18 +95,31 @@ FORMATS: dict[str, Callable[[Any, Path, Metadata], None]] = {
 }
 
 
+def _architecture(model: Any) -> Architecture:
+    """That of the model, with the kind of positions that a reader has to compute where a table is left out."""
+    return replace(model.architecture, positions="sincos") if _usual_tables(model) else model.architecture
+
+
 def _arrays(model: Any) -> dict[str, np.ndarray]:
     """The weights by our names, in float32, the embedding of patches with its five axes.
 
     Position tables are among them unless they are the ones that every reader of the format computes: no reader then
     goes on with another table unnoticed.
     """
+    usual = _usual_tables(model)
     arrays = weights_of(model, Path(), "model").arrays
-    for path in [path for path in TABLES if path in arrays]:
-        table = arrays[path]
-        if np.allclose(table, position_table("sincos", model.architecture.grid, table.shape[-1]), atol=1e-6):
-            del arrays[path]
-    return {path: array.astype("float32", copy=False) for path, array in arrays.items()}
+    return {path: array.astype("float32", copy=False) for path, array in arrays.items() if path not in usual}
+
+
+def _usual_tables(model: Any) -> list[str]:
+    """The position tables that are those of the released models, whatever kind the model says it has."""
+    variables, grid = model_variables(model), model.architecture.grid
+    tables = {path: np.asarray(variables[path].numpy()) for path in TABLES if path in variables}
+    return [
+        path
+        for path, table in tables.items()
+        if np.allclose(table, position_table("sincos", grid, table.shape[-1]), atol=1e-6)
+    ]
 
 
 def _state_dict(table: NameTable, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

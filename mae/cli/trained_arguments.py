@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mae.errors import check_at_least, check_choice
-from mae.options import PRECISIONS
+from mae.options import CLIP_KINDS, PRECISIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,8 @@ class TrainedArguments:
     video: str  # a video, a folder of videos, or a list
     window: float | None = None  # seconds; null: videos are not cut
     stride: float | None = None  # seconds between the starts of two windows; null: one follows the other
-    frame_stride: int | None = None  # source frames between two of a clip; null: as in the run
+    frame_stride: int | None = None  # source frames between two of a clip; null: as the checkpoint tells
+    sampler: str | None = None  # dense | segments: which frames make a clip; null: as the checkpoint tells
     batch_size: int = 8  # clips computed at a time
     precision: str = "float32"
     num_heads: int | None = None  # of the model, as the next two; null: as the checkpoint tells
@@ -23,6 +24,8 @@ class TrainedArguments:
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
+        if self.sampler is not None:
+            check_choice("sampler", self.sampler, CLIP_KINDS)
         check_at_least(1, self, "frame_stride", "batch_size")
 
     @property

@@ -109,7 +109,7 @@ class Reconstruction:
         restored = np.rint(255 * self.with_original_statistics).astype(np.uint8)
         return np.concatenate([self.batch.pixels, masked, restored], axis=3)
 
-    def picture(self, step: int, loss: float) -> np.ndarray:
+    def picture(self, step: int | None, loss: float) -> np.ndarray:
         """One sheet, original | masked | reconstruction: (height, width, 3) uint8 RGB."""
         ratio = float(self.batch.is_masked.mean())
         return reconstruction_panel(

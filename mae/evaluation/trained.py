@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from mae.checkpoints.load import load_weights
-from mae.checkpoints.metadata import Training, changed
+from mae.checkpoints.metadata import PRETRAINED, Training
 from mae.checkpoints.names import DECODER
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
@@ -81,7 +81,7 @@ def load_classifier(
             f"{path} ({weights.format}, {weights.kind}) holds no trained classification head, only one that was "
             f"trained knows classes; fine-tune first: python finetune.py init_from={path}"
         )
-    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, frame_stride, sampler)
+    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, Training(frame_stride), sampler)
     count = weights.arrays["head/kernel"].shape[-1]
     model = Classifier(_architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=dtype)
     model.build()
@@ -105,7 +105,7 @@ def load_encoder(
     weights = read_weights(path)
     if weights.kind == "classifier":
         return load_classifier(path, None, frame_stride, dtype, sizes, sampler)
-    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, frame_stride, sampler)
+    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, Training(frame_stride), sampler)
     weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(DECODER)}
     architecture = _architecture(weights, {**sizes, **_NO_DECODER})
     if "encoder/norm/gamma" in weights.arrays:
@@ -115,6 +115,33 @@ def load_encoder(
     model.build()
     load_weights(weights, model, allow_missing="decoder")
     return Trained(model, weights.source, checksum, (), *clips)
+
+
+def load_pretrainer(
+    path: str | Path, given: Training, dtype: Any, sizes: Mapping[str, int | None], sampler: str | None = None
+) -> Trained:
+    """A model with encoder and decoder.
+
+    Args:
+        given: what is to be taken instead of what the checkpoint tells of its training.
+        dtype, sizes, sampler: as above.
+
+    Raises:
+        ConfigError: no decoder in it, or anything that `load_checkpoint` refuses.
+    """
+    weights = read_weights(path)
+    if weights.kind != "pretrainer":
+        raise ConfigError(
+            f"{path} ({weights.format}, {weights.kind}) holds no decoder, which fine-tuning leaves behind: give the "
+            "pre-trained checkpoint"
+        )
+    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
+    training, kind, assumed = clips
+    unknown = [name for name in PRETRAINED if name not in weights.training.told | given.told]
+    model = Pretrainer(_architecture(weights, sizes), name="pretrainer", dtype=dtype)
+    model.build()
+    load_weights(weights, model)
+    return Trained(model, weights.source, checksum, (), training, kind, (*assumed, *unknown))
 
 
 def random_encoder(
@@ -139,12 +166,14 @@ def checkpoint_hash(source: Path) -> str:
 
 def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Architecture:
     given = {name: value for name, value in sizes.items() if value is not None}
-    if "num_heads" not in {**weights.sizes(), **given}:
-        width = weights.sizes()["embed_dim"]
-        raise ConfigError(
-            f"{weights.source} ({weights.format}) does not tell its number of heads, and no preset is {width} wide: "
-            "give num_heads=…"
-        )
+    told = {**weights.sizes(), **given}
+    for side in ("", "decoder_") if weights.kind == "pretrainer" else ("",):
+        if f"{side}num_heads" not in told:
+            what, width = side.replace("_", "'s "), told[f"{side}embed_dim"]
+            raise ConfigError(
+                f"{weights.source} ({weights.format}) does not tell its {what}number of heads, and no preset is "
+                f"{width} wide: give {side}num_heads=…"
+            )
     architecture = weights.architecture(**given)
     if architecture.in_channels != 3:
         raise ConfigError(f"{weights.source} takes {architecture.in_channels} channels: video files have 3")
@@ -152,10 +181,10 @@ def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Architec
 
 
 def _clips(
-    weights: Weights, sizes: Mapping[str, int | None], frame_stride: int | None, sampler: str | None
+    weights: Weights, sizes: Mapping[str, int | None], given: Training, sampler: str | None
 ) -> tuple[Training, str, tuple[str, ...]]:
     """The last three fields of a `Trained`."""
-    told = changed(weights.training, frame_stride=frame_stride)
+    told = replace(weights.training, **given.told)
     training = told.completed()
     assert training.sampler is not None
     kind = sampler or KINDS[training.sampler]

@@ -40,7 +40,7 @@ def evaluate(config: FinetuneConfig) -> None:
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
     with engine.scope():
         dtype = engine.dtype_policy(config.precision)
-        trained = load_classifier(source, None, config.dataset.frame_stride, dtype, told)
+        trained = load_classifier(source, None, config.dataset.frame_stride, dtype, told, config.test.sampler)
     index, names = reported_names(index, trained.class_names, str(source), numbers_by_name(config.dataset))
     print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
     spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)

@@ -1,6 +1,6 @@
 """Probes of a frozen encoder from a config: its features of two lists, small classifiers on them, figures."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import build_splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
+from mae.data.sampling import CENTERS, KINDS
 from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine
 from mae.errors import ConfigError
@@ -57,11 +58,15 @@ def _encoder(config: FinetuneConfig, engine: Engine) -> Trained:
     """The encoder to probe, its weights as they come."""
     assert config.init_from is not None
     stride, dtype = config.dataset.frame_stride, engine.dtype_policy(config.precision)
+    own = KINDS[config.data.sampler]
     if config.init_from == RANDOM:
         architecture = engine.suited(config.model.architecture, config.model.attention_chunk)
-        return random_encoder(architecture, config.seed, dtype, stride)
+        return random_encoder(architecture, config.seed, dtype, stride, config.probe.sampler or own)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
-    return load_encoder(config.init_from, stride, dtype, told)
+    trained = load_encoder(config.init_from, stride, dtype, told, config.probe.sampler)
+    if "sampler" not in trained.assumed:
+        return trained
+    return replace(trained, sampler=own, assumed=tuple(name for name in trained.assumed if name != "sampler"))
 
 
 def _probe(
@@ -77,6 +82,7 @@ def _probe(
     assert train.labels is not None
     assert test.labels is not None
     spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
+    spec = replace(spec, sampler=CENTERS[trained.sampler])
     encoder = FrozenEncoder(
         trained=trained,
         engine=engine,
@@ -102,7 +108,12 @@ def _probe(
     probed = Probed(
         config=config.probe,
         seed=config.seed,
-        clip={"num_frames": spec.num_frames, "frame_stride": spec.frame_stride, "image_size": spec.image_size},
+        clip={
+            "num_frames": spec.num_frames,
+            "frame_stride": spec.frame_stride,
+            "image_size": spec.image_size,
+            "sampler": spec.kind,
+        },
         train_paths=train.paths,
         train_hash=train.digest,
         test_paths=test.paths,

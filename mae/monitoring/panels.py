@@ -69,9 +69,10 @@ def reconstruction_panel(
     return _sheet(rows, frames, title)
 
 
-def panel_title(step: int, loss: float, psnr_db: float, mask_ratio: float) -> str:
-    """The title line; `psnr_db` in dB over masked pixels, `mask_ratio` a fraction."""
-    return f"step {step}   loss {loss:.4f}   psnr {psnr_db:.2f} dB (masked pixels)   mask {mask_ratio:.0%}"
+def panel_title(step: int | None, loss: float, psnr_db: float, mask_ratio: float) -> str:
+    """The title line; `step` where it is known, `psnr_db` in dB over masked pixels, `mask_ratio` a fraction."""
+    trained = "" if step is None else f"step {step}   "
+    return f"{trained}loss {loss:.4f}   psnr {psnr_db:.2f} dB (masked pixels)   mask {mask_ratio:.0%}"
 
 
 def shown_frames(tubelets: int, tubelet_size: int, columns: int = MAX_COLUMNS) -> np.ndarray:

@@ -53,7 +53,7 @@ class RunConfig:
     run_dir: str
     resume: str  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file
     init_from: str | None  # weights a new run starts from: a checkpoint of any format, or another run
-    init_positions: str  # recompute | interpolate: what fixed position tables of another token grid become
+    init_positions: str  # recompute | interpolate | replace: what becomes of fixed tables, see `load_checkpoint`
     log_every: int  # steps
     checkpoint_every: int  # steps
     keep_checkpoints: int  # the newest so many

@@ -1,5 +1,6 @@
 """Every released layout, both kinds, against outputs of transformers; strictness; handoffs."""
 
+import json
 import shutil
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from released_files import golden, keras_names, pytorch_state, without_encoder, write, write_h5, write_hugging_face
 from test_transformers import SIZES, THEIR_EPSILON
 
-from mae.checkpoints.containers.torch_zip import write_torch
+from mae.checkpoints.containers.torch_zip import read_torch, write_torch
 from mae.checkpoints.load import load_checkpoint
+from mae.checkpoints.save import save_checkpoint
 from mae.errors import ConfigError
 from mae.models.classifier import build_classifier
 from mae.models.pretrainer import build_pretrainer
@@ -226,3 +228,84 @@ def test_another_decoder_starts_fresh_whole(tmp_path):
 def test_other_heads_of_attention_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="num_heads=3, the model has num_heads=2"):
         load_checkpoint(write("E5", "pretrainer", tmp_path), build("pretrainer", num_heads=2))
+
+
+def test_a_table_of_another_kind_is_refused_unless_asked_for(tmp_path):
+    """The released files have positions=sincos; with another table their outputs mean nothing."""
+    arrays, _ = golden("pretrainer")
+    path = write("D", "pretrainer", tmp_path)
+    model = build("pretrainer", positions="sincos_factorised")
+    before = values(model)
+    with pytest.raises(ConfigError, match=r"positions=sincos, and the model has positions=sincos_factorised.*replace"):
+        load_checkpoint(path, model)
+    assert_unchanged(model, before)
+    load_checkpoint(write("E5", "pretrainer", tmp_path), model, positions="interpolate")
+    np.testing.assert_allclose(outputs(model, arrays), arrays["logits"], atol=1e-5)
+    # What was exported of it computes the same, whatever its own configuration says.
+    save_checkpoint(model, tmp_path / "again.h5", "keras_h5")
+    again = build("pretrainer", positions="sincos")
+    load_checkpoint(tmp_path / "again.h5", again)
+    np.testing.assert_allclose(outputs(again, arrays), arrays["logits"], atol=1e-5)
+    model = build("pretrainer", positions="sincos_factorised")
+    report = load_checkpoint(path, model, positions="replace")
+    assert any("the file was trained with sincos, so train further" in note for note in report.notes)
+    assert np.abs(np.asarray(outputs(model, arrays)) - arrays["logits"]).max() > 0.01
+
+
+def test_a_table_that_is_the_models_is_no_other_whatever_the_file_tells(tmp_path):
+    """As exported by a version whose files did not tell their positions."""
+    model = build("pretrainer", positions="sincos_factorised")
+    save_checkpoint(model, tmp_path / "x.pth", "pytorch")
+    write_torch(tmp_path / "x.pth", {"model": read_torch(tmp_path / "x.pth")["model"]})
+    again = build("pretrainer", positions="sincos_factorised")
+    assert load_checkpoint(tmp_path / "x.pth", again).notes == ()
+    assert_unchanged(again, values(model))
+    with pytest.raises(ConfigError, match="position table is for 32 tokens: give the model its image_size= and num_fr"):
+        load_checkpoint(tmp_path / "x.pth", build("pretrainer", positions="sincos_factorised", num_frames=8))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_act": "gelu_new"}, "hidden_act='gelu_new', and this project's models have hidden_act='gelu' only"),
+        ({"qkv_bias": False}, "qkv_bias=False, and this project's models have qkv_bias=True only"),
+        ({"qk_scale": 0.5}, "qk_scale=0.5, and this project's models have qk_scale=None only"),
+        ({"use_mean_pooling": False}, "use_mean_pooling=False, and its tensors are those of pooling=mean"),
+        ({"image_size": [32, 64]}, r"image_size=\[32, 64\], and this project's models take squares only"),
+        ({"num_attention_heads": 6}, "was made with num_heads=6, the model has num_heads=3"),
+    ],
+)
+def test_options_of_a_hugging_face_folder_that_change_outputs_are_refused(change, message, tmp_path):
+    path = write("E5", "classifier", tmp_path) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    model = build("classifier")
+    before = values(model)
+    with pytest.raises(ConfigError, match=message):
+        load_checkpoint(path.parent, model)
+    assert_unchanged(model, before)
+
+
+def test_a_head_that_reads_something_else_is_refused(tmp_path):
+    model = build("classifier", pooling="first")
+    with pytest.raises(ConfigError, match="was trained with pooling=mean, the model has pooling=first"):
+        load_checkpoint(write("A", "classifier", tmp_path), model)
+    save_checkpoint(model, tmp_path / "first.pth", "pytorch")
+    with pytest.raises(ConfigError, match="was trained with pooling=first, the model has pooling=mean"):
+        load_checkpoint(tmp_path / "first.pth", build("classifier"))
+
+
+def test_heads_that_no_released_file_has_are_noted_where_the_file_tells_none(tmp_path):
+    sizes = {
+        "embed_dim": 384,
+        "depth": 1,
+        "decoder_depth": 1,
+        "positions": "sincos",
+        "image_size": 32,
+        "patch_size": 16,
+    }
+    model = build("classifier", **sizes, num_heads=6)
+    save_checkpoint(model, tmp_path / "x.pth", "pytorch")
+    write_torch(tmp_path / "x.pth", {"module": read_torch(tmp_path / "x.pth")["module"]})
+    assert load_checkpoint(tmp_path / "x.pth", model).notes == ()
+    (note,) = load_checkpoint(tmp_path / "x.pth", build("classifier", **sizes, num_heads=12)).notes
+    assert note == "the file does not tell num_heads: the model has 12, released ones as wide 6"

@@ -91,6 +91,32 @@ def test_windows(place, tmp_path):
     assert made["frames"][:, 0].tolist() == [1, 11, 21]
 
 
+def test_features_of_segments_are_others(model, place, tmp_path):
+    """Mid-points of 4 segments of 30 frames: ⌊(2i + 1) · 30 / 8⌋."""
+    video = place / "videos" / "0.avi"
+    run(place, tmp_path / "segments", video=video, sampler="segments")
+    made = load(tmp_path / "segments" / "0.avi.npz")
+    assert made["frames"].tolist() == [[3, 11, 18, 26]]
+    expected = tokens_by_hand(model, noise_frames(30)[[3, 11, 18, 26]]).mean(0)
+    np.testing.assert_allclose(made["features"][0], expected, atol=1e-4)
+    assert json.loads(str(made["metadata"]))["sampler"] == "segments"
+    with pytest.raises(ConfigError, match=r"holds other features .*sampler segments → dense"):
+        run(place, tmp_path / "segments", video=video)
+
+
+def test_a_folder_of_an_earlier_version_holds_dense_features(place, tmp_path):
+    video = place / "videos" / "0.avi"
+    run(place, tmp_path, video=video)
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    del settings["sampler"]
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    said = []
+    run(place, tmp_path, said, video=video)
+    assert "1 of 1 videos are there already" in said
+    with pytest.raises(ConfigError, match="sampler dense → segments"):
+        run(place, tmp_path, video=video, sampler="segments")
+
+
 def test_goes_on_where_it_was_interrupted(place, tmp_path):
     first = run(place, tmp_path)
     kept = (tmp_path / "0.avi.npz").stat().st_mtime_ns

@@ -136,6 +136,28 @@ def test_a_run_tells_stride_and_names(model, place, tmp_path):
     assert {name for _, name, _ in made[0].top} <= set(NAMES.values())
 
 
+def test_a_model_trained_on_segments_is_shown_segments(model, place, tmp_path):
+    """Of 30 frames in 4 segments: mid-points ⌊(2i + 1) · 30 / 8⌋, starts ⌊i · 30 / 4⌋."""
+    meta = {"step": 3, "architecture": asdict(model.architecture), "id2label": NAMES}
+    meta["config"] = {"dataset": {"frame_stride": 2}, "data": {"sampler": "tsn_segments"}}
+    Checkpoints(tmp_path / "run" / "checkpoints", keep=1).save(variables_to_arrays(model.variables), meta)
+    said = []
+    made = run(place, said, checkpoint=tmp_path / "run")
+    video = noise_frames(30)
+    middle, first = by_hand(model, video[[3, 11, 18, 26]]), by_hand(model, video[[0, 7, 15, 22]])
+    assert_is(made[0], (middle + first) / 2)
+    assert said[0].endswith("4 frames, one of each segment (sampler segments), 16×16")
+    assert_is(run(place, checkpoint=tmp_path / "run", clips=1)[0], middle)
+    # The clip of a window are the segments of the window: frames 10 to 29, in fives.
+    windows = run(place, checkpoint=tmp_path / "run", window=2.0)
+    assert_is(windows[-1], by_hand(model, video[[12, 17, 22, 27]]))
+    dense = run(place, said, checkpoint=tmp_path / "run", clips=1, sampler="dense")
+    assert_is(dense[0], by_hand(model, video[11:19:2]))
+    assert "4 frames at stride 2 (sampler dense), 16×16" in said[-2]
+    with pytest.raises(ConfigError, match=r"clips=5: there are 2 by segments.*or sampler=dense"):
+        run(place, checkpoint=tmp_path / "run", clips=5)
+
+
 def test_a_checkpoint_without_a_trained_head_is_refused(place, tmp_path):
     save_checkpoint(tiny_pretrainer(positions="sincos"), tmp_path / "p.pth", "pytorch")
     with pytest.raises(ConfigError, match=r"holds no trained classification head.*fine-tune first: python finetune"):
@@ -174,6 +196,7 @@ def test_nothing_that_can_be_read_is_a_mistake(place, video, message, tmp_path):
         ("precision=flot32", "did you mean 'float32'"),
         ("clips=0", "clips=0 must be at least 1"),
         ("window=long", "window: "),
+        ("sampler=tsn", "sampler 'tsn' does not exist"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_loaded(argument, message):

@@ -106,6 +106,7 @@ def test_yaml_and_dataclasses_have_the_same_keys():
         (["probe.labels_per_class=0"], "probe.labels_per_class=0 must be at least 1"),
         (["probe.attentive_learning_rate=0"], "must be above 0"),
         (["probe.token_dtype=int8"], "probe.token_dtype 'int8' does not exist"),
+        (["probe.sampler=tsn_segments"], "probe.sampler 'tsn_segments' does not exist; did you mean 'segments'"),
         (["freeze=5"], "freeze=5: expected none, encoder or a number of blocks up to 4"),
         (["freeze=decoder"], "freeze=decoder: expected none"),
         (["pooling=max"], "pooling 'max' does not exist"),

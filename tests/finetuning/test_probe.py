@@ -3,14 +3,16 @@
 import json
 import os
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from configured import configured_finetuning
 from written_videos import write_video
 
+from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import save_checkpoint
 from mae.data.clips import ClipReader
 from mae.errors import ConfigError, Interrupted
@@ -19,6 +21,7 @@ from mae.evaluation.probes.feature_cache import FeatureCache
 from mae.evaluation.trained import random_encoder
 from mae.finetuning.probe import probe
 from mae.models.classifier import Classifier
+from mae.patches import normalise, patchify
 from mae.presets import PRESETS
 
 SIZES = {"image_size": 16, "num_frames": 4, "embed_dim": 24, "depth": 1, "num_heads": 2}
@@ -79,7 +82,7 @@ def test_a_probe_leaves_its_figures_and_its_features(files):
     assert content["videos"] == {"listed": 6, "evaluated": 6, "failed": 0}
     assert content["training"]["videos"] == {"listed": 12, "labels_per_class": None, "used": 12, "failed": 0}
     assert 1 <= content["feature_rank"] <= 6
-    assert content["clip"] == {"num_frames": 4, "frame_stride": 1, "image_size": 16}
+    assert content["clip"] == {"num_frames": 4, "frame_stride": 1, "image_size": 16, "sampler": "dense"}
     features = stored(files.run)
     # A clip of 4 × 16 × 16 pixels is 2 × 2 × 2 tubelets of 2 × 8 × 8.
     assert features["tokens", 12].shape == (12, 8, 24)
@@ -117,6 +120,41 @@ def test_a_checkpoint_with_the_same_encoder_has_the_same_features(command, tmp_p
     hashes = [content_of(tmp_path / name)["checkpoint_hash"] for name in ("run", "random")]
     assert hashes[0] != hashes[1]
     assert hashes[1] == trained.checksum
+
+
+def write_run(folder, sampler):
+    """A run directory of an encoder with random weights that was trained on clips of a sampler."""
+    model = random_encoder(replace(PRESETS["vit_tiny"], **SIZES), 0, "float32", 1).model
+    meta = {"step": 1, "architecture": asdict(model.architecture), "config": {"data": {"sampler": sampler}}}
+    Checkpoints(folder / "checkpoints", keep=1).save(variables_to_arrays(model.variables), meta)
+    return model
+
+
+def test_a_clip_is_of_the_kind_that_the_encoder_was_trained_on(files, command, tmp_path):
+    """Of 5 frames the 4 from the first on, or the mid-points ⌊(2i + 1) · 5 / 8⌋ of 4 segments."""
+    model = write_run(tmp_path / "pretrained", "tsn_segments")
+    capture = cv2.VideoCapture(str(files.root / "val" / "bright" / "0.avi"))
+    video = np.stack([capture.read()[1][..., ::-1] for _ in range(5)])
+    expected = {}
+    for kind, frames in (("dense", [0, 1, 2, 3]), ("segments", [0, 1, 3, 4])):
+        clip = normalise(video[frames][None].astype("f4") / 255, 3)
+        expected[kind] = np.asarray(model.encoder(patchify(clip, (2, 8, 8)))).mean(axis=1)[0]
+    assert np.abs(expected["dense"] - expected["segments"]).max() > 1e-3
+    clips = {"dense": "center: 4 frames, stride 1, 16 pixels", "segments": "segments: 4 frames, 16 pixels"}
+    released = tmp_path / "released.h5"
+    save_checkpoint(model, released, "keras_h5")
+    for number, (kind, *overrides) in enumerate([
+        ("segments", f"init_from={tmp_path / 'pretrained'}", "data.sampler=dense_stride"),
+        ("dense", f"init_from={tmp_path / 'pretrained'}", "probe.sampler=dense"),
+        ("segments", f"init_from={released}", "data.sampler=tsn_segments"),
+        ("dense", f"init_from={released}", "data.sampler=videomae_dense"),
+    ]):  # fmt: skip
+        place = tmp_path / f"run{number}"
+        probe(command(*overrides, "probe.kinds=[knn]", f"run_dir={place}"))
+        np.testing.assert_allclose(stored(place)["pooled: mean", 6][0], expected[kind], atol=1e-4, err_msg=overrides[0])
+        assert content_of(place)["clip"]["sampler"] == kind
+        identities = [json.loads(path.read_text()) for path in (place / "features").rglob("identity.json")]
+        assert {told["clip"] for told in identities} == {clips[kind]}
 
 
 def test_a_fine_tuned_encoder_is_pooled_as_its_head_does_it(command, tmp_path):

@@ -136,6 +136,7 @@ def test_panel_of_other_channel_counts_and_bytes(is_masked, channels):
 
 
 def test_panel_is_wide_enough_for_its_title(videos, is_masked):
+    assert panel_title(None, 0.5, 20, 0.9).startswith("loss 0.5000")
     title = panel_title(400, 0.58123, 21.345, 0.75)
     assert title == "step 400   loss 0.5812   psnr 21.34 dB (masked pixels)   mask 75%"
     narrow = reconstruction_panel(videos, is_masked, videos, GRID, PATCH)

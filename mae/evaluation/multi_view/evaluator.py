@@ -48,8 +48,14 @@ class VideoEvaluation:
         Raises:
             Interrupted: SIGINT or SIGTERM, after what was evaluated is saved.
         """
-        digest, list_hash = checkpoint_hash(checkpoint), self.reader.index.digest
-        identity = {"checkpoint": digest, "list": list_hash, "views": f"{views.sampler} {views.clips}×{views.crops}"}
+        digest, list_hash, spec = checkpoint_hash(checkpoint), self.reader.index.digest, self.reader.spec
+        identity = {
+            "checkpoint": digest,
+            "list": list_hash,
+            "views": f"{views.sampler} {views.clips}×{views.crops}",
+            # The same command with another stride tests other frames.
+            "clip": f"{spec.num_frames} at {spec.frame_stride}, {spec.short_clip}, {spec.image_size} pixels",
+        }
         # One directory for each thing that is tested: what another test left is neither taken up nor in the way.
         name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
         scores = ViewScores(folder / f"{SCORES}-{name}", self._shape(views), identity)

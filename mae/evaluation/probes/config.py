@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mae.errors import ConfigError, check_at_least, check_choice
-from mae.options import FEATURE_DTYPES
+from mae.options import CLIP_KINDS, FEATURE_DTYPES
 
 KINDS = ("linear", "attentive", "knn")
 
@@ -22,6 +22,7 @@ class ProbeConfig:
     attentive_steps: int
     attentive_learning_rate: float
     token_dtype: str  # of the token features on disk
+    sampler: str | None  # dense | segments: frames of a clip; null: as the encoder was trained, else as data.sampler
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", list(self.kinds))  # a plain list, whatever composed it
@@ -37,6 +38,8 @@ class ProbeConfig:
         if self.attentive_learning_rate <= 0:
             raise ConfigError(f"probe.attentive_learning_rate={self.attentive_learning_rate} must be above 0")
         check_choice("probe.token_dtype", self.token_dtype, FEATURE_DTYPES)
+        if self.sampler is not None:
+            check_choice("probe.sampler", self.sampler, CLIP_KINDS)
 
     @property
     def needs_tokens(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mae.data.clips import ClipReader
+from mae.data.clips import ClipReader, ClipSpec
 from mae.engines.engine import Engine
 from mae.errors import ConfigError
 from mae.evaluation.features import encode, pool
@@ -87,7 +87,7 @@ class FrozenEncoder:
             "list": reader.index.digest,
             # The same list of other files, as of a packed copy, has the same digest.
             "paths": hashlib.sha256("\0".join(reader.index.paths).encode("utf-8", "surrogateescape")).hexdigest(),
-            "clip": f"center: {spec.num_frames} frames, stride {spec.frame_stride}, {spec.image_size} pixels",
+            "clip": _described(spec),
             "model": f"{a.num_heads} heads, computes in {model.dtype_policy.compute_dtype}",
         }
         count = len(reader.index.paths)
@@ -107,6 +107,13 @@ class FrozenEncoder:
                 f"features of {count} videos take {_size(needed)}, and {self.folder} has {_size(free)} free: "
                 "give a run_dir on another disk, leave attentive out of probe.kinds or set probe.labels_per_class"
             )
+
+
+def _described(spec: ClipSpec) -> str:
+    """What the middle clip of a video depends on; dense ones as earlier versions wrote it, whose features stay good."""
+    if spec.kind == "dense":
+        return f"center: {spec.num_frames} frames, stride {spec.frame_stride}, {spec.image_size} pixels"
+    return f"{spec.kind}: {spec.num_frames} frames, {spec.image_size} pixels"
 
 
 def _size(count: float) -> str:

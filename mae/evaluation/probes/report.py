@@ -21,7 +21,7 @@ class Probed:
 
     config: ProbeConfig
     seed: int
-    clip: Mapping[str, int]  # as {"num_frames": 16, "frame_stride": 4, "image_size": 224}
+    clip: Mapping[str, int | str]  # as {"num_frames": 16, "frame_stride": 4, "image_size": 224, "sampler": "dense"}
     train_paths: Sequence[str]
     train_hash: str
     test_paths: Sequence[str]

@@ -13,7 +13,7 @@ from mae.evaluation.probes.run import Labelled, Repetition, few_of_each_class, p
 SETTINGS = {
     "kinds": ["linear", "attentive", "knn"], "labels_per_class": None, "seeds": 1, "neighbours": 3,
     "linear_epochs": 1, "linear_steps": 30, "attentive_epochs": 1, "attentive_steps": 60,
-    "attentive_learning_rate": 1e-2, "token_dtype": "float16",
+    "attentive_learning_rate": 1e-2, "token_dtype": "float16", "sampler": None,
 }  # fmt: skip
 CLASSES = 4
 
