@@ -10,7 +10,7 @@ from mae.monitoring.metrics import MetricsLog, read_metrics
 def write_steps(path, steps):
     with MetricsLog(path) as log:
         for step in steps:
-            log.write({"step": step, "loss": 1.0 / step})
+            log.write({"step": step, "loss": 1.0 / max(step, 1)})
 
 
 def test_lines_are_plain_json_in_order(tmp_path):
