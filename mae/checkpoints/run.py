@@ -1,48 +1,22 @@
-"""Models out of the project's own runs."""
+"""Weights out of the project's own runs."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mae.checkpoints.metadata import training_of_run
-from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, named_variables, read_checkpoint
+from mae.checkpoints.run_state import Checkpoint, Checkpoints, read_checkpoint
 from mae.checkpoints.weights import Weights, own_weights
 from mae.errors import ConfigError
-from mae.models.pretrainer import Pretrainer
 from mae.presets import Architecture
 
 
-@dataclass(frozen=True)
-class TrainedModel:
-    """A pre-trained model, the config of its run and the steps it was trained for."""
+def read_run(path: Path) -> Weights:
+    """The weights of a run directory (its newest checkpoint) or of one checkpoint file.
 
-    model: Pretrainer
-    config: dict[str, Any]
-    step: int
-    path: Path
-
-
-def load_run(path: str | Path) -> TrainedModel:
-    """The model of a run directory (its newest checkpoint) or of one checkpoint file.
-
-    Its weights are their moving average where the run keeps one.
+    They are their moving averages where the run keeps any.
 
     Raises:
         ConfigError: nothing there, or something that is not a checkpoint of this project.
     """
-    checkpoint = _checkpoint(Path(path))
-    config = checkpoint.meta["config"]
-    model = Pretrainer(Architecture(**checkpoint.meta["architecture"]), name="pretrainer")
-    model.build()
-    # The optimizer's slots are left aside.
-    wanted = named_variables(model.variables)
-    weights = {name: array for name, array in checkpoint.evaluated_arrays().items() if name in wanted}
-    assign_arrays(model.variables, weights, checkpoint.path)
-    return TrainedModel(model, config, checkpoint.step, checkpoint.path)
-
-
-def read_run(path: Path) -> Weights:
-    """The weights of the model of a run, without building it; errors as `load_run`."""
     checkpoint = _checkpoint(path)
     architecture = Architecture(**checkpoint.meta["architecture"])
     arrays, set_aside = {}, []

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from configured import SMALL_RUN, configured
 
-from mae.checkpoints.run import load_run
+from mae.checkpoints.metadata import Training
 from mae.checkpoints.run_state import read_checkpoint
 from mae.checkpoints.save import save_checkpoint
 from mae.errors import ConfigError, Interrupted, TrainingStopped
+from mae.evaluation.trained import load_pretrainer
 from mae.models.classifier import build_classifier
 from mae.models.norms import set_norm_epsilons
 from mae.monitoring.metrics import read_metrics
@@ -41,6 +42,10 @@ def run(shapes, tmp_path):
 
 def weights(directory, step):
     return read_checkpoint(directory / "checkpoints" / f"step_{step:08d}.npz").arrays
+
+
+def model_of(directory):
+    return load_pretrainer(directory, Training(), "float32", {}).model
 
 
 def losses(directory):
@@ -357,7 +362,7 @@ def test_a_resumed_run_continues_the_same_wandb_run(run):
 def released(whole, tmp_path_factory):
     """The weights of the whole run as somebody else's file."""
     path = tmp_path_factory.mktemp("released") / "weights.pth"
-    save_checkpoint(load_run(whole).model, path, "pytorch")
+    save_checkpoint(model_of(whole), path, "pytorch")
     return path
 
 
@@ -374,12 +379,12 @@ def test_init_from_starts_at_the_loss_the_weights_have(whole, released, run, cap
 
 
 def test_a_run_keeps_the_epsilon_its_weights_were_trained_with(whole, shapes, tmp_path, monkeypatch):
-    model = load_run(whole).model
+    model = model_of(whole)
     set_norm_epsilons(model, replace(model.architecture, layer_norm_epsilon=1e-3, head_norm_epsilon=1e-2))
     model.save(tmp_path / "weights.keras")
     common = (*SMALL_RUN, f"dataset.root={shapes}", f"init_from={tmp_path / 'weights.keras'}", "steps=4")
     pretrain(configured(*common, f"run_dir={tmp_path / 'whole'}"))
-    assert load_run(tmp_path / "whole").model.decoder.norm.epsilon == 1e-2
+    assert model_of(tmp_path / "whole").decoder.norm.epsilon == 1e-2
     with monkeypatch.context() as patch:
         interrupt_at(1, patch)
         with pytest.raises(Interrupted):
@@ -415,7 +420,7 @@ def test_init_from_and_resume_refuse_each_others_files(released, run, tmp_path):
 def test_the_average_of_the_weights_is_what_is_evaluated_and_exported(shapes, run, tmp_path, capsys):
     directory = run("steps=4", "ema_decay=0.5")
     held = weights(directory, 4)
-    model = load_run(directory).model
+    model = model_of(directory)
     for variable in model.trainable_variables:
         np.testing.assert_array_equal(variable.numpy(), held[f"ema/{variable.path}"])
         assert not variable.path.endswith("kernel") or (variable.numpy() != held[variable.path]).any()
