@@ -27,17 +27,14 @@ def write_saved_model(model: Any, folder: Path, metadata: Metadata) -> None:
     is_classifier = model_kind(model) == "classifier"
     names = [metadata.id2label.get(i, str(i)) for i in range(model.num_classes)] if is_classifier else []
 
-    def pixels(videos: Any) -> Any:
-        return normalise(tf.cast(videos, tf.float32) / 255, a.in_channels)
-
     @tf.function(input_signature=[served])
     def classify(videos: Any) -> dict[str, Any]:
-        probabilities = tf.nn.softmax(tf.cast(model(pixels(videos), training=False), tf.float32))
+        probabilities = tf.nn.softmax(tf.cast(model(videos, training=False), tf.float32))
         return {"probabilities": probabilities, "labels": tf.gather(tf.constant(names), tf.argmax(probabilities, 1))}
 
     @tf.function(input_signature=[served])
     def encode(videos: Any) -> dict[str, Any]:
-        patches = patchify(pixels(videos), a.tubelet)
+        patches = patchify(normalise(videos, a.in_channels), a.tubelet)
         return {"features": tf.cast(model.encoder(patches, training=False), tf.float32)}
 
     @tf.function(input_signature=[])

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from keras import ops
-
 from mae.engines.engine import Batch, Losses
 from mae.finetuning.mixing import mix, soft_cross_entropy, soft_targets
 from mae.models.classifier import Classifier
-from mae.patches import normalise
+from mae.patches import in_unit_range, normalise
 
 
 def finetuning_losses(model: Classifier, label_smoothing: float, group: int | None) -> Losses:
@@ -19,7 +17,7 @@ def finetuning_losses(model: Classifier, label_smoothing: float, group: int | No
     """
 
     def losses_of(part: Batch) -> Any:
-        videos = ops.cast(part["videos"], "float32") / 255
+        videos = in_unit_range(part["videos"])
         targets = soft_targets(part["label"], model.num_classes, label_smoothing)
         if group is not None:
             videos, targets = mix(videos, targets, part["valid"], part["mixture"], group)

@@ -19,7 +19,7 @@ def compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
     def call(pixels: tf.Tensor) -> Any:
-        return function(normalise(tf.cast(pixels, tf.float32) / 255, a.in_channels))
+        return function(normalise(pixels, a.in_channels))
 
     return lambda clips: tf.nest.map_structure(_array, call(clips))
 
@@ -36,7 +36,7 @@ def replicated(
         return compiled(model, function)
 
     def of_pixels(pixels: tf.Tensor) -> Any:
-        return function(normalise(tf.cast(pixels, tf.float32) / 255, model.architecture.in_channels))
+        return function(normalise(pixels, model.architecture.in_channels))
 
     @tf.function(autograph=False)
     def on_all(pixels: Any) -> list[Any]:
