@@ -168,13 +168,12 @@ def pipeline_rate(path: str, workers: int, steps: int) -> float:
     """Clips per second of the training pipeline, up to where an engine would take the batches over."""
     from mae.data.bad_videos import BadVideos
     from mae.data.one_ahead import one_ahead
-    from mae.data.pipeline import training_batches
+    from mae.data.pipeline import Portion, training_batches
 
     reader = reader_of(path, videos=BATCH)
     bad_videos = BadVideos(None, BATCH, 0.0)
     batches = training_batches(
-        reader, {}, bad_videos, seed=SEED, batch_size=BATCH, first_step=0, num_steps=steps + 2,
-        workers=workers, prefetch=1,
+        reader, {}, bad_videos, Portion(BATCH, range(steps + 2)), seed=SEED, workers=workers, prefetch=1,
     )  # fmt: skip
     each = one_ahead(batches, lambda batch: batch)
     next(each), next(each)  # the first batches are slower, the second one was partly made before the clock starts

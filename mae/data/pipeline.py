@@ -50,20 +50,26 @@ class Schedule:
         return epoch, int(order[step_of_epoch * self.visits + position])
 
 
+@dataclass(frozen=True)
+class Portion:
+    """Which batches of a run are made, and which clips of each."""
+
+    batch_size: int  # clips of a step, over all processes
+    steps: range  # counted from 0
+    positions: range | None = None  # the part of each step's batch that is made here, whole visits; None: all of it
+
+
 def training_batches(
     reader: ClipReader,
     extras: Extras,
     bad_videos: BadVideos,
+    portion: Portion,
     *,
     seed: int,
-    batch_size: int,
-    first_step: int,
-    num_steps: int,
     workers: int,
     prefetch: int,
-    positions: range | None = None,
 ) -> Iterator[Batch]:
-    """The batches of steps `first_step` … `first_step + num_steps − 1`; nothing before them is decoded.
+    """The batches of the steps of a portion, in order; nothing before them is decoded.
 
     A visit of a video makes `reader.spec.clips_per_video` consecutive clips of a batch from one decoding pass.
 
@@ -74,10 +80,8 @@ def training_batches(
 
     Args:
         extras: name and maker of what a clip brings besides its pixels.
-        batch_size: clips of a step, over all processes.
         workers: visits made at the same time; 0: one per CPU core.
         prefetch: batches kept ready. One of them is left to `mae.data.one_ahead`, the others are kept here, as visits.
-        positions: the part of each step's batch that is made here, whole visits; all by default.
 
     Returns:
         Batches `videos` (b, T, S, S, 3) uint8 RGB, `valid` (b,) float32, `example` (b,) int32, `decode_ms` (b,)
@@ -85,12 +89,12 @@ def training_batches(
         switched off in this process.
     """
     clips = reader.spec.clips_per_video
-    positions = range(batch_size) if positions is None else positions
-    if any(number % clips for number in (batch_size, positions.start, len(positions))):
-        raise ValueError(f"batch_size={batch_size} and {positions} must be multiples of {clips} clips")
+    positions = range(portion.batch_size) if portion.positions is None else portion.positions
+    if any(number % clips for number in (portion.batch_size, positions.start, len(positions))):
+        raise ValueError(f"batch_size={portion.batch_size} and {positions} must be multiples of {clips} clips")
     pin_threads()
     keep_freed_memory()
-    schedule = Schedule(seed, len(reader.index.paths), batch_size // clips)
+    schedule = Schedule(seed, len(reader.index.paths), portion.batch_size // clips)
     visits = range(positions.start // clips, positions.stop // clips)
     load = _visit_loader(reader, extras, bad_videos)
 
@@ -102,8 +106,8 @@ def training_batches(
     workers = workers or os.cpu_count() or 1
     # Visits that are begun, and those that are done and wait: see `Footprint`.
     ahead = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=workers + (prefetch - 1) * len(visits))
-    indices = grain.MapDataset.range(first_step * len(visits), (first_step + num_steps) * len(visits))
-    return _batches(indices.map(load_index).to_iter_dataset(ahead), len(visits), num_steps)
+    indices = grain.MapDataset.range(portion.steps.start * len(visits), portion.steps.stop * len(visits))
+    return _batches(indices.map(load_index).to_iter_dataset(ahead), len(visits), len(portion.steps))
 
 
 def _batches(loaded: Any, visits: int, num_steps: int) -> Iterator[Batch]:

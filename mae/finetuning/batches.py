@@ -1,6 +1,5 @@
 """Batches of fine-tuning: clips with their labels, and how each batch is mixed."""
 
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.extras import Extra, path_noise
-from mae.data.pipeline import Batch, training_batches
+from mae.data.pipeline import Batch, Portion, training_batches
 from mae.finetuning.config import FinetuneConfig
 from mae.finetuning.mixing import draw_mixture
 
@@ -17,15 +16,10 @@ def labelled_batches(
     config: FinetuneConfig,
     reader: ClipReader,
     bad_videos: BadVideos,
-    first_step: int,
-    num_steps: int,
+    portion: Portion,
     prefetch: int,
 ) -> Iterator[Batch]:
-    """The batches of `num_steps` steps from `first_step` on, as `mae.finetuning.step` takes them.
-
-    Args:
-        prefetch: batches kept ready.
-    """
+    """The batches of a portion, as `mae.finetuning.step` takes them; `prefetch` of them are kept ready."""
     c, a = config, config.model.architecture
     extras: dict[str, Extra] = {"label": _labels(reader)}
     if a.drop_path_rate > 0:
@@ -34,14 +28,12 @@ def labelled_batches(
         reader,
         extras,
         bad_videos,
+        portion,
         seed=c.seed,
-        batch_size=c.clips_per_step,
-        first_step=first_step,
-        num_steps=num_steps,
         workers=c.data.workers,
         prefetch=prefetch,
     )
-    return _with_mixtures(config, first_step, batches) if c.mixes else batches
+    return _with_mixtures(config, portion.steps, batches) if c.mixes else batches
 
 
 def _labels(reader: ClipReader) -> Extra:
@@ -49,7 +41,7 @@ def _labels(reader: ClipReader) -> Extra:
     return lambda _epoch, example, _clip: labels[example]
 
 
-def _with_mixtures(config: FinetuneConfig, first_step: int, batches: Iterator[Batch]) -> Iterator[Batch]:
+def _with_mixtures(config: FinetuneConfig, steps: range, batches: Iterator[Batch]) -> Iterator[Batch]:
     """Adds `mixture` (b, DRAW_WIDTH), a row for each clip that is a function of the step alone."""
     size = config.model.architecture.image_size
 
@@ -57,4 +49,4 @@ def _with_mixtures(config: FinetuneConfig, first_step: int, batches: Iterator[Ba
         row = draw_mixture(config.mixing, config.seed, step, size, size).row()
         return {**batch, "mixture": np.tile(row, (len(batch["label"]), 1))}
 
-    return map(add, itertools.count(first_step), batches)
+    return map(add, steps, batches)

@@ -13,6 +13,7 @@ from mae.data.config import TestViews
 from mae.data.few import reader_of_few
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
+from mae.data.pipeline import Portion
 from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import TrainingStopped
@@ -112,8 +113,9 @@ class Finetuning(Objective):
         return finetuning_losses(model, self.config.mixing.label_smoothing, self.plan.mixing_group)
 
     def batches(self, session: Session, first_step: int, bad_videos: BadVideos) -> Iterator[HostBatch]:
-        reader, num_steps = self._reader(self.index), self.plan.total_steps - first_step
-        return labelled_batches(self.config, reader, bad_videos, first_step, num_steps, self.footprint.prefetch)
+        reader, prefetch = self._reader(self.index), self.footprint.prefetch
+        portion = Portion(self.config.clips_per_step, range(first_step, self.plan.total_steps))
+        return labelled_batches(self.config, reader, bad_videos, portion, prefetch)
 
     def evaluation(self, session: Session) -> "Validation":
         return Validation(self, session)

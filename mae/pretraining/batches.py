@@ -7,7 +7,7 @@ import numpy as np
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.extras import Extra, at_every_visit, masks, path_noise
-from mae.data.pipeline import Batch, training_batches
+from mae.data.pipeline import Batch, Portion, training_batches
 from mae.masking import MASKS, running_cell_mask
 from mae.pretraining.config import PretrainConfig
 
@@ -16,28 +16,18 @@ def masked_batches(
     config: PretrainConfig,
     reader: ClipReader,
     bad_videos: BadVideos,
-    first_step: int,
-    num_steps: int,
+    portion: Portion,
     prefetch: int,
-    positions: range,
 ) -> Iterator[Batch]:
-    """The batches of `num_steps` steps from `first_step` on, as `mae.pretraining.step` takes them.
-
-    Args:
-        prefetch: batches kept ready.
-        positions: the part of each step's batch that this process makes.
-    """
+    """The batches of a portion, as `mae.pretraining.step` takes them; `prefetch` of them are kept ready."""
     return training_batches(
         reader,
         _extras(config),
         bad_videos,
+        portion,
         seed=config.seed,
-        batch_size=config.clips_per_step,
-        first_step=first_step,
-        num_steps=num_steps,
         workers=config.data.workers,
         prefetch=prefetch,
-        positions=positions,
     )
 
 

@@ -11,6 +11,7 @@ from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.few import reader_of_few
 from mae.data.lists.index import build_index
+from mae.data.pipeline import Portion
 from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import ConfigError
@@ -90,15 +91,9 @@ class Pretraining(Objective):
     def batches(self, session: Session, first_step: int, bad_videos: BadVideos) -> Iterator[HostBatch]:
         c, workers = self.config, session.workers
         share = c.clips_per_step // workers.count  # clips of a step that this process reads
-        return masked_batches(
-            c,
-            self.reader,
-            bad_videos,
-            first_step,
-            self.plan.total_steps - first_step,
-            self.footprint.prefetch,
-            positions=range(workers.index * share, (workers.index + 1) * share),
-        )
+        positions = range(workers.index * share, (workers.index + 1) * share)
+        portion = Portion(c.clips_per_step, range(first_step, self.plan.total_steps), positions)
+        return masked_batches(c, self.reader, bad_videos, portion, self.footprint.prefetch)
 
     def evaluation(self, session: Session) -> PretrainEvaluation:
         probing = session.workers.is_chief and self.probe.every is not None

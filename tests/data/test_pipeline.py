@@ -20,7 +20,7 @@ from mae.data.extras import masks, path_noise
 from mae.data.footprint import Footprint
 from mae.data.lists.index import VideoIndex
 from mae.data.one_ahead import one_ahead
-from mae.data.pipeline import Schedule, epoch_order, training_batches
+from mae.data.pipeline import Portion, Schedule, epoch_order, training_batches
 from mae.seeds import generator
 
 NUM_VIDEOS = 7
@@ -57,8 +57,13 @@ def reader(paths):
 def batches_of(reader, bad_videos=None, seed=1, **arguments):
     bad_videos = bad_videos or BadVideos(None, NUM_VIDEOS, 1.0)
     extras = {"is_masked": masks(make_mask, seed), "path_noise": path_noise(3, seed)}
-    defaults = {"batch_size": BATCH, "first_step": 0, "num_steps": 6, "workers": 2, "prefetch": 1}
-    return training_batches(reader, extras, bad_videos, seed=seed, **defaults | arguments)
+    given = {"batch_size": BATCH, "first_step": 0, "num_steps": 6, "positions": None, "workers": 2, "prefetch": 1}
+    given |= arguments
+    steps = range(given["first_step"], given["first_step"] + given["num_steps"])
+    portion = Portion(given["batch_size"], steps, given["positions"])
+    return training_batches(
+        reader, extras, bad_videos, portion, seed=seed, workers=given["workers"], prefetch=given["prefetch"]
+    )
 
 
 def digests(batches):

@@ -7,7 +7,7 @@ from configured import SMALL_RUN, configured_finetuning
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.lists.index import VideoIndex
-from mae.data.pipeline import epoch_order
+from mae.data.pipeline import Portion, epoch_order
 from mae.finetuning.batches import labelled_batches
 from mae.finetuning.mixing import draw_mixture
 from mae.seeds import generator
@@ -28,7 +28,8 @@ def batches(config, first_step, num_steps):
     index = VideoIndex(tuple(map(str, range(VIDEOS))), LABELS, None, "")
     reader = Black(index, ClipSpec(4, 1, 32, clips_per_video=config.data.clips_per_video), config.seed)
     bad_videos = BadVideos(None, VIDEOS, 0.0)
-    return list(labelled_batches(config, reader, bad_videos, first_step, num_steps, prefetch=2))
+    portion = Portion(config.clips_per_step, range(first_step, first_step + num_steps))
+    return list(labelled_batches(config, reader, bad_videos, portion, prefetch=2))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from configured import SMALL_RUN, configured
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.lists.index import VideoIndex
-from mae.data.pipeline import epoch_order
+from mae.data.pipeline import Portion, epoch_order
 from mae.masking import running_cell_mask, tube_mask
 from mae.pretraining.batches import masked_batches
 from mae.seeds import generator
@@ -23,7 +23,8 @@ class Black(ClipReader):
 
 def batches(config, positions=range(4)):
     reader = Black(VideoIndex(tuple(map(str, range(VIDEOS))), None, None, ""), ClipSpec(4, 1, 32), config.seed)
-    return list(masked_batches(config, reader, BadVideos(None, VIDEOS, 0.0), 1, 3, prefetch=2, positions=positions))
+    portion = Portion(config.clips_per_step, range(1, 4), positions)
+    return list(masked_batches(config, reader, BadVideos(None, VIDEOS, 0.0), portion, prefetch=2))
 
 
 def test_each_clip_has_the_masks_and_noise_of_its_visit():
