@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mae.cli.typed import checked_sections, register_resolvers
 from mae.data.config import Augmentation, DataConfig, DatasetConfig, TestViews
-from mae.errors import ConfigError, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
 from mae.evaluation.probes.config import ProbeConfig
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
@@ -79,10 +79,7 @@ class FinetuneConfig(RunConfig):
             raise ConfigError(f"overfit_clips={self.overfit_clips} is for mode=train: mode={self.mode} trains nothing")
         if self.strategy in ("multiworker", "tpu"):
             raise ConfigError(f"strategy={self.strategy} is for pre-training: fine-tuning runs on one machine")
-        for name in ("eval_batch_size", "num_classes"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}={value} must be at least 1")
+        check_at_least(1, self, "eval_batch_size", "num_classes")
         if self.init_scale < 0:
             raise ConfigError(f"init_scale={self.init_scale} must not be negative")
         if self.validate_every is not None and self.validate_every <= 0:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mae.checkpoints.names import HEAD
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.errors import ConfigError
@@ -27,7 +28,7 @@ def weights_to_start_from(config: FinetuneConfig) -> Weights | None:
     weights = read_weights(source)
     _check_sizes(config, weights)
     if config.fresh_head:
-        weights.arrays = {name: array for name, array in weights.arrays.items() if not name.startswith("head/")}
+        weights.arrays = {name: array for name, array in weights.arrays.items() if not name.startswith(HEAD)}
         weights.id2label = {}
     return weights
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from mae.cli.typed import checked_sections, register_resolvers
 from mae.data.config import Augmentation, DataConfig, DatasetConfig
-from mae.errors import ConfigError, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
 from mae.masking import num_masked, num_predicted
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
@@ -50,8 +50,7 @@ class PretrainConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("target", self.target, TARGETS)
-        if self.evaluate_every is not None and self.evaluate_every < 1:
-            raise ConfigError(f"evaluate_every={self.evaluate_every} must be at least 1")
+        check_at_least(1, self, "evaluate_every")
         _ = self.num_predicted  # raises for ratios that leave nothing masked, visible or predicted
 
     @property

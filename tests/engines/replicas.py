@@ -1,6 +1,8 @@
 """Replicas without GPUs: on the logical CPU devices of tests/conftest.py."""
 
 import keras
+import numpy as np
+import pytest
 import tensorflow as tf
 
 from mae.checkpoints.run_state import variables_to_arrays
@@ -42,3 +44,12 @@ class CompiledStep:
         self.engine.assign(self.variables, self.begin)
         scalars = [self.engine.scalars(self.step(batch)) for batch in self.engine.distribute(iter(batches), self.parts)]
         return variables_to_arrays(self.variables, self.engine.read), scalars
+
+
+def assert_same_training(made, expected):
+    """What two ways of computing the same steps gave, as `CompiledStep.train` gives it."""
+    (state, scalars), (expected_state, expected_scalars) = made, expected
+    for name, value in expected_state.items():
+        np.testing.assert_allclose(state[name], value, atol=1e-6, err_msg=name)
+    for one, other in zip(scalars, expected_scalars, strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
