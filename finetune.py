@@ -12,9 +12,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.overrides import check_overrides, share_groups
-from mae.cli.quiet import import_tensorflow, quiet_libraries
+from mae.cli.quiet import quiet_libraries
 from mae.finetuning.config import register_finetune_resolvers, typed_finetune_config
 
 CONF = Path(__file__).parent / "conf"
@@ -27,7 +28,7 @@ def main(composed: DictConfig) -> None:
             # Jobs of a sweep are runs of their own.
             composed.run_dir = f"{composed.run_dir}-{HydraConfig.get().job.num}"
         config = typed_finetune_config(composed)
-        import_tensorflow()  # only now: a mistake in the command is told before that
+        load_backend(config.backend)  # only now: a mistake in the command is told before that
         from mae.finetuning.evaluate import evaluate
         from mae.finetuning.probe import probe
         from mae.finetuning.run import finetune

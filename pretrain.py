@@ -11,9 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.overrides import check_overrides
-from mae.cli.quiet import import_tensorflow, quiet_libraries
+from mae.cli.quiet import quiet_libraries
 from mae.cli.typed import register_resolvers
 from mae.pretraining.config import typed_config
 
@@ -25,7 +26,7 @@ def main(composed: DictConfig) -> None:
             # Jobs of a sweep are runs of their own.
             composed.run_dir = f"{composed.run_dir}-{HydraConfig.get().job.num}"
         config = typed_config(composed)
-        import_tensorflow()  # only now: a mistake in the command is told before that
+        load_backend(config.backend)  # only now: a mistake in the command is told before that
         from mae.pretraining.run import pretrain
 
         pretrain(config)

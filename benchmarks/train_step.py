@@ -49,8 +49,8 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     import tensorflow as tf
 
     from mae.engines.engine import StepSettings
+    from mae.engines.start import build_optimizer
     from mae.engines.tensorflow.engine import start
-    from mae.engines.tensorflow.optimizer import build_optimizer
     from mae.masking import num_masked, num_predicted
     from mae.models.pretrainer import build_pretrainer
     from mae.pretraining.step import pretraining_losses

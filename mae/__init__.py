@@ -19,7 +19,7 @@ _HOMES = {
     "frame_mask": "mae.masking",
     "block_mask": "mae.masking",
     "running_cell_mask": "mae.masking",
-    "build_optimizer": "mae.engines.tensorflow.optimizer",
+    "build_optimizer": "mae.engines.start",
     "warmup_cosine": "mae.training.schedules",
 }
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from mae.cli.arguments import Parser
+from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import import_tensorflow, quiet_libraries
+from mae.cli.quiet import quiet_libraries
 from mae.data.lists.class_names import read_labels
 from mae.errors import ConfigError, check_choice
 from mae.files import checksums
@@ -161,7 +162,7 @@ def _text(value: Any, assumed: bool) -> str:
 def main(arguments: Sequence[str]) -> str:
     """Runs the command; returns what to print."""
     given = parse(arguments)
-    import_tensorflow()  # only now: a mistake in the arguments is told before that
+    load_backend()  # only now: a mistake in the arguments is told before that
     if given.describe:
         return describe(given.source)
     labels = read_labels(given.label_names) if given.label_names else None

@@ -38,8 +38,9 @@ import numpy as np
 from einops import rearrange
 
 from mae.cli.arguments import command_config
+from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import import_tensorflow, quiet_libraries
+from mae.cli.quiet import quiet_libraries
 from mae.cli.trained_arguments import TrainedArguments
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.options import FEATURE_DTYPES
@@ -88,11 +89,11 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
         ConfigError: a checkpoint that does not fit, a folder with features of something else, no video that can be
             read, or a disk that is full.
     """
-    import_tensorflow()  # only now: a mistake in the arguments is told before that
+    load_backend(config.backend)  # only now: a mistake in the arguments is told before that
     from mae.data.lists.given import given_videos
     from mae.data.windows import ClipPlan
+    from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_encoder
-    from mae.training.launch import start_engine_for_a_while
 
     given = given_videos("video=", config.video)
     engine = start_engine_for_a_while()
@@ -132,7 +133,7 @@ def _features(engine: Any, model: Any, tokens: bool) -> Callable[[np.ndarray], n
         encoded = encode(model, videos)
         return rearrange(encoded, "b (t h w) d -> b t h w d", t=t, h=h, w=w) if tokens else pool(model, encoded)
 
-    return engine.local_inference(model, features_of)
+    return engine.inference(model, features_of)
 
 
 def _extract(

@@ -1,6 +1,7 @@
 """The names a user chooses among, where the choice is not a table of functions of its own."""
 
-ATTENTIONS = ("chunked", "plain")
+BACKENDS = ("tensorflow", "jax")
+ATTENTIONS = ("chunked", "plain", "fused")
 REMATS = ("none", "blocks")
 TARGETS = ("videomae", "mae_st", "pixels")
 POSITIONS = ("sincos", "sincos_factorised", "learnable")

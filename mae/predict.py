@@ -31,8 +31,9 @@ from typing import Any
 import numpy as np
 
 from mae.cli.arguments import command_config
+from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import import_tensorflow, quiet_libraries
+from mae.cli.quiet import quiet_libraries
 from mae.cli.trained_arguments import TrainedArguments
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.monitoring.console import format_table
@@ -82,11 +83,11 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
         ConfigError: a checkpoint without a trained head, no video that can be read, or an output that cannot be
             written.
     """
-    import_tensorflow()  # only now: a mistake in the arguments is told before that
+    load_backend(config.backend)  # only now: a mistake in the arguments is told before that
     from mae.data.lists.given import given_videos
     from mae.data.windows import ClipPlan
+    from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_classifier
-    from mae.training.launch import start_engine_for_a_while
 
     given = given_videos("video=", config.video)
     engine = start_engine_for_a_while()
@@ -94,7 +95,7 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     trained = load_classifier(
         config.checkpoint, config.classes, config.frame_stride, dtype, config.sizes, config.sampler
     )
-    logits = engine.local_inference(trained.model, lambda videos: trained.model(videos, training=False))
+    logits = engine.inference(trained.model, lambda videos: trained.model(videos, training=False))
     slides = config.window is not None or config.stride is not None
     clips = config.clips or (1 if slides else CLIPS[trained.sampler])
     num_frames = trained.model.architecture.num_frames

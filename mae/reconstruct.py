@@ -23,8 +23,9 @@ import cv2
 import numpy as np
 
 from mae.cli.arguments import command_config
+from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import import_tensorflow, quiet_libraries
+from mae.cli.quiet import quiet_libraries
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, num_masked
 from mae.options import CLIP_KINDS, TARGETS
@@ -48,6 +49,7 @@ class ReconstructConfig:
     target: str | None = None
     frame_stride: int | None = None  # source frames between two of the clip
     sampler: str | None = None  # dense | segments
+    backend: str | None = None  # tensorflow | jax; null: as KERAS_BACKEND says, else tensorflow where it is installed
     num_heads: int | None = None  # of the model, as the next three
     decoder_num_heads: int | None = None
     image_size: int | None = None
@@ -83,22 +85,23 @@ class ReconstructConfig:
 
 def reconstruct(config: ReconstructConfig) -> str:
     """Writes the picture; returns the lines to print."""
-    import_tensorflow()  # only now: a mistake in the arguments is told before that
+    load_backend(config.backend)  # only now: a mistake in the arguments is told before that
     from mae.checkpoints.metadata import Training
     from mae.data.clips import ClipReader, ClipSpec
     from mae.data.lists.given import given_video
     from mae.data.sampling import CENTERS
+    from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.reconstruction import FixedBatch
     from mae.evaluation.trained import load_pretrainer
     from mae.files import replacing
     from mae.monitoring.panels import save_png
-    from mae.training.launch import start_engine_for_a_while
 
     video = given_video("video=", config.video)
     given = Training(
         frame_stride=config.frame_stride, target=config.target, masking=config.masking, mask_ratio=config.mask_ratio
     )
-    with start_engine_for_a_while().scope():
+    engine = start_engine_for_a_while()
+    with engine.scope():
         trained = load_pretrainer(config.checkpoint, given, "float32", config.sizes, config.sampler)
     a, told = trained.model.architecture, trained.training
     assert told.masking is not None
@@ -111,8 +114,9 @@ def reconstruct(config: ReconstructConfig) -> str:
     except BadVideo as error:
         raise ConfigError(f"video={config.video}: {error}") from error
     batch = FixedBatch(clip[None], MASKS[told.masking](a.grid, told.mask_ratio, seed=config.seed))
-    loss = batch.loss(trained.model, told.target)
-    reconstruction = batch.reconstruct(trained.model, told.target)
+    predicted = batch.prediction(engine, trained.model)()
+    loss = batch.loss(predicted, a, told.target)
+    reconstruction = batch.reconstruct(predicted, a, told.target)
     try:
         if config.output_path.suffix == ".png":
             save_png(config.output_path, reconstruction.picture(told.step, loss))

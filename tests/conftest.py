@@ -1,4 +1,7 @@
-"""Every test process has four logical CPU devices, so that replicas can be tested without GPUs."""
+"""Every test process has four logical CPU devices, so that replicas can be tested without GPUs.
+
+It has one backend of Keras: TensorFlow, or with `KERAS_BACKEND=jax` in the environment JAX.
+"""
 
 import os
 import signal
@@ -8,14 +11,21 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ["WANDB_MODE"] = "offline"
 
 import pytest
-import tensorflow as tf
 
 from mae.data.config import ShapesDataset
 from mae.data.shapes.render import ensure_shapes
 
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
-)
+ON_JAX = os.environ.get("KERAS_BACKEND") == "jax"
+collect_ignore = ["engines/tensorflow" if ON_JAX else "engines/jax"]
+if ON_JAX:
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+    import jax
+else:
+    import tensorflow as tf
+
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
+    )
 
 
 @pytest.fixture
@@ -29,6 +39,10 @@ def interrupts():
 @pytest.fixture
 def two_devices(monkeypatch):
     """`strategy=mirrored` finds two of the logical devices: half as much to trace and compile as for all four."""
+    if ON_JAX:
+        devices = jax.devices()[:2]
+        monkeypatch.setattr(jax, "devices", lambda: devices)
+        return
     every = tf.config.list_logical_devices
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: every(kind)[:2])
 

@@ -18,6 +18,7 @@ class TrainedArguments:
     sampler: str | None = None  # dense | segments: which frames make a clip; null: as the checkpoint tells
     batch_size: int = 8  # clips computed at a time
     precision: str = "float32"
+    backend: str | None = None  # tensorflow | jax; null: as KERAS_BACKEND says, else tensorflow where it is installed
     num_heads: int | None = None  # of the model, as the next two; null: as the checkpoint tells
     image_size: int | None = None
     num_frames: int | None = None

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mae.cli.backend import default_backend
 from mae.errors import ConfigError, check_choice
 
 
@@ -20,12 +21,16 @@ class Choice:
 
 
 def register_resolvers() -> None:
-    """Makes `${by_preset:{vit_large:512,default:1024}}` available to the YAML files: a value by model preset."""
+    """Makes functions available to the YAML files.
+
+    `${by_preset:{vit_large:512,default:1024}}` is a value by model preset, `${default_backend:}` what its name says.
+    """
 
     def by_preset(table: DictConfig, *, _root_: DictConfig) -> Any:
         return table.get(_root_.model.preset, table["default"])
 
     OmegaConf.register_new_resolver("by_preset", by_preset, replace=True)
+    OmegaConf.register_new_resolver("default_backend", default_backend, replace=True)
 
 
 def checked_sections(

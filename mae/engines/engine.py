@@ -4,7 +4,7 @@ An engine is a folder beside this file: it knows devices, processes, compilation
 is trained. What is trained, from losses to batches, knows nothing of engines: it is written in `keras.ops` and NumPy.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,15 +24,27 @@ Schedule = float | Callable[[Any], Any]  # of the update's number, from 0
 
 
 @dataclass(frozen=True)
+class Setup:
+    """Which devices compute, and how."""
+
+    strategy: str = "auto"  # in `mae.options.STRATEGIES`
+    device: str = "auto"  # in `mae.options.DEVICES`: "cpu" hides the GPUs from the whole process
+    deterministic: bool = False  # same results bit for bit, with slower kernels; for the whole process
+    shard_weights: bool = False  # each device of a process keeps a part of every weight
+    coordinator: str | None = None  # host:port of process 0 of several
+    process: str | None = None  # index/count of this one among them
+
+
+@dataclass(frozen=True)
 class UpdateSettings:
     """How gradients become weights."""
 
     optimizer: OptimizerConfig
     learning_rate: Schedule
     weight_decay: Schedule
-    max_skipped: int  # updates in a row that may be left out as not finite
-    loss_scale: float | None  # float16: the first one; None: losses are not scaled
-    ema_decay: float | None  # of a moving average of the weights; None: none
+    max_skipped: int = 0  # updates in a row that may be left out as not finite
+    loss_scale: float | None = None  # float16: the first one; None: losses are not scaled
+    ema_decay: float | None = None  # of a moving average of the weights; None: none
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,7 @@ class Engine(Protocol):
 
     name: str
     packages: tuple[str, ...]  # whose versions results depend on, beside Keras and NumPy
+    compiles_replicas: bool  # whether a step of several replicas can be compiled by XLA
 
     @property
     def workers(self) -> Workers:
@@ -91,8 +104,11 @@ class Engine(Protocol):
     def dtype_policy(self, precision: str) -> Any:
         """The Keras dtype policy of a name in `mae.options.PRECISIONS`; `auto` is what the devices are best at."""
 
-    def suited(self, architecture: Architecture, attention_chunk: int | None) -> Architecture:
-        """An architecture with chunks of attention as the devices want them, unless the second argument says which."""
+    def suited(self, architecture: Architecture, given: Collection[str]) -> Architecture:
+        """An architecture that computes attention and gradients as suits the devices.
+
+        `given`: its sizes that the user chose, which stay.
+        """
 
     def scope(self) -> AbstractContextManager[Any]:
         """Within it, variables are made for all replicas."""
@@ -122,15 +138,19 @@ class Engine(Protocol):
         """Scalars of a step as numbers; waits for the devices."""
 
     def inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
-        """`function` of normalised videos as a compiled function of clips.
+        """`function` of normalised videos as a compiled function of clips, on all devices of this process.
 
-        It takes (b, T, S, S, c) uint8, b a multiple of `num_replicas`, each of which computes an equal share. It gives
-        what `function` returns, a tensor or a tuple of them, as float32 arrays in the order of the clips. Every worker
-        has to call it.
+        It takes (b, T, S, S, c) uint8, any b, of which the devices compute equal shares, so a multiple of their number
+        is best. It gives what `function` returns, a tensor or a tuple of them whose first axis is b, as float32 arrays
+        in the order of the clips. A worker may call it without the others.
         """
 
-    def local_inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
-        """As `inference`, but on one device of this process alone, and for any b."""
+    def local(self, model: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function` of tensors as a function of arrays, on one device of this process, for whatever reads a model.
+
+        It may be compiled when it is first called, and again for other shapes, so make it once. A worker may call it
+        without the others.
+        """
 
     def read(self, variables: Sequence[Any]) -> list[np.ndarray]:
         """The values of Keras variables."""

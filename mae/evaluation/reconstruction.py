@@ -9,8 +9,9 @@ import numpy as np
 from keras import ops
 
 from mae.data.clips import ClipReader
+from mae.engines.engine import Engine
 from mae.errors import BadVideo, ConfigError
-from mae.models.pretrainer import Pretrainer, clip_losses
+from mae.models.pretrainer import Pretrainer
 from mae.models.tokens import gather_tokens, split_indices
 from mae.monitoring.panels import (
     mask_to_pixels,
@@ -28,6 +29,7 @@ from mae.patches import (
     unnormalised_prediction,
     unpatchify,
 )
+from mae.presets import Architecture
 
 
 @dataclass(frozen=True)
@@ -37,29 +39,33 @@ class FixedBatch:
     pixels: np.ndarray
     is_masked: np.ndarray
 
-    def loss(self, model: Pretrainer, target: str) -> float:
-        """Mean squared error over the masked patches."""
-        visible, masked = split_indices(self.is_masked)
-        return float(ops.mean(clip_losses(model, ops.convert_to_tensor(self.pixels), visible, masked, target)))
+    def prediction(self, engine: Engine, model: Pretrainer) -> Callable[[], np.ndarray]:
+        """What predicts the masked patches with the model's present weights: () → (k, m, p) float32."""
+        visible, masked = (np.asarray(indices) for indices in split_indices(self.is_masked))
+        channels = model.architecture.in_channels
 
-    def trivial_loss(self, model: Pretrainer, target: str) -> float:
+        def predict(patches: Any) -> Any:
+            seen = normalise_patches(gather_tokens(patches, visible), channels)
+            return ops.cast(model.predict_patches(seen, visible, masked), "float32")
+
+        patches, run = self._patches(model.architecture), engine.local(model, predict)
+        return lambda: run(patches)
+
+    def loss(self, predicted: np.ndarray, architecture: Architecture, target: str) -> float:
+        """Mean squared error over the masked patches."""
+        return float(np.mean(np.square(predicted - self._expected(architecture, target))))
+
+    def trivial_loss(self, architecture: Architecture, target: str) -> float:
         """The loss of predicting the average value everywhere: what a model that learnt nothing can reach.
 
         Close to 1 for normalised targets, whatever the videos.
         """
-        a = model.architecture
-        _, masked = split_indices(self.is_masked)
-        expected = normalised_target(gather_tokens(self._patches(model), masked), target, a.in_channels, a.tubelet_size)
-        return float(np.var(ops.convert_to_numpy(expected)))
+        return float(np.var(self._expected(architecture, target)))
 
-    def reconstruct(self, model: Pretrainer, target: str) -> "Reconstruction":
-        """Predicts the masked patches and puts them back into the clips."""
-        a = model.architecture
-        patches = self._patches(model)
-        visible, masked = split_indices(self.is_masked)
-        visible_patches = normalise_patches(gather_tokens(patches, visible), a.in_channels)
-        predicted = model.predict_patches(visible_patches, visible, masked)
-        predicted = _scatter(ops.convert_to_numpy(ops.cast(predicted, "float32")), self.is_masked)
+    def reconstruct(self, predicted: np.ndarray, architecture: Architecture, target: str) -> "Reconstruction":
+        """The predicted patches, put back into the clips."""
+        a, patches = architecture, self._patches(architecture)
+        predicted = _scatter(predicted, self.is_masked)
 
         values = ops.convert_to_numpy(group_values(patches, target, a.in_channels, a.tubelet_size))
         original_statistics = patch_statistics(values)
@@ -78,8 +84,15 @@ class FixedBatch:
             with_visible_statistics=None if target == "pixels" else as_videos(*honest_statistics),
         )
 
-    def _patches(self, model: Pretrainer) -> Any:
-        return ops.convert_to_tensor(patchify(self.pixels.astype("float32") / 255, model.architecture.tubelet))
+    def _patches(self, architecture: Architecture) -> np.ndarray:
+        """(k, n, p) in [0, 1]."""
+        return np.asarray(patchify(self.pixels.astype("float32") / 255, architecture.tubelet))
+
+    def _expected(self, architecture: Architecture, target: str) -> np.ndarray:
+        """What should be predicted: (k, m, p)."""
+        masked = self._patches(architecture)[self.is_masked].reshape(len(self.pixels), -1, architecture.patch_dim)
+        made = normalised_target(masked, target, architecture.in_channels, architecture.tubelet_size)
+        return np.asarray(ops.convert_to_numpy(made))
 
 
 @dataclass(frozen=True)

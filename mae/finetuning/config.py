@@ -77,8 +77,8 @@ class FinetuneConfig(RunConfig):
         check_choice("pooling", self.pooling, POOLINGS)
         if self.overfit_clips is not None and self.mode != "train":
             raise ConfigError(f"overfit_clips={self.overfit_clips} is for mode=train: mode={self.mode} trains nothing")
-        if self.strategy in ("multiworker", "tpu"):
-            raise ConfigError(f"strategy={self.strategy} is for pre-training: fine-tuning runs on one machine")
+        if self.strategy == "multiworker" and self.mode != "train":
+            raise ConfigError(f"strategy=multiworker is for training: mode={self.mode} runs on one machine")
         check_at_least(1, self, "eval_batch_size", "num_classes")
         if self.init_scale < 0:
             raise ConfigError(f"init_scale={self.init_scale} must not be negative")

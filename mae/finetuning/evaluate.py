@@ -11,6 +11,7 @@ from mae.data.clips import ClipReader
 from mae.data.lists.splits import evaluation_list, numbers_by_name
 from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine
+from mae.engines.start import start_engine
 from mae.errors import ConfigError
 from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table
 from mae.evaluation.trained import load_classifier
@@ -18,7 +19,6 @@ from mae.finetuning.class_names import reported_names
 from mae.finetuning.config import FinetuneConfig
 from mae.monitoring.console import format_table
 from mae.training.clips import clip_spec
-from mae.training.launch import start_engine
 from mae.training.run_directory import RunDirectory
 
 Logits = Callable[[np.ndarray], np.ndarray]  # (b, T, S, S, c) uint8 → (b, classes) float32
@@ -35,7 +35,7 @@ def evaluate(config: FinetuneConfig) -> None:
     directory = report_directory(config.run_dir, source)
     if config.init_from is None and not directory.holds_run:
         raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
-    engine = start_engine(config.strategy, config.deterministic, config.device)
+    engine = start_engine(config.setup)
     index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
     with engine.scope():
@@ -82,6 +82,6 @@ def video_evaluation(
         logits=logits,
         reader=reader,
         class_names=class_names,
-        batch_size=config.eval_batch_size * engine.num_replicas,
+        batch_size=config.eval_batch_size * engine.num_replicas // engine.workers.count,
         workers=config.data.workers,
     )

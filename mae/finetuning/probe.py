@@ -11,6 +11,7 @@ from mae.data.lists.video_index import VideoIndex
 from mae.data.sampling import CENTERS, KINDS
 from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine
+from mae.engines.start import start_engine
 from mae.errors import ConfigError
 from mae.evaluation.metrics import Figures
 from mae.evaluation.probes.frozen_features import FrozenEncoder
@@ -23,7 +24,6 @@ from mae.finetuning.config import RANDOM, FinetuneConfig
 from mae.finetuning.evaluate import report_directory
 from mae.monitoring.console import format_table
 from mae.training.clips import clip_spec
-from mae.training.launch import start_engine
 from mae.training.run_directory import RunDirectory
 
 
@@ -36,7 +36,7 @@ def probe(config: FinetuneConfig) -> None:
     """
     assert config.init_from is not None  # the config saw to that
     directory = report_directory(config.run_dir, Path(config.init_from))
-    engine = start_engine(config.strategy, config.deterministic, config.device)
+    engine = start_engine(config.setup)
     splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
     train, test = splits.train, splits.test
     if test is None:
@@ -60,7 +60,7 @@ def _encoder(config: FinetuneConfig, engine: Engine) -> Trained:
     stride, dtype = config.dataset.frame_stride, engine.dtype_policy(config.precision)
     own = KINDS[config.data.sampler]
     if config.init_from == RANDOM:
-        architecture = engine.suited(config.model.architecture, config.model.attention_chunk)
+        architecture = engine.suited(config.model.architecture, config.model.given)
         return random_encoder(architecture, config.seed, dtype, stride, config.probe.sampler or own)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
     trained = load_encoder(config.init_from, stride, dtype, told, config.probe.sampler)
@@ -87,7 +87,7 @@ def _probe(
         trained=trained,
         engine=engine,
         folder=directory.path / "features",
-        batch_size=config.eval_batch_size * engine.num_replicas,
+        batch_size=config.eval_batch_size * engine.num_replicas // engine.workers.count,
         workers=config.data.workers,
         token_dtype=config.probe.token_dtype if config.probe.needs_tokens else None,
     )

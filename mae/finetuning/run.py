@@ -13,7 +13,6 @@ from mae.data.config import TestViews
 from mae.data.few import reader_of_few
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
-from mae.data.pipeline import Portion
 from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import TrainingStopped
@@ -55,7 +54,8 @@ class Finetuning(Objective):
     def __init__(self, config: FinetuneConfig, engine: Engine, checkpoint: Checkpoint | None) -> None:
         self.config = config
         self.engine = engine
-        splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
+        tell = print_rendering if engine.workers.is_chief else lambda done, total: None
+        splits = build_splits(config.dataset, config.data.max_bad_frac, tell)
         # All of the training list says what the classes are, also where only a few clips are learnt by heart.
         self.splits = _few(config, splits) if config.overfit_clips is not None else splits
         self.index = self.splits.train
@@ -77,7 +77,7 @@ class Finetuning(Objective):
     def build(self, engine: Engine) -> Classifier:
         c = self.config
         model = Classifier(
-            engine.suited(c.architecture, c.model.attention_chunk),
+            engine.suited(c.architecture, c.model.given),
             len(self.class_names),
             c.head_dropout_rate,
             c.pooling,
@@ -113,26 +113,26 @@ class Finetuning(Objective):
         return finetuning_losses(model, self.config.mixing.label_smoothing, self.plan.mixing_group)
 
     def batches(self, session: Session, first_step: int, bad_videos: BadVideos) -> Iterator[HostBatch]:
-        reader, prefetch = self._reader(self.index), self.footprint.prefetch
-        portion = Portion(self.config.clips_per_step, range(first_step, self.plan.total_steps))
-        return labelled_batches(self.config, reader, bad_videos, portion, prefetch)
+        portion = session.portion(first_step, self.plan.total_steps)
+        return labelled_batches(self.config, self._reader(self.index), bad_videos, portion, self.footprint.prefetch)
 
     def evaluation(self, session: Session) -> "Validation":
         return Validation(self, session)
 
     def finish(self, session: Session) -> None:
         """The multi-view test of the newest checkpoint, which is what the model holds."""
-        if self.splits.test is None:
-            print(f"NOTE: no list to test on, so no test: {how_to_hold_out(self.config.dataset)}")
-        else:
-            self._test(session, self.splits.test)
+        session.workers.together(lambda: self._test(session) if session.workers.is_chief else None)
         session.workers.say(print_summary(session.directory.path, self.splits.test or self.splits.train))
 
     def evaluation_of(self, index: VideoIndex) -> VideoEvaluation:
         """The evaluation of the model on a list."""
         return video_evaluation(self.config, self.engine, self.logits, self._reader(index), self.class_names)
 
-    def _test(self, session: Session, index: VideoIndex) -> None:
+    def _test(self, session: Session) -> None:
+        index = self.splits.test
+        if index is None:
+            print(f"NOTE: no list to test on, so no test: {how_to_hold_out(self.config.dataset)}")
+            return
         print(f"testing on {len(index.paths)} videos", flush=True)
         directory = session.directory
         tested = Checkpoints(directory.checkpoints, self.config.keep_checkpoints).paths()[-1]

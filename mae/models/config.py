@@ -25,6 +25,11 @@ class ModelConfig(_Chosen):
             raise ConfigError(f"model.in_channels={self.in_channels}: video files are decoded to 3 channels")
 
     @property
+    def given(self) -> set[str]:
+        """The sizes that are replaced."""
+        return {name for name, value in asdict(self).items() if value is not None} - {"preset"}
+
+    @property
     def architecture(self) -> Architecture:
         sizes = {name: value for name, value in asdict(self).items() if value is not None}
         return architecture(**sizes)

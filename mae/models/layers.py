@@ -7,7 +7,7 @@ import numpy as np
 from einops import rearrange
 from keras import ops
 
-from mae.models.lean.attention import chunked_attention, plain_attention
+from mae.models.lean.attention import chunked_attention, fused_attention, plain_attention
 from mae.models.lean.layer_norm import LayerNorm
 from mae.models.lean.linear import gelu_linear, linear
 from mae.models.lean.product import matmul
@@ -62,8 +62,8 @@ class Attention(keras.layers.Layer):
     """Multi-head self-attention, one fused projection, bias on queries and values only.
 
     A bias on the keys would shift all scores of a query alike and leave the softmax as it is. The softmax is
-    computed in float32 whatever the compute dtype. With `chunk` no more than about that many scores are held at a
-    time (see `mae.models.lean.attention`), except in training with dropout on the weights, which needs them all.
+    computed in float32 whatever the compute dtype. `kind` is how, in `mae.options.ATTENTIONS`: see
+    `mae.models.lean.attention`; in training with dropout on the weights, which needs all of them, it is "plain".
     """
 
     def __init__(
@@ -71,13 +71,15 @@ class Attention(keras.layers.Layer):
         width: int,
         num_heads: int,
         attention_dropout_rate: float = 0.0,
-        chunk: int | None = None,
+        kind: str = "plain",
+        chunk: int = 2_500_000,
         lean: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.width = width
         self.num_heads = num_heads
+        self.kind = kind
         self.chunk = chunk
         self.lean = lean
         self.qkv = keras.layers.Dense(3 * width, use_bias=False, dtype=self.dtype_policy, name="qkv")
@@ -110,17 +112,22 @@ class Attention(keras.layers.Layer):
             (b, n - first_query, d).
         """
         q, k, v = self._queries_keys_values(tokens, norm, first_query)
+        drops = bool(training) and self.dropout.rate > 0
+        attended = self._attended(q, k, v, ignored, "plain" if drops else self.kind, training)
+        kernel, bias = self._cast(self.projection.kernel, self.projection.bias)
+        return _linear(attended, kernel, bias, self.lean)
+
+    def _attended(self, q: Any, k: Any, v: Any, ignored: Any, kind: str, training: bool | None) -> Any:
+        """(b, heads, n, d / heads), twice (b, heads, m, d / heads) → (b, n, d)."""
+        if kind == "fused":
+            return fused_attention(q, k, v, ignored)
         if ignored is not None:
             score = ops.cast(ignored, q.dtype)[:, None, :, None] * _IGNORED
             q = ops.concatenate([q, ops.ones_like(q[..., :1])], axis=-1)
             k = ops.concatenate([k, ops.broadcast_to(score, ops.shape(k[..., :1]))], axis=-1)
-        drops = bool(training) and self.dropout.rate > 0
-        if self.chunk is not None and not drops:
-            attended = chunked_attention(q, k, v, self.chunk)
-        else:
-            attended = plain_attention(q, k, v, lambda weights: self.dropout(weights, training=training))
-        kernel, bias = self._cast(self.projection.kernel, self.projection.bias)
-        return _linear(attended, kernel, bias, self.lean)
+        if kind == "chunked":
+            return chunked_attention(q, k, v, self.chunk)
+        return plain_attention(q, k, v, lambda weights: self.dropout(weights, training=training))
 
     def _queries_keys_values(self, tokens: Any, norm: LayerNorm, first_query: Any) -> tuple[Any, Any, Any]:
         """Three of (b, heads, n, d / heads), queries scaled by 1/√(d / heads); fewer queries with `first_query`."""
@@ -188,10 +195,16 @@ class TransformerBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         a, dtype = architecture, self.dtype_policy
         self.width = width
-        chunk = a.attention_chunk if a.attention == "chunked" else None
         self.norm1 = LayerNorm(a.lean, epsilon=a.layer_norm_epsilon, dtype=dtype, name="norm1")
         self.attention = Attention(
-            width, num_heads, a.attention_dropout_rate, chunk, a.lean, dtype=dtype, name="attention"
+            width,
+            num_heads,
+            a.attention_dropout_rate,
+            a.attention,
+            a.attention_chunk,
+            a.lean,
+            dtype=dtype,
+            name="attention",
         )
         self.norm2 = LayerNorm(a.lean, epsilon=a.layer_norm_epsilon, dtype=dtype, name="norm2")
         self.mlp = Mlp(width, round(width * a.mlp_ratio), a.lean, dtype=dtype, name="mlp")

@@ -1,7 +1,9 @@
 """How a pre-training run is looked at: pictures of a few clips, and now and then the features of many."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from mae.evaluation.reconstruction import FixedBatch
 from mae.models.pretrainer import Pretrainer
@@ -25,6 +27,7 @@ class PretrainEvaluation(Evaluation):
     directory: RunDirectory
     model: Pretrainer
     batch: FixedBatch
+    predict: Callable[[], np.ndarray]  # `batch.prediction`
     probe: PeriodicProbe | None
 
     def __call__(self, step: int, journal: Journal, check: Check) -> Record:
@@ -54,14 +57,15 @@ class PretrainEvaluation(Evaluation):
         return None if self.probe is None else self.probe.course(records)
 
     def _reconstruct(self, step: int, journal: Journal, check: Check) -> Record:
-        target = self.config.target
-        loss = self.batch.loss(self.model, target)
+        target, architecture = self.config.target, self.model.architecture
+        predicted = self.predict()
         check()
-        reconstruction = self.batch.reconstruct(self.model, target)
+        loss = self.batch.loss(predicted, architecture, target)
+        reconstruction = self.batch.reconstruct(predicted, architecture, target)
         check()
         path = self.directory.reconstructions / f"step_{step:08d}.png"
         save_png(path, reconstruction.picture(step, loss))
         journal.log_image(step, "reconstruction", path)
         if step == self.cadence.total_steps:
-            print(compare_with_trivial(loss, self.batch.trivial_loss(self.model, target), target))
+            print(compare_with_trivial(loss, self.batch.trivial_loss(architecture, target), target))
         return {"probe_loss": loss, "psnr": reconstruction.psnr}

@@ -70,7 +70,7 @@ class PeriodicProbe:
     """Figures of the encoder on the clips of a plan.
 
     Args:
-        engine: that computes the features, on one device of this process.
+        engine: that computes the features.
         model: a `Pretrainer`; its weights may change between looks.
         reader: of the plan's videos; their centre clips are read once, here, and kept.
 
@@ -88,7 +88,7 @@ class PeriodicProbe:
                 "probe.every=null"
             ) from error
         labels = None if plan.index.labels is None else np.array(plan.index.labels)[kept]
-        pooled = engine.local_inference(model, lambda videos: pool(model, encode(model, videos)))
+        pooled = engine.inference(model, lambda videos: pool(model, encode(model, videos)))
         self._features = FeatureFigures(pooled, clips, labels, BATCH)
         self._size = len(kept)
         self._classes = 0 if labels is None else len(np.unique(labels))

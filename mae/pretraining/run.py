@@ -11,7 +11,6 @@ from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.few import reader_of_few
 from mae.data.lists.index import build_index
-from mae.data.pipeline import Portion
 from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import ConfigError
@@ -67,7 +66,7 @@ class Pretraining(Objective):
 
     def build(self, engine: Engine) -> Pretrainer:
         c = self.config
-        architecture = engine.suited(c.architecture, c.model.attention_chunk)
+        architecture = engine.suited(c.architecture, c.model.given)
         model = Pretrainer(architecture, name="pretrainer", dtype=engine.dtype_policy(c.precision))
         model.build()
         return model
@@ -89,16 +88,15 @@ class Pretraining(Objective):
         return pretraining_losses(model, self.config.target, self.config.num_masked, self.config.num_predicted)
 
     def batches(self, session: Session, first_step: int, bad_videos: BadVideos) -> Iterator[HostBatch]:
-        c, workers = self.config, session.workers
-        share = c.clips_per_step // workers.count  # clips of a step that this process reads
-        positions = range(workers.index * share, (workers.index + 1) * share)
-        portion = Portion(c.clips_per_step, range(first_step, self.plan.total_steps), positions)
-        return masked_batches(c, self.reader, bad_videos, portion, self.footprint.prefetch)
+        portion = session.portion(first_step, self.plan.total_steps)
+        return masked_batches(self.config, self.reader, bad_videos, portion, self.footprint.prefetch)
 
     def evaluation(self, session: Session) -> PretrainEvaluation:
         probing = session.workers.is_chief and self.probe.every is not None
         probe = PeriodicProbe(session.engine, session.model, self.reader, self.probe) if probing else None
-        return PretrainEvaluation(self.config, self.cadence, session.directory, session.model, self.batch, probe)
+        predict = self.batch.prediction(session.engine, session.model)
+        looks = (self.batch, predict, probe)
+        return PretrainEvaluation(self.config, self.cadence, session.directory, session.model, *looks)
 
     def finish(self, session: Session) -> None:
         session.workers.say(print_summary(session.directory.path, self.index, self.config.dataset.name))

@@ -1,15 +1,17 @@
 """What may be configured about a run, whatever it trains, and about its optimizer: a dataclass for each choice."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mae.cli.typed import Choice
 from mae.data.config import DATASET_KINDS, Augmentation, DataConfig
+from mae.engines.engine import Setup
 from mae.engines.optimizer_config import OPTIMIZERS, OptimizerConfig
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
-from mae.options import DEVICES, POSITION_MODES, PRECISIONS, STRATEGIES
+from mae.options import BACKENDS, DEVICES, POSITION_MODES, PRECISIONS, STRATEGIES
 from mae.presets import Architecture
 
 SKIPPED_IN_FLOAT16 = 20  # in a row, by default: enough to halve the loss scale from its start down to 1
@@ -40,12 +42,16 @@ class RunConfig:
     min_learning_rate: float  # base, likewise: at the end of the cosine
     ema_decay: float | None  # of a moving average of the weights, evaluated and exported instead of them; null: none
 
+    backend: str  # tensorflow | jax: what Keras computes with
     precision: str  # auto: bfloat16 on GPUs that have it and on TPUs, else float32
     loss_scale: float  # float16 only: the first one; halved and doubled as gradients overflow or do not
     max_skipped_steps: int | None  # not finite, in a row, before the run stops; null: 20 in float16, 0 otherwise
     remat: str  # "blocks": compute blocks again in the backward pass instead of keeping what is inside; or "none"
-    jit: bool  # compile forward and backward with XLA; one replica only
+    jit: bool  # TensorFlow, one replica: compile forward and backward with XLA
     strategy: str  # auto: all GPUs of this machine, else its CPU | single | mirrored | multiworker | tpu
+    coordinator: str | None  # JAX, multiworker: host:port of process 0; null: Slurm says it
+    process: str | None  # index/count of this process; null: Slurm says it
+    shard_weights: bool  # JAX: each device of a process keeps a part of every weight
     device: str  # auto: a GPU that is there but cannot be used is a mistake | cpu: GPUs are left alone
     seed: int
     deterministic: bool  # same results bit for bit, with slower kernels
@@ -60,11 +66,13 @@ class RunConfig:
     keep_every: int | None  # steps: checkpoints of its multiples are kept for ever; null: none is
 
     def __post_init__(self) -> None:
+        check_choice("backend", self.backend, BACKENDS)
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("strategy", self.strategy, STRATEGIES)
         check_choice("device", self.device, DEVICES)
         if self.device == "cpu" and self.strategy == "tpu":
             raise ConfigError("strategy=tpu computes on a TPU, not on the CPU: leave device=auto")
+        self._check_processes()
         check_choice("init_positions", self.init_positions, POSITION_MODES)
         if self.epochs is None and self.steps is None:
             raise ConfigError("give epochs or steps: both are null")
@@ -94,6 +102,33 @@ class RunConfig:
         if not 1 <= self.loss_scale <= 2**24:
             raise ConfigError(f"loss_scale={self.loss_scale} must lie in [1, {2**24}]")
         _ = self.architecture  # raises for what cannot be computed again
+
+    def _check_processes(self) -> None:
+        if self.backend != "jax" and (self.shard_weights or self.coordinator or self.process):
+            raise ConfigError("shard_weights, coordinator and process are for backend=jax; TensorFlow reads TF_CONFIG")
+        if (self.coordinator is None) != (self.process is None):
+            raise ConfigError("coordinator=host:port and process=index/count belong together: give both or neither")
+        if self.coordinator is None or self.process is None:
+            return
+        if self.strategy != "multiworker":
+            raise ConfigError(f"coordinator={self.coordinator} is for strategy=multiworker, not {self.strategy}")
+        if not re.fullmatch(r"\S+:\d+", self.coordinator):
+            raise ConfigError(f"coordinator={self.coordinator} is not of the form host:port")
+        place = re.fullmatch(r"(\d+)/(\d+)", self.process)
+        if place is None or not int(place[1]) < int(place[2]):
+            raise ConfigError(f"process={self.process} is not of the form index/count, the index from 0: 0/2, 1/2")
+
+    @property
+    def setup(self) -> Setup:
+        """The devices that compute."""
+        return Setup(
+            strategy=self.strategy,
+            device=self.device,
+            deterministic=self.deterministic,
+            shard_weights=self.shard_weights,
+            coordinator=self.coordinator,
+            process=self.process,
+        )
 
     @property
     def architecture(self) -> Architecture:

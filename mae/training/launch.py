@@ -1,6 +1,5 @@
 """The start of every run, whatever it trains: engine, directory, checkpoint, videos, model, lock, in this order."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -9,7 +8,8 @@ from omegaconf import OmegaConf
 
 from mae.checkpoints.run_state import Checkpoint
 from mae.engines.engine import Engine, Optimizer, UpdateSettings
-from mae.errors import ConfigError, UnusedDevice, one_line
+from mae.engines.start import start_engine
+from mae.errors import ConfigError
 from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
 from mae.training.config import RunConfig
@@ -23,30 +23,6 @@ from mae.training.session import Progress, Session, locked
 Prepare = Callable[[Any, Engine, Checkpoint | None], Objective]  # of the config and the checkpoint to go on from
 
 
-def start_engine(strategy: str, deterministic: bool = False, device: str = "auto") -> Engine:
-    """The engine that computes, on the devices that `strategy=` and `device=` name.
-
-    Raises:
-        ConfigError: the machine has no such devices.
-        UnusedDevice: it has a GPU that cannot be computed on, and `device` is not "cpu".
-    """
-    from mae.engines.tensorflow.engine import start
-
-    return start(strategy, deterministic, device)
-
-
-def start_engine_for_a_while() -> Engine:
-    """The engine of a command that does not take days: on one device, the CPU where a GPU cannot be computed on.
-
-    That is told in one line on stderr.
-    """
-    try:
-        return start_engine("single")
-    except UnusedDevice as error:
-        print(f"NOTE: {one_line(error)}", file=sys.stderr, flush=True)
-        return start_engine("single", device="cpu")
-
-
 def launch(config: RunConfig, prepare: Prepare) -> None:
     """Starts or continues the run that `config` describes.
 
@@ -57,7 +33,7 @@ def launch(config: RunConfig, prepare: Prepare) -> None:
         ConfigError: the config, the data and the machine do not fit together; nothing on disk was changed.
         TrainingStopped, Interrupted: see `mae.training.loop.train`.
     """
-    engine = start_engine(config.strategy, config.deterministic, config.device)
+    engine = start_engine(config.setup)
     with engine.report_lost_workers():
         _launch(overfitting(config), engine, prepare)
 
@@ -70,7 +46,7 @@ def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
     workers.together(lambda: directory.check(config.resume) if workers.is_chief else None)
     checkpoint, changed = workers.together(lambda: checkpoint_to_resume(config, directory, workers.say))
     objective = workers.chief_first(lambda: prepare(config, engine, checkpoint))
-    if config.jit and engine.num_replicas > 1:
+    if config.jit and engine.num_replicas > 1 and not engine.compiles_replicas:
         raise ConfigError(f"jit=true needs one replica, found {engine.num_replicas}: give strategy=single")
     sizes = {"preset": config.model.preset, **asdict(config.model.architecture)}
     workers.say(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))

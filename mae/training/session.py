@@ -9,6 +9,7 @@ from typing import Any
 
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, variables_to_arrays
 from mae.data.bad_videos import BadVideos
+from mae.data.pipeline import Portion
 from mae.engines.engine import Engine, Optimizer, StepFunction, StepSettings
 from mae.engines.workers import Workers
 from mae.errors import ConfigError, Interrupted, TrainingStopped
@@ -77,6 +78,13 @@ class Session:
         self.workers.check_same("the steps made: run_dir must be on a disk that all of them share", progress.step)
         self.workers.check_same("the list of videos", zlib.crc32(self.list_digest.encode()))
         self.workers.check_same("their settings", zlib.crc32(repr(sorted(asdict(self.config).items())).encode()))
+
+    def portion(self, first_step: int, total_steps: int) -> Portion:
+        """What this process reads of the batches from `first_step` on: its share of consecutive clips of each."""
+        batch_size, workers = self.config.clips_per_step, self.workers
+        share = batch_size // workers.count
+        positions = range(workers.index * share, (workers.index + 1) * share)
+        return Portion(batch_size, range(first_step, total_steps), positions)
 
     def averaged_weights(self) -> AbstractContextManager[None]:
         """Within it the model computes with the moving average of its weights, if there is one."""

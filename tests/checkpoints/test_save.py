@@ -17,7 +17,7 @@ from mae.checkpoints.containers.torch_zip import read_torch
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import FORMATS, save_checkpoint
-from mae.engines.tensorflow.optimizer import build_optimizer
+from mae.engines.start import build_optimizer
 from mae.errors import ConfigError
 
 KINDS = ("pretrainer", "classifier")

@@ -3,22 +3,30 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from mae.checkpoints.run_state import variables_to_arrays
-from mae.engines.tensorflow.engine import TensorFlowEngine
 
 
 def strategy_of(replicas):
-    """The strategy for so many replicas."""
+    """TensorFlow's strategy for so many replicas."""
+    import tensorflow as tf
+
     if replicas == 1:
         return tf.distribute.OneDeviceStrategy("CPU:0")
     devices = [f"CPU:{i}" for i in range(replicas)]
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
-def engine_of(replicas):
-    """The engine of so many replicas."""
+def engine_of(replicas, shard_weights=False):
+    """The engine of Keras' backend, with so many replicas."""
+    if keras.config.backend() == "jax":
+        import jax
+
+        from mae.engines.jax.engine import JaxEngine
+
+        return JaxEngine(jax.devices()[:replicas], shard_weights)
+    from mae.engines.tensorflow.engine import TensorFlowEngine
+
     return TensorFlowEngine(strategy_of(replicas))
 
 

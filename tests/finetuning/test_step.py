@@ -8,7 +8,7 @@ from replicas import CompiledStep, assert_same_training, engine_of
 
 from mae.checkpoints.run_state import variables_to_arrays
 from mae.engines.engine import StepSettings
-from mae.engines.tensorflow.optimizer import build_optimizer
+from mae.engines.start import build_optimizer
 from mae.finetuning.handoff import freeze
 from mae.finetuning.mixing import Mixture
 from mae.finetuning.step import finetuning_losses

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mae.engines.tensorflow.optimizer import build_optimizer
-from mae.engines.tensorflow.updates import Adam
+from mae.engines.start import build_optimizer
+from mae.engines.updates import Adam
 from mae.training.schedules import warmup_cosine
 
 GOLDEN = Path(__file__).parent / "adamw.npz"
@@ -91,7 +91,7 @@ def test_trajectory(run, settings):
 
 
 def test_keras_epsilon_would_not_follow():
-    """Why `mae.engines.tensorflow.updates.Adam` exists: with a large epsilon the two places are told apart at once."""
+    """Why `mae.engines.updates.Adam` exists: with a large epsilon the two places are told apart at once."""
     theirs, ours = (
         optimizer(learning_rate=0.1, beta_1=0.9, beta_2=0.95, epsilon=0.1)
         for optimizer in (keras.optimizers.Adam, Adam)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from tiny import tiny_pretrainer
 
+from mae.engines.engine import Setup
+from mae.engines.start import start_engine
 from mae.errors import BadVideo
 from mae.evaluation.features import encode, pool
 from mae.evaluation.probes.knn import leave_one_out_knn
@@ -9,7 +11,6 @@ from mae.evaluation.probes.spread import feature_spread
 from mae.patches import normalise
 from mae.pretraining.periodic_probe import FeatureFigures, readable_clips, spread_evenly
 from mae.signals import never
-from mae.training.launch import start_engine
 
 
 def clips_of_two_kinds(count):
@@ -20,7 +21,7 @@ def clips_of_two_kinds(count):
 
 
 def pooled_by(model):
-    return start_engine("single").local_inference(model, lambda videos: pool(model, encode(model, videos)))
+    return start_engine(Setup("single")).inference(model, lambda videos: pool(model, encode(model, videos)))
 
 
 def test_figures_are_those_of_the_features():

@@ -7,11 +7,12 @@ import pytest
 from tiny import tiny_pretrainer
 
 from mae.data.lists.index import VideoIndex
+from mae.engines.engine import Setup
+from mae.engines.start import start_engine
 from mae.errors import BadVideo, ConfigError
 from mae.pretraining.config import PeriodicProbeConfig
 from mae.pretraining.periodic_probe import PeriodicProbe, ProbePlan
 from mae.signals import never
-from mae.training.launch import start_engine
 
 
 def index(labels, count=8):
@@ -62,15 +63,15 @@ def test_figures_and_course_count_what_could_be_read():
         {"step": 5, "loss": 1.0},
         {"step": 10, "probe_top1": 0.6, "feature_rank": 2.5, "loss": 0.9},
     ]
-    probe = PeriodicProbe(start_engine("single"), tiny_pretrainer(), reader(bad=(1,)), plan(LABELS, clips=8))
+    probe = PeriodicProbe(start_engine(Setup("single")), tiny_pretrainer(), reader(bad=(1,)), plan(LABELS, clips=8))
     assert probe.figures(never).keys() == {"probe_top1", "feature_rank", "feature_std"}
     shares = "20.0 % at step 0 → 60.0 % at step 10"
     assert probe.course(records) == f"k-NN top-1 of 5 clips: {shares} (chance 50.0 %: 1 of 2 classes)"
-    unlabelled = PeriodicProbe(start_engine("single"), tiny_pretrainer(), reader(bad=(1,)), plan(None))
+    unlabelled = PeriodicProbe(start_engine(Setup("single")), tiny_pretrainer(), reader(bad=(1,)), plan(None))
     assert unlabelled.figures(never).keys() == {"feature_rank", "feature_std"}
     assert unlabelled.course(records) == "feature rank of 4 clips: 1.5 at step 0 → 2.5 at step 10"
 
 
 def test_nothing_to_look_at_is_a_mistake():
     with pytest.raises(ConfigError, match=r"none of the 4 videos of the probe can be read; .*no frames.*every=null"):
-        PeriodicProbe(start_engine("single"), tiny_pretrainer(), reader(bad=range(8)), plan(None))
+        PeriodicProbe(start_engine(Setup("single")), tiny_pretrainer(), reader(bad=range(8)), plan(None))

@@ -1,14 +1,13 @@
 """Batches of the host, handed to the devices that compute with them."""
 
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from mae.data.one_ahead import one_ahead
+from mae.engines.parts import in_groups, share_of
 
 
 def distributed(
@@ -29,43 +28,21 @@ def distributed(
     """
     devices = strategy.extended.worker_devices  # of this process
 
-    def share_of(batch: Mapping[str, np.ndarray], part: int, replica: int) -> dict[str, tf.Tensor]:
+    def rows_of(batch: Mapping[str, np.ndarray], part: int, replica: int) -> dict[str, tf.Tensor]:
         made = {}
         with tf.device(devices[replica]):
             for name, value in batch.items():
-                share = _equal(name, value, replica, len(devices), "replicas")
-                made[name] = tf.constant(_equal(name, share, part, parts, "parts"))
+                share = share_of(name, value, replica, len(devices), "replicas")
+                made[name] = tf.constant(share_of(name, share, part, parts, "parts"))
         return made
 
     def hand_over(batch_and_part: tuple[Mapping[str, np.ndarray], int]) -> Any:
         batch, part = batch_and_part
         if len(devices) == 1:
-            return share_of(batch, part, 0)
+            return rows_of(batch, part, 0)
         return strategy.experimental_distribute_values_from_function(
-            lambda context: share_of(batch, part, context.replica_id_in_sync_group % len(devices))
+            lambda context: rows_of(batch, part, context.replica_id_in_sync_group % len(devices))
         )
 
     handed = one_ahead(((batch, part) for batch in batches for part in range(parts)), hand_over)
-    return handed if parts == 1 else _in_groups(handed, parts)
-
-
-def _in_groups(items: Generator[Any], size: int) -> Generator[Iterator[Any]]:
-    """So many consecutive items at a time; the first of them is there when its group is."""
-    with closing(items):
-        for first in items:
-            ready = [first]
-            del first  # whoever gets it is the only one to hold it
-            yield _group(ready, islice(items, size - 1))
-
-
-def _group(ready: list[Any], following: Iterator[Any]) -> Iterator[Any]:
-    yield ready.pop()
-    yield from following
-
-
-def _equal(name: str, value: np.ndarray, index: int, count: int, what: str) -> np.ndarray:
-    """One of `count` equal runs of rows."""
-    rows, left = divmod(len(value), count)
-    if left:
-        raise ValueError(f"{name} has {len(value)} rows, which {count} {what} cannot share equally")
-    return value[index * rows : (index + 1) * rows]
+    return handed if parts == 1 else in_groups(handed, parts)

@@ -1,7 +1,7 @@
 """TensorFlow's engine: `tf.distribute` on the devices of one machine or several."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from mae.checkpoints.run_state import assign_variables, read_variables
-from mae.engines.engine import HostBatch, Losses, StepFunction, StepSettings, UpdateSettings
+from mae.engines.engine import HostBatch, Losses, Setup, StepFunction, StepSettings, UpdateSettings
+from mae.engines.optimizer import Optimizer
 from mae.engines.tensorflow.distribute import distributed
-from mae.engines.tensorflow.guard import UpdateGuard
-from mae.engines.tensorflow.inference import compiled, replicated
-from mae.engines.tensorflow.optimizer import Optimizer, configured_optimizer
+from mae.engines.tensorflow.inference import compiled
+from mae.engines.tensorflow.replicas import StrategyReplicas
 from mae.engines.tensorflow.step import update_step
 from mae.engines.tensorflow.strategy import (
     check_gpus_are_seen,
@@ -23,30 +23,25 @@ from mae.engines.tensorflow.strategy import (
     make_strategy,
     suited_to_devices,
 )
-from mae.engines.tensorflow.weight_average import WeightAverage
 from mae.engines.tensorflow.workers import connected_workers, report_lost_workers
 from mae.engines.workers import Workers
 from mae.presets import Architecture
 
 
-def start(strategy: str, deterministic: bool, device: str) -> "TensorFlowEngine":
-    """The engine for `strategy=` (see `make_strategy`); with several workers, once all of them are there.
-
-    Args:
-        deterministic: same results bit for bit, with slower kernels; for the whole process.
-        device: in `mae.options.DEVICES`: "cpu" hides the GPUs from the whole process.
+def start(setup: Setup) -> "TensorFlowEngine":
+    """The engine for these devices (see `make_strategy`); with several workers, once all of them are there.
 
     Raises:
         ConfigError: the machine has no such devices.
         UnusedDevice: see `check_gpus_are_seen`.
     """
-    if device == "cpu":
+    if setup.device == "cpu":
         tf.config.set_visible_devices([], "GPU")
-    elif strategy != "tpu":
+    elif setup.strategy != "tpu":
         check_gpus_are_seen(os.environ)
-    if deterministic:
+    if setup.deterministic:
         tf.config.experimental.enable_op_determinism()
-    return TensorFlowEngine(make_strategy(strategy))
+    return TensorFlowEngine(make_strategy(setup.strategy))
 
 
 class TensorFlowEngine:
@@ -54,6 +49,7 @@ class TensorFlowEngine:
 
     name = "tensorflow"
     packages: tuple[str, ...] = ("tensorflow",)
+    compiles_replicas = False
 
     def __init__(self, strategy: tf.distribute.Strategy) -> None:
         self.strategy = strategy
@@ -72,17 +68,14 @@ class TensorFlowEngine:
     def dtype_policy(self, precision: str) -> keras.dtype_policies.DTypePolicy:
         return compute_dtype(precision)
 
-    def suited(self, architecture: Architecture, attention_chunk: int | None) -> Architecture:
-        return suited_to_devices(architecture, attention_chunk)
+    def suited(self, architecture: Architecture, given: Collection[str]) -> Architecture:
+        return suited_to_devices(architecture, given)
 
     def scope(self) -> AbstractContextManager[Any]:
         return self.strategy.scope()
 
     def optimizer(self, model: keras.Model, settings: UpdateSettings) -> Optimizer:
-        guard = UpdateGuard(settings.max_skipped, settings.loss_scale)
-        average = None if settings.ema_decay is None else WeightAverage(model, settings.ema_decay)
-        rates = (settings.learning_rate, settings.weight_decay)
-        return configured_optimizer(model, settings.optimizer, *rates, guard, average)
+        return Optimizer(model, settings, StrategyReplicas())
 
     def step(self, model: keras.Model, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
         return update_step(self.strategy, model, optimizer, losses_of, settings)
@@ -94,10 +87,10 @@ class TensorFlowEngine:
         return {name: float(value) for name, value in values.items()}
 
     def inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
-        return replicated(self.strategy, model, function)
+        return compiled(self.strategy, model, function)
 
-    def local_inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
-        return compiled(model, function)
+    def local(self, model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arrays: tf.nest.map_structure(np.asarray, function(*map(tf.convert_to_tensor, arrays)))
 
     def read(self, variables: Sequence[keras.Variable]) -> list[np.ndarray]:
         return read_variables(variables)

@@ -1,4 +1,4 @@
-"""A model's output for evaluations: on one device, or on all replicas of a strategy."""
+"""A model's output for evaluations, on the devices of this process."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,47 +9,42 @@ import tensorflow as tf
 from mae.patches import normalise
 
 
-def compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
-    """`function` of normalised videos as a compiled function of (b, T, S, S, c) uint8, any b, on the first device.
-
-    It gives what `function` returns, a tensor or a tuple of them, as float32 arrays.
-    """
-    a = model.architecture
-    shape = (None, a.num_frames, a.image_size, a.image_size, a.in_channels)
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
-    def call(pixels: tf.Tensor) -> Any:
-        return function(normalise(pixels, a.in_channels))
-
-    return lambda clips: tf.nest.map_structure(_array, call(clips))
-
-
-def replicated(
+def compiled(
     strategy: tf.distribute.Strategy, model: Any, function: Callable[[Any], Any]
 ) -> Callable[[np.ndarray], Any]:
-    """As `compiled`, but each replica computes an equal share of the clips, whose number it has to divide.
+    """See `mae.engines.engine.Engine.inference`; of the replicas of this process.
 
-    Compiled when it is first called, so make it once for a model. The results are in the order of the clips.
+    Compiled when it is first called, so make it once for a model.
     """
-    replicas = strategy.num_replicas_in_sync
-    if replicas == 1:
-        return compiled(model, function)
+    a = model.architecture
+    spec = tf.TensorSpec((None, a.num_frames, a.image_size, a.image_size, a.in_channels), tf.uint8)
 
     def of_pixels(pixels: tf.Tensor) -> Any:
-        return function(normalise(pixels, model.architecture.in_channels))
+        return function(normalise(pixels, a.in_channels))
+
+    devices = strategy.extended.worker_devices
+    if len(devices) == 1:
+        call = tf.function(of_pixels, input_signature=[spec], autograph=False)
+        return lambda clips: tf.nest.map_structure(_array, call(tf.constant(clips)))
 
     @tf.function(autograph=False)
     def on_all(pixels: Any) -> list[Any]:
         return list(strategy.experimental_local_results(strategy.run(of_pixels, args=(pixels,))))
 
-    def call(clips: np.ndarray) -> Any:
-        shares = np.split(clips, replicas)
+    def run(clips: np.ndarray) -> Any:
+        missing = -len(clips) % len(devices)
+        filled = np.concatenate([clips, np.zeros((missing, *clips.shape[1:]), clips.dtype)]) if missing else clips
+        shares = np.split(filled, len(devices))
         values = strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(shares[context.replica_id_in_sync_group])
+            lambda context: tf.constant(shares[context.replica_id_in_sync_group % len(devices)])
         )
-        return tf.nest.map_structure(lambda *parts: np.concatenate([_array(part) for part in parts]), *on_all(values))
+        return tf.nest.map_structure(lambda *parts: _joined(parts)[: len(clips)], *on_all(values))
 
-    return call
+    return run
+
+
+def _joined(parts: tuple[Any, ...]) -> np.ndarray:
+    return np.concatenate([_array(part) for part in parts])
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The step of any objective: one batch in, one update made, scalars out."""
+"""The step of any objective under `tf.distribute`: one batch in, one update made, scalars out."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,11 +6,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mae.engines.arithmetic import part_loss, part_sums, sum_shapes, update_with
 from mae.engines.engine import Batch, Losses, StepFunction, StepSettings
-from mae.engines.tensorflow.optimizer import Optimizer
-
-_SCALARS = 3  # a part's loss, readable clips and milliseconds, which come before its gradients
-Sums = list[tf.Tensor]  # of one replica
+from mae.engines.optimizer import Optimizer
+from mae.engines.tensorflow.replicas import StrategyReplicas
 
 
 def update_step(
@@ -20,41 +19,26 @@ def update_step(
     losses_of: Losses,
     settings: StepSettings,
 ) -> StepFunction:
-    """A function of a distributed batch, or of the parts of one (see `mae.engines.tensorflow.distribute`); compiled.
+    """A compiled function of a batch, or of its parts, as `mae.engines.tensorflow.distribute` gives them.
 
-    The loss is the sum of the clips' losses divided by the number of readable clips in the whole update: over all
-    replicas and all accumulated parts. Gradients of the parts are added up in float32 and reduced once.
-
-    Args:
-        losses_of: gives the loss of each clip, (b,) float32, of a part of a replica's batch.
-
-    Returns:
-        A function that gives float32 scalars: `loss`, `bad_clips`, `decode_ms` (mean per clip) and those of
-        `Optimizer.apply`.
+    See `mae.engines.engine.Engine.step`. Gradients of the parts are added up in float32 and reduced once.
     """
-
-    batch_size = settings.batch_size
+    weights, replicas = model.trainable_variables, StrategyReplicas()
 
     @tf.function(jit_compile=settings.jit, autograph=False)
     def loss_and_gradients(part: Batch) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(losses_of(part) * part["valid"]) / batch_size
+            loss = part_loss(losses_of, part, settings.batch_size)
             scaled = optimizer.scaled(loss)
-        return loss, tape.gradient(scaled, _raw(model), unconnected_gradients=tf.UnconnectedGradients.NONE)
+        raw = [weight.value for weight in weights]
+        return loss, tape.gradient(scaled, raw, unconnected_gradients=tf.UnconnectedGradients.NONE)
 
-    def sums_of(part: Batch) -> Sums:
+    def sums_of(part: Batch) -> list[tf.Tensor]:
         loss, gradients = loss_and_gradients(part)
-        return [loss, tf.reduce_sum(part["valid"]), tf.reduce_sum(part["decode_ms"]), *gradients]
+        return part_sums(loss, part, gradients)
 
-    def update(sums: Sums) -> dict[str, tf.Tensor]:
-        of_replica, gradients = sums[:_SCALARS], sums[_SCALARS:]
-        context = tf.distribute.get_replica_context()
-        loss, valid, decode_ms = context.all_reduce(tf.distribute.ReduceOp.SUM, of_replica)
-        # 1 unless videos were unreadable, whose clips count for nothing.
-        share = batch_size / tf.maximum(valid, 1.0)
-        loss = loss * share
-        applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables, loss)
-        return {"loss": loss, **applied, "bad_clips": batch_size - valid, "decode_ms": decode_ms / batch_size}
+    def update(sums: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        return update_with(sums, optimizer, replicas, weights, settings.batch_size)
 
     def of_one(per_replica: dict[str, Any]) -> dict[str, tf.Tensor]:
         return {name: strategy.experimental_local_results(value)[0] for name, value in per_replica.items()}
@@ -64,7 +48,7 @@ def update_step(
             lambda batch: of_one(strategy.run(lambda part: update(sums_of(part)), args=(batch,))), autograph=False
         )
     with strategy.scope():
-        totals = [_of_each_replica(shape) for shape in (*[()] * _SCALARS, *(v.shape for v in _raw(model)))]
+        totals = [_of_each_replica(shape) for shape in sum_shapes(weights)]
 
     def add(part: Batch) -> None:
         for total, more in zip(totals, sums_of(part), strict=True):
@@ -92,7 +76,3 @@ def _of_each_replica(shape: Any) -> tf.Variable:
     """Zeros; each replica adds to its own."""
     synchronization = tf.VariableSynchronization.ON_READ
     return tf.Variable(tf.zeros(shape), trainable=False, synchronization=synchronization)
-
-
-def _raw(model: keras.Model) -> list[tf.Variable]:
-    return [variable.value for variable in model.trainable_variables]

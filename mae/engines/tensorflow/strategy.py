@@ -1,7 +1,7 @@
 """Devices: which distribution strategy runs, and in which precision."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -156,11 +156,11 @@ def compute_dtype(precision: str) -> keras.dtype_policies.DTypePolicy:
     return keras.dtype_policies.DTypePolicy("float32" if precision == "float32" else f"mixed_{precision}")
 
 
-def suited_to_devices(architecture: Architecture, attention_chunk: int | None) -> Architecture:
-    """The architecture with chunks of attention as the devices want them, unless `attention_chunk` says otherwise.
+def suited_to_devices(architecture: Architecture, given: Collection[str]) -> Architecture:
+    """The architecture with chunks of attention as the devices want them, unless `attention_chunk` is given.
 
     The preset's chunk fits a CPU's cache. GPUs and TPUs want few large products instead.
     """
-    if attention_chunk is None and (tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU")):
-        return replace(architecture, attention_chunk=ACCELERATOR_CHUNK)
-    return architecture
+    if "attention_chunk" in given or not any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU")):
+        return architecture
+    return replace(architecture, attention_chunk=ACCELERATOR_CHUNK)

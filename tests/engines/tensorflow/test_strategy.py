@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from mae.engines.engine import Setup
+from mae.engines.start import start_engine, start_engine_for_a_while
 from mae.engines.tensorflow.strategy import (
     check_gpus_are_seen,
     cluster_resolver,
@@ -13,7 +15,6 @@ from mae.engines.tensorflow.strategy import (
     make_strategy,
 )
 from mae.errors import ConfigError, UnusedDevice
-from mae.training.launch import start_engine, start_engine_for_a_while
 
 
 def test_without_a_gpu_auto_and_single_take_the_cpu():
@@ -46,20 +47,20 @@ def unseen_gpu(monkeypatch):
 @pytest.mark.parametrize("strategy", ["auto", "single", "mirrored"])
 def test_a_gpu_that_tensorflow_does_not_see_is_a_mistake(unseen_gpu, strategy):
     with pytest.raises(UnusedDevice, match=r"sees no GPU: pip install -e '\.\[gpu\]'; .* strategy=single device=cpu"):
-        start_engine(strategy)
-    assert start_engine(strategy, device="cpu").describe_devices() in ("CPU", "4 logical CPU devices")
+        start_engine(Setup(strategy))
+    assert start_engine(Setup(strategy, "cpu")).describe_devices() in ("CPU", "4 logical CPU devices")
 
 
 @pytest.mark.parametrize("named", ["", "-1"])
 def test_whoever_hides_all_gpus_means_it(unseen_gpu, monkeypatch, named):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert start_engine("auto").describe_devices() == "CPU"
+    assert start_engine(Setup("auto")).describe_devices() == "CPU"
 
 
 def test_whoever_names_a_gpu_that_is_not_there_is_told_so(unseen_gpu, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     with pytest.raises(UnusedDevice, match="unless CUDA_VISIBLE_DEVICES=7 names none that is there: pip install"):
-        start_engine("auto")
+        start_engine(Setup("auto"))
 
 
 def test_a_gpu_that_is_seen_is_no_mistake(unseen_gpu, monkeypatch):

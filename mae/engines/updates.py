@@ -1,12 +1,12 @@
 """The update of one tensor: Keras' optimizers, adapted only where their results would depend on something else.
 
-Schedules, groups, decay, clipping and the sum over replicas are `mae.engines.tensorflow.optimizer.Optimizer`'s.
+Schedules, groups, decay, clipping and the sum over replicas are `mae.engines.optimizer.Optimizer`'s.
 """
 
 from typing import Any
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from mae.engines.optimizer_config import AdamWConfig, LambConfig, LionConfig, MuonConfig, OptimizerConfig
 
@@ -24,11 +24,11 @@ class Adam(keras.optimizers.Adam):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)
         m, v = self._momentums[index], self._velocities[index]
-        step = tf.cast(self.iterations + 1, tf.float32)
+        step = ops.cast(self.iterations + 1, "float32")
         self.assign_add(m, (gradient - m) * (1 - self.beta_1))
-        self.assign_add(v, (tf.square(gradient) - v) * (1 - self.beta_2))
-        corrected = tf.sqrt(v / (1 - tf.pow(self.beta_2, step))) + self.epsilon
-        self.assign_sub(variable, learning_rate / (1 - tf.pow(self.beta_1, step)) * m / corrected)
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
+        corrected = ops.sqrt(v / (1 - ops.power(self.beta_2, step))) + self.epsilon
+        self.assign_sub(variable, learning_rate / (1 - ops.power(self.beta_1, step)) * m / corrected)
 
 
 def inner_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from mae.checkpoints.run_state import AVERAGE
 
@@ -14,7 +13,7 @@ class WeightAverage:
     """Float32 averages e of all trainable weights w; after each update e ← e + (1 − decay)·(w − e)."""
 
     def __init__(self, model: keras.Model, decay: float) -> None:
-        """Begins with the present weights. Made inside the strategy's scope, once the model is built."""
+        """Begins with the present weights. Made inside the engine's scope, once the model is built."""
         self._decay = decay
         self._weights = model.trainable_variables
         self.variables = [_average_of(weight) for weight in self._weights]
@@ -25,19 +24,15 @@ class WeightAverage:
         for average, weight in zip(self.variables, self._weights, strict=True):
             average.assign(weight)
 
-    def update(self, strategy: Any) -> None:
-        """After an update of the weights; in cross-replica context."""
-
-        def move(average: Any, weight: Any) -> None:
-            average.assign_add((tf.cast(weight, average.dtype) - average) * (1 - self._decay))
-
+    def update(self) -> None:
+        """After an update of the weights."""
         for average, weight in zip(self.variables, self._weights, strict=True):
-            strategy.extended.update(average.value, move, args=(weight.value,), group=False)
+            average.assign_add((ops.cast(weight, average.dtype) - average) * (1 - self._decay))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Within it the model computes with the averages; afterwards it has its own weights again, bit for bit."""
-        kept = [tf.identity(weight.value) for weight in self._weights]
+        kept = [ops.copy(weight) for weight in self._weights]
         try:
             for weight, average in zip(self._weights, self.variables, strict=True):
                 weight.assign(average)

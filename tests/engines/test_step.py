@@ -2,23 +2,23 @@
 
 from functools import cache
 
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from replicas import CompiledStep, assert_same_training, engine_of, strategy_of
+from replicas import CompiledStep, assert_same_training, engine_of
 from tiny import masks, tiny_pretrainer
 
 from mae.checkpoints.run_state import variables_to_arrays
-from mae.engines.engine import StepSettings
+from mae.engines.engine import StepSettings, UpdateSettings
 from mae.engines.optimizer_config import AdamWConfig
-from mae.engines.tensorflow.guard import UpdateGuard
-from mae.engines.tensorflow.optimizer import build_optimizer, configured_optimizer
-from mae.engines.tensorflow.weight_average import WeightAverage
 from mae.pretraining.step import pretraining_losses
 from mae.training.schedules import warmup_cosine
 
 BATCH = 8
+# As `Engine.suited` has it on a CPU.
+AS_SUITS = {"attention": "plain", "lean": False} if keras.config.backend() == "jax" else {}
 SHARED = {"weight_decay": 0.05, "final_weight_decay": None, "layer_decay": 0.8, "clip_grad_norm": 0.05}
+RATE = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3)
 ADAMW = AdamWConfig("adamw", **SHARED, beta_1=0.9, beta_2=0.95, epsilon=1e-8)
 
 
@@ -35,24 +35,23 @@ def batch(seed, bad=()):
     }
 
 
-def trained(replicas=1, accumulate=1, batches=None, jit=False, dtype=None, guard=None, average=None):
-    """Weights, slots and scalars after a step on each of `batches`."""
-    step = compiled_step(replicas, accumulate, jit, dtype, average, **(guard or {}))
+def trained(replicas=1, accumulate=1, batches=None, jit=False, dtype=None, sharded=False, **update):
+    """Weights, slots and scalars after a step on each of `batches`; `update`: what differs in `UpdateSettings`."""
+    step = compiled_step(replicas, accumulate, jit, dtype, sharded, **update)
     return step.train(batches or [batch(0), batch(1), batch(2, bad=[5])])
 
 
 @cache
-def compiled_step(replicas, accumulate, jit, dtype, average, **guard):
+def compiled_step(replicas, accumulate, jit, dtype, sharded, **update):
     """Compiled once for all tests that train alike."""
+    engine = engine_of(replicas, sharded)
 
     def build():
-        model = tiny_pretrainer(drop_path_rate=0.3, dtype=dtype)
-        rate = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3)
-        averages = WeightAverage(model, average) if average else None
-        return model, configured_optimizer(model, ADAMW, rate, 0.05, UpdateGuard(**guard), averages)
+        model = tiny_pretrainer(drop_path_rate=0.3, dtype=dtype, **AS_SUITS)
+        return model, engine.optimizer(model, UpdateSettings(ADAMW, RATE, 0.05, **update))
 
     settings = StepSettings(BATCH, accumulate, jit)
-    return CompiledStep(engine_of(replicas), build, lambda model: pretraining_losses(model, "videomae", 24), settings)
+    return CompiledStep(engine, build, lambda model: pretraining_losses(model, "videomae", 24), settings)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +123,8 @@ def test_after_a_gradient_that_is_not_finite_no_update_is_made():
 
 
 def test_steps_that_may_be_skipped_leave_no_trace_but_a_count():
-    plain, expected = trained(batches=[batch(0), batch(2)], average=0.9)
-    skipping, scalars = trained(batches=[batch(0), poisoned(1), batch(2)], average=0.9, guard={"max_skipped": 1})
+    plain, expected = trained(batches=[batch(0), batch(2)], ema_decay=0.9)
+    skipping, scalars = trained(batches=[batch(0), poisoned(1), batch(2)], ema_decay=0.9, max_skipped=1)
     assert_same(without_guard(skipping), without_guard(plain))
     assert [s["skipped_in_row"] for s in scalars] == [0, 1, 0]
     assert [s["skipped_steps"] for s in scalars] == [0, 1, 1]
@@ -136,26 +135,24 @@ def test_steps_that_may_be_skipped_leave_no_trace_but_a_count():
 
 
 def test_a_loss_that_is_not_finite_is_skipped_even_if_its_gradient_is():
-    strategy = strategy_of(1)
-    with strategy.scope():
-        model = tiny_pretrainer()
-        optimizer = build_optimizer(model, 0.1)
+    model = tiny_pretrainer()
+    optimizer = engine_of(1).optimizer(model, UpdateSettings(ADAMW, 0.1, 0.05))
     before = variables_to_arrays(model.variables)
-    ones = [tf.ones(v.shape) for v in model.trainable_variables]
-    scalars = strategy.run(lambda: optimizer.apply(ones, model.trainable_variables, tf.constant(np.inf)))
+    ones = [keras.ops.ones(v.shape) for v in model.trainable_variables]
+    scalars = optimizer.apply(ones, model.trainable_variables, keras.ops.convert_to_tensor(np.inf))
     assert float(scalars["halted"]) == 1
     assert_same(variables_to_arrays(model.variables), before)
 
 
 def test_scaling_the_loss_changes_nothing_in_float32(one_replica):
-    state, scalars = trained(2, 2, guard={"loss_scale": 2.0**15})
+    state, scalars = trained(2, 2, loss_scale=2.0**15)
     for name, value in without_guard(one_replica[0]).items():
         np.testing.assert_allclose(state[name], value, atol=1e-6, err_msg=name)
     assert [s["loss_scale"] for s in scalars] == [2.0**15] * 3
 
 
 def test_float16_follows_float32(one_replica):
-    state, scalars = trained(dtype="mixed_float16", guard={"loss_scale": 2.0**10, "max_skipped": 5})
+    state, scalars = trained(dtype="mixed_float16", loss_scale=2.0**10, max_skipped=5)
     assert [s["skipped_steps"] for s in scalars] == [0, 0, 0]
     for made, expected in zip(scalars, one_replica[1], strict=True):
         assert made["loss"] == pytest.approx(expected["loss"], rel=5e-3)
@@ -166,7 +163,7 @@ def test_float16_follows_float32(one_replica):
 def test_float16_finds_its_scale():
     """From a scale whose gradients overflow: halved until they do not, and no weight moves before."""
     same = [batch(0)] * 12
-    state, scalars = trained(dtype="mixed_float16", batches=same, guard={"loss_scale": 2.0**24, "max_skipped": 20})
+    state, scalars = trained(dtype="mixed_float16", batches=same, loss_scale=2.0**24, max_skipped=20)
     skipped = int(state["guard/skipped_steps"])
     assert 1 <= skipped < 12
     assert [s["loss_scale"] for s in scalars[: skipped + 1]] == [2.0 ** (24 - i) for i in range(skipped + 1)]
@@ -177,7 +174,7 @@ def test_float16_finds_its_scale():
 
 def test_an_average_follows_the_weights_on_every_replica():
     begin = {v.path: v.numpy() for v in tiny_pretrainer(drop_path_rate=0.3).trainable_variables}
-    one, two = (trained(replicas, batches=[batch(0)], average=0.9)[0] for replicas in (1, 2))
+    one, two = (trained(replicas, batches=[batch(0)], ema_decay=0.9)[0] for replicas in (1, 2))
     for path, value in begin.items():
         np.testing.assert_allclose(one[f"ema/{path}"], value + 0.1 * (one[path] - value), atol=1e-7)
         np.testing.assert_allclose(two[f"ema/{path}"], one[f"ema/{path}"], atol=1e-6)

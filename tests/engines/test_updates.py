@@ -5,12 +5,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from replicas import CompiledStep, engine_of
 from tiny import tiny_pretrainer
 
 from mae.checkpoints.run_state import assign_arrays, variables_to_arrays
+from mae.engines.engine import StepSettings, UpdateSettings
 from mae.engines.optimizer_config import OPTIMIZERS, LambConfig, LionConfig, MuonConfig
-from mae.engines.tensorflow.optimizer import configured_optimizer
 
 RATE, DECAY = 0.01, 0.1
 SHARED = {"weight_decay": DECAY, "final_weight_decay": None, "layer_decay": None, "clip_grad_norm": None}
@@ -46,26 +46,16 @@ def gradients(seed, variables):
     return [np.random.default_rng((seed, i)).normal(0, 1, v.shape).astype("float32") for i, v in enumerate(variables)]
 
 
-def updated(config, steps, state=None, replicas=1):
+def updated(config, steps, state=None):
     """The whole state after updates number `steps` with fixed gradients, from a saved state or from the beginning."""
-    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
-    if replicas > 1:
-        devices = [f"CPU:{i}" for i in range(replicas)]
-        strategy = tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
-    with strategy.scope():
-        model = Small()
-        optimizer = configured_optimizer(model, config, RATE, DECAY)
+    model = Small()
+    optimizer = engine_of(1).optimizer(model, UpdateSettings(config, RATE, DECAY))
     variables = [*model.variables, *optimizer.variables]
     if state is not None:
         assign_arrays(variables, state, Path("saved"))
-
-    @tf.function
-    def update(values):
-        # The sum of the shares is the gradient.
-        strategy.run(lambda: optimizer.apply([value / replicas for value in values], model.trainable_variables))
-
     for step in steps:
-        update(gradients(step, model.trainable_variables))
+        values = gradients(step, model.trainable_variables)
+        optimizer.apply([keras.ops.convert_to_tensor(value) for value in values], model.trainable_variables)
     return variables_to_arrays(variables)
 
 
@@ -153,14 +143,35 @@ def test_a_saved_state_goes_on_bit_for_bit(name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_replicas_make_the_same_updates(name):
-    one, two = (updated(CONFIGS[name], range(3), replicas=replicas) for replicas in (1, 2))
+    one, two = (updated_by_replicas(CONFIGS[name], replicas) for replicas in (1, 2))
     for path, value in one.items():
         np.testing.assert_allclose(two[path], value, atol=1e-6, err_msg=path)
 
 
+def updated_by_replicas(config, replicas):
+    """The whole state after two steps on losses whose gradients are those of `gradients`, times a number a clip."""
+    engine = engine_of(replicas)
+
+    def build():
+        model = Small()
+        return model, engine.optimizer(model, UpdateSettings(config, RATE, DECAY))
+
+    def losses_of(model):
+        weights = model.trainable_variables
+        directions = gradients(0, weights)
+        return lambda part: (
+            part["factor"]
+            * sum(keras.ops.sum(weight * direction) for weight, direction in zip(weights, directions, strict=True))
+        )
+
+    step = CompiledStep(engine, build, losses_of, StepSettings(batch_size=4))
+    ones, factors = np.ones(4, "float32"), np.array([1, -2, 3, 0.5], "float32")
+    return step.train([{"factor": factors * n, "valid": ones, "decode_ms": ones} for n in (1, 2)])[0]
+
+
 def test_muon_takes_the_matrices_inside_the_blocks_and_nothing_else():
     model = tiny_pretrainer(positions="learnable")
-    optimizer = configured_optimizer(model, CONFIGS["muon"], RATE, DECAY)
+    optimizer = engine_of(1).optimizer(model, UpdateSettings(CONFIGS["muon"], RATE, DECAY))
     slots = {v.path for v in optimizer.variables}
     with_adam = {
         v.path.removeprefix("pretrainer/")
@@ -179,7 +190,7 @@ def test_muon_takes_the_matrices_inside_the_blocks_and_nothing_else():
 def test_every_choice_has_the_same_groups_and_its_slots_from_the_start(name):
     config = CONFIGS.get(name, OPTIMIZERS["adamw"]("adamw", **SHARED, beta_1=0.9, beta_2=0.95, epsilon=1e-8))
     model = tiny_pretrainer()
-    optimizer = configured_optimizer(model, config, RATE, DECAY)
+    optimizer = engine_of(1).optimizer(model, UpdateSettings(config, RATE, DECAY))
     before = [v.path for v in optimizer.variables]
     assert len(set(before)) == len(before) > len(model.trainable_variables)
     optimizer.apply(gradients(0, model.trainable_variables), model.trainable_variables)

@@ -1,0 +1,52 @@
+"""Which backend Keras computes with: decided before Keras is imported, and said to it in `KERAS_BACKEND`."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, MutableMapping
+
+from mae.cli.quiet import import_tensorflow
+from mae.errors import ConfigError, check_choice
+from mae.options import BACKENDS
+
+_VARIABLE = "KERAS_BACKEND"
+_EXTRA = {"tensorflow": "tensorflow", "jax": "jax"}  # of pyproject.toml: what installs it
+
+
+def _is_installed(name: str) -> bool:
+    return name in sys.modules or importlib.util.find_spec(name) is not None
+
+
+def default_backend(
+    environment: MutableMapping[str, str] = os.environ, is_installed: Callable[[str], bool] = _is_installed
+) -> str:
+    """What `KERAS_BACKEND` says; else TensorFlow, unless JAX alone is installed."""
+    named = environment.get(_VARIABLE)
+    if named:
+        return named
+    return "jax" if is_installed("jax") and not is_installed("tensorflow") else "tensorflow"
+
+
+def load_backend(
+    name: str | None = None,
+    environment: MutableMapping[str, str] = os.environ,
+    is_installed: Callable[[str], bool] = _is_installed,
+) -> None:
+    """Makes Keras compute with a backend; imports that backend, without the lines it logs, but not Keras.
+
+    Args:
+        name: in `mae.options.BACKENDS`; None: `default_backend`.
+
+    Raises:
+        ConfigError: no such backend, one that is not installed, or another one than `KERAS_BACKEND` says.
+    """
+    name = name or default_backend(environment, is_installed)
+    check_choice("backend", name, BACKENDS)
+    named = environment.get(_VARIABLE) or name
+    if named != name:
+        raise ConfigError(f"backend={name}, but {_VARIABLE}={named} in the environment: give one of them, or the same")
+    if not is_installed(name):
+        raise ConfigError(f"backend={name} is not installed: pip install -e '.[{_EXTRA[name]}]'")
+    environment[_VARIABLE] = name
+    if name == "tensorflow":
+        import_tensorflow()

@@ -1,0 +1,99 @@
+"""JAX's engine: steps compiled by XLA for the devices of one machine or several."""
+
+import os
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from mae.engines.engine import HostBatch, Losses, Setup, StepFunction, StepSettings, UpdateSettings
+from mae.engines.jax.devices import (
+    check_gpus_are_seen,
+    chosen_devices,
+    compute_dtype,
+    describe_devices,
+    prepare,
+    suited_to_devices,
+)
+from mae.engines.jax.distribute import distributed
+from mae.engines.jax.inference import compiled, local
+from mae.engines.jax.placement import Placement
+from mae.engines.jax.processes import connect, connected_workers, report_lost_workers
+from mae.engines.jax.step import WholeArrays, update_step
+from mae.engines.optimizer import Optimizer
+from mae.engines.workers import Workers
+from mae.presets import Architecture
+
+
+def start(setup: Setup) -> "JaxEngine":
+    """The engine for these devices; with several processes, once all of them are there.
+
+    Raises:
+        ConfigError: the machine has no such devices.
+        UnusedDevice: see `check_gpus_are_seen`.
+    """
+    prepare(setup.deterministic, setup.device)
+    if setup.strategy == "multiworker":
+        connect(setup.coordinator, setup.process)
+    if setup.device != "cpu" and setup.strategy != "tpu":
+        check_gpus_are_seen(os.environ)
+    return JaxEngine(chosen_devices(setup.strategy), setup.shard_weights)
+
+
+class JaxEngine:
+    """See `mae.engines.engine.Engine`, whose methods these are."""
+
+    name = "jax"
+    packages: tuple[str, ...] = ("jax",)
+    compiles_replicas = True
+
+    def __init__(self, devices: list[jax.Device], shard_weights: bool = False) -> None:
+        self._devices = devices
+        self._placement = Placement(devices, shard_weights)
+        self.workers: Workers = connected_workers()
+
+    @property
+    def num_replicas(self) -> int:
+        return self._placement.num_replicas
+
+    def describe_devices(self) -> str:
+        return describe_devices(self._devices, self.workers.count)
+
+    def report_lost_workers(self) -> AbstractContextManager[None]:
+        return report_lost_workers(self.workers)
+
+    def dtype_policy(self, precision: str) -> keras.dtype_policies.DTypePolicy:
+        return compute_dtype(precision, self._devices)
+
+    def suited(self, architecture: Architecture, given: Collection[str]) -> Architecture:
+        return suited_to_devices(architecture, given, self._devices)
+
+    def scope(self) -> AbstractContextManager[Any]:
+        return nullcontext()  # variables are moved to where they belong once they are used
+
+    def optimizer(self, model: keras.Model, settings: UpdateSettings) -> Optimizer:
+        return Optimizer(model, settings, WholeArrays())
+
+    def step(self, model: keras.Model, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
+        return update_step(self._placement, model, optimizer, losses_of, settings)
+
+    def distribute(self, batches: Iterator[HostBatch], parts: int = 1) -> Generator[Any]:
+        return distributed(self._placement, batches, parts)
+
+    def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
+        return {name: float(value) for name, value in values.items()}
+
+    def inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
+        return compiled(self._placement, model, function)
+
+    def local(self, model: keras.Model, function: Callable[..., Any]) -> Callable[..., Any]:
+        return local(self._placement, model, function)
+
+    def read(self, variables: Sequence[keras.Variable]) -> list[np.ndarray]:
+        return self._placement.read(variables)
+
+    def assign(self, variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> None:
+        self._placement.assign(variables, arrays)

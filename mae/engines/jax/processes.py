@@ -1,0 +1,74 @@
+"""The processes that train together: `jax.distributed` connects them and adds up what each of them knows."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from mae.engines.workers import Workers
+from mae.errors import ConfigError, TrainingStopped
+
+# Of a process, before the others give it up.
+SILENCE_S = 100
+CONNECT_S = 300
+
+
+def connect(coordinator: str | None, process: str | None, environment: Mapping[str, str] = os.environ) -> None:
+    """Waits for all processes: those that `coordinator=` and `process=` name, else those that Slurm started.
+
+    To be called before JAX looks for devices.
+
+    Args:
+        coordinator: host:port of process 0, which the others connect to.
+        process: "index/count", from 0.
+
+    Raises:
+        ConfigError: neither is there, or they do not meet.
+    """
+    named: dict[str, Any] = {}
+    if coordinator is not None and process is not None:
+        index, _, count = process.partition("/")
+        named = {"coordinator_address": coordinator, "process_id": int(index), "num_processes": int(count)}
+    elif "SLURM_PROCID" not in environment:
+        raise ConfigError(
+            "strategy=multiworker needs coordinator=host:port process=index/count, or Slurm's srun, to tell which "
+            "machines work together: see docs/several_machines.md"
+        )
+    try:
+        jax.distributed.initialize(
+            **named, initialization_timeout=CONNECT_S, heartbeat_timeout_seconds=SILENCE_S
+        )  # fmt: skip
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"strategy=multiworker cannot connect to its processes: {reason}") from error
+
+
+def connected_workers() -> Workers:
+    """This process among those that are connected."""
+    count = jax.process_count()
+    return Workers() if count == 1 else Workers(jax.process_index(), count, _sum_over_processes)
+
+
+def _sum_over_processes(values: np.ndarray) -> np.ndarray:
+    # JAX would cut int64 down to 32 bits: they travel as halves.
+    halves = multihost_utils.process_allgather(np.ascontiguousarray(values, np.int64).view(np.uint32))
+    return np.ascontiguousarray(halves).view(np.int64).sum(axis=0)
+
+
+@contextmanager
+def report_lost_workers(workers: Workers) -> Iterator[None]:
+    """Turns the errors that JAX raises when another process is gone into `TrainingStopped`."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if workers.count == 1:
+            raise
+        reason = str(error).splitlines()[0]
+        raise TrainingStopped(
+            f"worker {workers.index} of {workers.count} lost the others ({reason}); the same command on all machines "
+            "goes on from the last checkpoint"
+        ) from error

@@ -1,0 +1,82 @@
+"""Which engine computes: the one of Keras' backend, chosen here and nowhere else."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from mae.engines.engine import Engine, Schedule, Setup
+from mae.errors import ConfigError, UnusedDevice, one_line
+from mae.options import BACKENDS
+
+if TYPE_CHECKING:
+    from mae.engines.optimizer import Optimizer
+    from mae.engines.replicas import Replicas
+
+
+def start_engine(setup: Setup) -> Engine:
+    """The engine of Keras' backend, on the devices that the setup names.
+
+    Raises:
+        ConfigError: the machine has no such devices, or Keras has a backend that no engine is for.
+        UnusedDevice: there is a GPU that cannot be computed on, and `setup.device` is not "cpu".
+    """
+    if _backend() == "jax":
+        from mae.engines.jax.engine import start as start_jax
+
+        return start_jax(setup)
+    from mae.engines.tensorflow.engine import start as start_tensorflow
+
+    return start_tensorflow(setup)
+
+
+def start_engine_for_a_while() -> Engine:
+    """The engine of a command that does not take days: on one device, the CPU where a GPU cannot be computed on.
+
+    That is told in one line on stderr.
+    """
+    try:
+        return start_engine(Setup("single"))
+    except UnusedDevice as error:
+        print(f"NOTE: {one_line(error)}", file=sys.stderr, flush=True)
+        return start_engine(Setup("single", device="cpu"))
+
+
+def build_optimizer(
+    model: Any,
+    learning_rate: Schedule,
+    weight_decay: Schedule = 0.05,
+    beta_1: float = 0.9,
+    beta_2: float = 0.95,
+    epsilon: float = 1e-8,
+    layer_decay: float | None = None,
+    clip_grad_norm: float | None = None,
+) -> "Optimizer":
+    """AdamW (arXiv:1711.05101) for a built model, under Keras' backend; call it inside the strategy's scope.
+
+    Args:
+        learning_rate, weight_decay: a number, or a function of the step as `mae.warmup_cosine`.
+        layer_decay: learning rate of an encoder block over the next one's; None: the same for all.
+        clip_grad_norm: largest norm of the summed gradient; None: no clipping.
+    """
+    from mae.engines.optimizer import Optimizer, adamw_settings
+
+    settings = adamw_settings(learning_rate, weight_decay, beta_1, beta_2, epsilon, layer_decay, clip_grad_norm)
+    return Optimizer(model, settings, _replicas())
+
+
+def _replicas() -> "Replicas":
+    if _backend() == "jax":
+        from mae.engines.jax.step import WholeArrays
+
+        return WholeArrays()
+    from mae.engines.tensorflow.replicas import StrategyReplicas
+
+    return StrategyReplicas()
+
+
+def _backend() -> str:
+    import keras  # only here: Keras loads its backend
+
+    name: str = keras.config.backend()
+    if name not in BACKENDS:
+        raise ConfigError(f"Keras computes with {name} here, and training needs one of {', '.join(BACKENDS)}")
+    return name
