@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from configured import SMALL_RUN, configured
+from written_videos import noise_frames, write_video
 
 from mae.checkpoints.metadata import Training
 from mae.checkpoints.run_state import read_checkpoint
@@ -25,7 +26,7 @@ from mae.training.run_directory import RunDirectory
 
 CONTRACT = {
     *("step", "epoch", "loss", "learning_rate", "weight_decay", "grad_norm", "clips_per_second"),
-    *("step_ms", "data_wait_fraction", "decode_ms", "bad_clips", "skipped_steps", "eta_s"),
+    *("step_ms", "data_wait_fraction", "decode_ms", "bad_clips", "short_clips", "skipped_steps", "eta_s"),
 }
 
 
@@ -309,6 +310,19 @@ def test_unreadable_videos_are_listed_and_skipped_below_the_limit(shapes, tmp_pa
     assert "bad 0.mp4" in listed[1]
     assert "empty" in listed[1]
     assert read_metrics(directory / "metrics.jsonl")[-1]["bad_clips"] >= 2  # three epochs of twelve out of thirteen
+
+
+def test_clips_of_videos_too_short_for_them_are_counted(tmp_path):
+    """Four frames at stride 2 reach over 7: of four videos, all of which are in every step, one has 5."""
+    for name, frames in (("a", 12), ("b", 7), ("c", 5), ("d", 12)):
+        write_video(tmp_path / "videos" / f"{name}.avi", noise_frames(frames))
+    overrides = [override for override in SMALL_RUN if not override.startswith("dataset.videos")]
+    overrides += ["dataset=folder", "recipe=demo", "model=vit_tiny", "dataset.frame_stride=2"]
+    overrides += [f"dataset.root={tmp_path / 'videos'}", f"run_dir={tmp_path / 'run'}"]
+    for steps in (3, 5):  # the second goes on from the first
+        pretrain(configured(*overrides, f"steps={steps}"))
+    records = [record for record in read_metrics(tmp_path / "run" / "metrics.jsonl") if record["step"] > 0]
+    assert [record["short_clips"] for record in records] == [1, 2, 3, 4, 5]
 
 
 def test_too_many_unreadable_videos_stop_the_run(shapes, tmp_path):

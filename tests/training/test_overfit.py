@@ -66,7 +66,7 @@ def test_the_first_that_can_be_read(reader):
     assert few.index.digest not in (reader.index.digest, reader_of_few(reader, 3, over_classes=False).index.digest)
     for example in range(3):
         for epoch in (0, 7):
-            np.testing.assert_array_equal(few.training_clips(epoch, example)[0], few.center_clip(example))
+            np.testing.assert_array_equal(few.training_clips(epoch, example)[0][0], few.center_clip(example))
 
 
 def test_too_few(reader):

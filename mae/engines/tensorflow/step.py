@@ -9,7 +9,7 @@ import tensorflow as tf
 from mae.engines.engine import Batch, Losses, StepFunction, StepSettings
 from mae.engines.tensorflow.optimizer import Optimizer
 
-_SCALARS = 3  # a part's loss, readable clips and milliseconds, which come before its gradients
+_SCALARS = 4  # a part's loss, readable clips, short clips and milliseconds, which come before its gradients
 Sums = list[tf.Tensor]  # of one replica
 
 
@@ -29,8 +29,8 @@ def update_step(
         losses_of: gives the loss of each clip, (b,) float32, of a part of a replica's batch.
 
     Returns:
-        A function that gives float32 scalars: `loss`, `bad_clips`, `decode_ms` (mean per clip) and those of
-        `Optimizer.apply`.
+        A function that gives float32 scalars: `loss`, `bad_clips`, `short_clips`, `decode_ms` (mean per clip) and
+        those of `Optimizer.apply`.
     """
 
     batch_size = settings.batch_size
@@ -44,17 +44,18 @@ def update_step(
 
     def sums_of(part: Batch) -> Sums:
         loss, gradients = loss_and_gradients(part)
-        return [loss, tf.reduce_sum(part["valid"]), tf.reduce_sum(part["decode_ms"]), *gradients]
+        return [loss, *(tf.reduce_sum(part[name]) for name in ("valid", "short", "decode_ms")), *gradients]
 
     def update(sums: Sums) -> dict[str, tf.Tensor]:
         of_replica, gradients = sums[:_SCALARS], sums[_SCALARS:]
         context = tf.distribute.get_replica_context()
-        loss, valid, decode_ms = context.all_reduce(tf.distribute.ReduceOp.SUM, of_replica)
+        loss, valid, short, decode_ms = context.all_reduce(tf.distribute.ReduceOp.SUM, of_replica)
         # 1 unless videos were unreadable, whose clips count for nothing.
         share = batch_size / tf.maximum(valid, 1.0)
         loss = loss * share
         applied = optimizer.apply([gradient * share for gradient in gradients], model.trainable_variables, loss)
-        return {"loss": loss, **applied, "bad_clips": batch_size - valid, "decode_ms": decode_ms / batch_size}
+        counts = {"bad_clips": batch_size - valid, "short_clips": short}
+        return {"loss": loss, **applied, **counts, "decode_ms": decode_ms / batch_size}
 
     def of_one(per_replica: dict[str, Any]) -> dict[str, tf.Tensor]:
         return {name: strategy.experimental_local_results(value)[0] for name, value in per_replica.items()}
