@@ -1,5 +1,6 @@
 """The same few clips under the same masks, looked at again and again while a model trains."""
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,13 @@ class FixedBatch:
         """Mean squared error over the masked patches."""
         visible, masked = split_indices(self.is_masked)
         return float(ops.mean(clip_losses(model, ops.convert_to_tensor(self.pixels), visible, masked, target)))
+
+    def digest(self, target: str) -> str:
+        """SHA-256 of what the loss depends on besides the model."""
+        digest = hashlib.sha256(repr((target, self.pixels.shape, self.is_masked.shape)).encode())
+        digest.update(self.pixels.tobytes())
+        digest.update(self.is_masked.tobytes())
+        return digest.hexdigest()
 
     def trivial_loss(self, model: Pretrainer, target: str) -> float:
         """The loss of predicting the average value everywhere: what a model that learnt nothing can reach.

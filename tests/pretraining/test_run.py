@@ -12,6 +12,7 @@ import pytest
 from configured import SMALL_RUN, configured
 from written_videos import noise_frames, write_video
 
+from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.metadata import Training
 from mae.checkpoints.run_state import read_checkpoint
 from mae.checkpoints.save import save_checkpoint
@@ -388,8 +389,40 @@ def test_init_from_starts_at_the_loss_the_weights_have(whole, released, run, cap
     assert first["probe_loss"] == pytest.approx(read_metrics(whole / "metrics.jsonl")[-1]["probe_loss"], rel=1e-5)
     said = capsys.readouterr().out
     assert "PyTorch" in said
-    assert f"probe loss right after loading: {first['probe_loss']:.4f}" in said
+    # The file tells nothing of these clips, as a released one.
+    assert f"fixed batch right after loading: loss {first['probe_loss']:.4f}\n" in said
+    assert "expected_probe_loss" not in first
     assert [record["step"] for record in read_metrics(directory / "metrics.jsonl")] == [0, 1, 2]
+
+
+def test_the_loss_that_the_weights_had_on_the_same_fixed_batch_is_expected(whole, shapes, tmp_path, capsys):
+    lost = read_metrics(whole / "metrics.jsonl")[-1]["probe_loss"]
+    expected = f"loss {lost:.4f}, expected {lost:.4f} (from {whole}/checkpoints/step_00000006.npz)\n"
+
+    def begun(name, init_from, *overrides):
+        given = (f"dataset.root={shapes}", f"run_dir={tmp_path / name}", f"init_from={init_from}", "steps=1")
+        pretrain(configured(*SMALL_RUN, *given, *overrides))
+        return read_metrics(tmp_path / name / "metrics.jsonl")[0], capsys.readouterr().out
+
+    first, said = begun("same", whole)
+    assert first["expected_probe_loss"] == lost
+    assert f"fixed batch right after loading: {expected}" in said
+    assert "they differ" not in said
+
+    # Other masks: nothing is known of the batch.
+    first, said = begun("other_masks", whole, "seed=5")
+    assert "expected" not in said
+    assert "expected_probe_loss" not in first
+
+    # Weights that are not those that the loss was measured with.
+    report = load_checkpoint(whole, model := model_of(whole))
+    assert report.training.fixed_batch_loss == lost
+    model.decoder.head.kernel.assign(model.decoder.head.kernel * 2 + 0.1)
+    save_checkpoint(model, tmp_path / "changed.pth", "pytorch", training=report.training)
+    first, said = begun("changed", tmp_path / "changed.pth")
+    off = 100 * abs(first["probe_loss"] - lost) / lost
+    assert off > 1
+    assert f"NOTE: they differ by {off:.0f} %: either the weights in the file are not those that it tells of" in said
 
 
 def test_a_run_keeps_the_epsilon_its_weights_were_trained_with(whole, shapes, tmp_path, monkeypatch):
