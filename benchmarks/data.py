@@ -58,7 +58,7 @@ def reader_of(path: str, clips: int = 1, videos: int = 1):
 
 def ours(path: str, clips: int = 1) -> Visit:
     reader = reader_of(path, clips)
-    return lambda visit: len(reader.training_clips(visit, 0))
+    return lambda visit: len(reader.training_clips(visit, 0)[0])
 
 
 def theirs(read: Callable[[Callable[[int], np.ndarray]], np.ndarray]) -> Visit:

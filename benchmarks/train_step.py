@@ -35,6 +35,7 @@ def synthetic_batch(a: Any, options: argparse.Namespace) -> dict[str, Any]:
         "videos": rng.integers(0, 256, shape, "uint8"),
         "is_masked": tube_mask(a.grid, options.mask_ratio, options.clips, seed=0),
         "valid": np.ones(options.clips, "float32"),
+        "short": np.zeros(options.clips, "float32"),
         "decode_ms": np.zeros(options.clips, "float32"),
     }
     if options.decoder_mask_ratio:

@@ -5,6 +5,7 @@ run's seed, the purpose of the draw and the counters that identify it (epoch, ex
 example gets the same clip, crop and mask with one worker or eight, before and after a resume.
 """
 
+import random
 import zlib
 
 import numpy as np
@@ -16,3 +17,12 @@ def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
     `purpose` keeps draws apart that share their counters: the crop and the mask of one example.
     """
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *counters])
+
+
+def seed_initializers(seed: int) -> None:
+    """Makes the initial weights of the models that are built next a function of the seed.
+
+    Keras' initialisers draw their own seeds from Python's global generator and have no other way to be seeded together;
+    `keras.utils.set_random_seed` does that, too, and imports every framework that is installed.
+    """
+    random.seed(seed)

@@ -33,6 +33,8 @@ class Training:
     mask_ratio: float | None = None
     step: int | None = None  # updates made
     licence: str | None = None  # of the weights
+    fixed_batch: str | None = None  # digest of the clips and masks that the run looked at again and again
+    fixed_batch_loss: float | None = None  # of these weights on them
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "frame_stride")
@@ -109,4 +111,7 @@ def training_of_run(meta: Mapping[str, Any]) -> Training:
     told = {name: config.get(name) for name in ("target", "masking", "mask_ratio")}
     told |= {"frame_stride": config.get("dataset", {}).get("frame_stride")}
     told |= {"sampler": config.get("data", {}).get("sampler"), "step": meta.get("step")}
+    known = meta.get("fixed_batch")
+    if known is not None and known["step"] == meta.get("step"):  # of these very weights
+        told |= {"fixed_batch": known["digest"], "fixed_batch_loss": known["loss"]}
     return Training(**told)

@@ -63,8 +63,13 @@ class ClipReader:
         self.seed = seed
         self.timeout_s = timeout_s
 
-    def training_clips(self, epoch: int, example: int) -> np.ndarray:
-        """The clips of one visit, each from a random time, cropped and augmented: (clips_per_video, T, S, S, 3)."""
+    def training_clips(self, epoch: int, example: int) -> tuple[np.ndarray, np.ndarray]:
+        """The clips of one visit, each from a random time, cropped and augmented.
+
+        Returns:
+            The clips (clips_per_video, T, S, S, 3), and for each whether its video was too short for it, so that it
+            shows frames again: (clips_per_video,) bool.
+        """
         spec, visit = self.spec, [clip_counters(epoch, example, clip) for clip in range(self.spec.clips_per_video)]
         stride = self._stride(example)
 
@@ -81,12 +86,12 @@ class ClipReader:
                 for clip in visit
             ]
 
-        clips = self._read(example, choose, crops)
+        clips, is_short = self._read(example, choose, crops)
         for pixels, clip in zip(clips, visit, strict=True):
             augmented = augment_pixels(pixels, spec.augmentation, self._generator("augment", clip))
             if augmented is not pixels:
                 pixels[:] = augmented
-        return clips
+        return clips, is_short
 
     def center_clip(self, example: int) -> np.ndarray:
         """The clip in the middle of the picture and of the video, or of each of its segments: always the same.
@@ -99,7 +104,8 @@ class ClipReader:
         def choose(count: int) -> np.ndarray:
             return sample(count, spec.num_frames, self._stride(example), not_asked, "repeat_last")[None]
 
-        return self._read(example, choose, lambda h, w: view_crops(h, w, spec.image_size, 1))[0]
+        clips, _ = self._read(example, choose, lambda h, w: view_crops(h, w, spec.image_size, 1))
+        return clips[0]
 
     def test_clips(self, example: int, views: TestViews) -> np.ndarray:
         """Every crop of every test clip, crops of a clip beside each other: (clips · crops, T, S, S, 3)."""
@@ -110,7 +116,11 @@ class ClipReader:
             clips = sample(count, spec.num_frames, self._stride(example), views.clips, spec.short_clip)
             return clips.repeat(views.crops, axis=0)
 
-        return self._read(example, choose, lambda h, w: views.clips * view_crops(h, w, spec.image_size, views.crops))
+        def crops(height: int, width: int) -> Sequence[Crop]:
+            return views.clips * view_crops(height, width, spec.image_size, views.crops)
+
+        clips, _ = self._read(example, choose, crops)
+        return clips
 
     def _stride(self, example: int) -> int:
         """Source frames between two frames of a clip of this video."""
@@ -120,8 +130,10 @@ class ClipReader:
     def _generator(self, purpose: str, counters: tuple[int, ...]) -> np.random.Generator:
         return generator(self.seed, purpose, *counters)
 
-    def _read(self, example: int, choose: Callable[[int], np.ndarray], crops_of: CropsOf) -> np.ndarray:
-        """Clips from one decoding pass: frame numbers (k, T), one crop each → (k, T, S, S, 3)."""
+    def _read(
+        self, example: int, choose: Callable[[int], np.ndarray], crops_of: CropsOf
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Clips from one decoding pass: frame numbers (k, T), one crop each → (k, T, S, S, 3), is_short (k,)."""
         index, size = self.index, self.spec.image_size
         segment = None if index.segments is None else index.segments[example]
         cutter = _Cutter(choose, crops_of)
@@ -130,7 +142,7 @@ class ClipReader:
         for position, views in enumerate(frames.views):
             for clip, view in zip(cutter.users[position], views, strict=True):
                 clips[clip, cutter.indices[clip] == position] = view
-        return clips
+        return clips, cutter.is_short
 
 
 class _Cutter:
@@ -151,6 +163,11 @@ class _Cutter:
                 self.users[position].append(clip)
         self._crops: Sequence[Crop] | None = None
         return distinct
+
+    @property
+    def is_short(self) -> np.ndarray:
+        """Whether the frames of a clip do not all come one after the other, for each clip: (k,) bool."""
+        return np.any(np.diff(self.indices, axis=1) <= 0, axis=1)
 
     def cut(self, position: int, frame: np.ndarray) -> list[np.ndarray]:
         """What every clip that shows this frame shows of it."""

@@ -84,9 +84,9 @@ def training_batches(
         prefetch: batches kept ready. One of them is left to `mae.data.one_ahead`, the others are kept here, as visits.
 
     Returns:
-        Batches `videos` (b, T, S, S, 3) uint8 RGB, `valid` (b,) float32, `example` (b,) int32, `decode_ms` (b,)
-        float32 (a visit's time shared by its clips) and the extras (b, …). Side effect: OpenCV's own threads are
-        switched off in this process.
+        Batches `videos` (b, T, S, S, 3) uint8 RGB, `valid` (b,) float32, `short` (b,) float32 (1 where a video was
+        too short for its clip), `example` (b,) int32, `decode_ms` (b,) float32 (a visit's time shared by its clips) and
+        the extras (b, …). Side effect: OpenCV's own threads are switched off in this process.
     """
     clips = reader.spec.clips_per_video
     positions = range(portion.batch_size) if portion.positions is None else portion.positions
@@ -139,10 +139,10 @@ def _visit_loader(reader: ClipReader, extras: Extras, bad_videos: BadVideos) -> 
     def load(epoch: int, example: int) -> Batch:
         started = time.perf_counter()
         try:
-            videos, valid = reader.training_clips(epoch, example), 1.0
+            (videos, is_short), valid = reader.training_clips(epoch, example), 1.0
         except BadVideo as error:
             bad_videos.record(reader.index.paths[example], str(error))
-            videos, valid = np.zeros(shape, np.uint8), 0.0
+            (videos, is_short), valid = (np.zeros(shape, np.uint8), np.zeros(clips, bool)), 0.0
         decode_ms = 1000 * (time.perf_counter() - started) / clips
         more = {
             name: np.stack([extra(epoch, example, clip) for clip in range(clips)]) for name, extra in extras.items()
@@ -150,6 +150,7 @@ def _visit_loader(reader: ClipReader, extras: Extras, bad_videos: BadVideos) -> 
         return {
             "videos": videos,
             "valid": np.full(clips, valid, np.float32),
+            "short": is_short.astype(np.float32),
             "example": np.full(clips, example, np.int32),
             "decode_ms": np.full(clips, decode_ms, np.float32),
             **more,

@@ -10,7 +10,8 @@ from mae.engines.engine import Batch, Losses
 from mae.engines.optimizer import Optimizer
 from mae.engines.replicas import Replicas
 
-NUM_SCALARS = 3  # of the sums: a part's loss, readable clips and milliseconds, which come before its gradients
+_COUNTS = ("valid", "short", "decode_ms")  # of clips: what a batch tells of each
+_NUM_SCALARS = 1 + len(_COUNTS)  # of the sums: the loss and the counts, which come before gradients
 
 
 def part_loss(losses_of: Losses, part: Batch, batch_size: int) -> Any:
@@ -20,20 +21,21 @@ def part_loss(losses_of: Losses, part: Batch, batch_size: int) -> Any:
 
 def part_sums(loss: Any, part: Batch, gradients: Sequence[Any]) -> list[Any]:
     """What is added up over parts and replicas: scalars, then gradients of the scaled loss."""
-    return [loss, ops.sum(part["valid"]), ops.sum(part["decode_ms"]), *gradients]
+    return [loss, *(ops.sum(part[name]) for name in _COUNTS), *gradients]
 
 
 def sum_shapes(weights: Sequence[keras.Variable]) -> list[tuple[int, ...]]:
     """The shape of each of `part_sums`."""
-    return [*[()] * NUM_SCALARS, *(tuple(weight.shape) for weight in weights)]
+    return [*[()] * _NUM_SCALARS, *(tuple(weight.shape) for weight in weights)]
 
 
 def update_with(
     sums: Sequence[Any], optimizer: Optimizer, replicas: Replicas, weights: Sequence[keras.Variable], batch_size: int
 ) -> dict[str, Any]:
     """One update from the sums of a replica's parts; the scalars that `Engine.step` gives. Called by every replica."""
-    loss, valid, decode_ms = replicas.total(sums[:NUM_SCALARS])
+    loss, valid, short, decode_ms = replicas.total(sums[:_NUM_SCALARS])
     share = batch_size / ops.maximum(valid, 1.0)  # 1 unless videos were unreadable, whose clips count for nothing
     loss = loss * share
-    applied = optimizer.apply([gradient * share for gradient in sums[NUM_SCALARS:]], weights, loss)
-    return {"loss": loss, **applied, "bad_clips": batch_size - valid, "decode_ms": decode_ms / batch_size}
+    applied = optimizer.apply([gradient * share for gradient in sums[_NUM_SCALARS:]], weights, loss)
+    counts = {"bad_clips": batch_size - valid, "short_clips": short}
+    return {"loss": loss, **applied, **counts, "decode_ms": decode_ms / batch_size}

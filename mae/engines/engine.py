@@ -123,9 +123,9 @@ class Engine(Protocol):
         after the other, and no device holds them all. Gradients are reduced over replicas once.
 
         The loss is the sum of the clips' losses divided by the number of readable clips in the whole update, over all
-        replicas and parts. Scalars are `loss`, `bad_clips`, `decode_ms` (mean per clip), `grad_norm` (before
-        clipping), `learning_rate`, `weight_decay`, `skipped_steps`, `skipped_in_row`, `halted` and, in float16,
-        `loss_scale`.
+        replicas and parts. Scalars are `loss`, `bad_clips`, `short_clips`, `decode_ms` (mean per clip), `grad_norm`
+        (before clipping), `learning_rate`, `weight_decay`, `skipped_steps`, `skipped_in_row`, `halted` and, in
+        float16, `loss_scale`.
         """
 
     def distribute(self, batches: Iterator[HostBatch], parts: int = 1) -> Generator[Any]:

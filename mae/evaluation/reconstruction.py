@@ -1,5 +1,6 @@
 """The same few clips under the same masks, looked at again and again while a model trains."""
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +55,13 @@ class FixedBatch:
     def loss(self, predicted: np.ndarray, architecture: Architecture, target: str) -> float:
         """Mean squared error over the masked patches."""
         return float(np.mean(np.square(predicted - self._expected(architecture, target))))
+
+    def digest(self, target: str) -> str:
+        """SHA-256 of what the loss depends on besides the model."""
+        digest = hashlib.sha256(repr((target, self.pixels.shape, self.is_masked.shape)).encode())
+        digest.update(self.pixels.tobytes())
+        digest.update(self.is_masked.tobytes())
+        return digest.hexdigest()
 
     def trivial_loss(self, architecture: Architecture, target: str) -> float:
         """The loss of predicting the average value everywhere: what a model that learnt nothing can reach.

@@ -21,6 +21,7 @@ from mae.files import checksums
 from mae.models.classifier import Classifier
 from mae.models.pretrainer import Pretrainer
 from mae.presets import Architecture
+from mae.seeds import seed_initializers
 
 # Of an encoder used alone.
 _NO_DECODER: dict[str, Any] = {"decoder_embed_dim": 2, "decoder_depth": 1, "decoder_num_heads": 1}
@@ -148,7 +149,7 @@ def random_encoder(
     architecture: Architecture, seed: int, dtype: Any, frame_stride: int, sampler: str = "dense"
 ) -> Trained:
     """A model whose encoder nobody trained, its weights a function of the seed: what pre-training is compared with."""
-    keras.utils.set_random_seed(seed)  # Keras' initialisers have no other way to be seeded together
+    seed_initializers(seed)
     model = Pretrainer(replace(architecture, **_NO_DECODER), name="pretrainer", dtype=dtype)
     model.build()
     digest = hashlib.sha256(repr([getattr(architecture, name) for name in _UNSEEN]).encode())

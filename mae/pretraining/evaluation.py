@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mae.checkpoints.load import LoadReport
 from mae.evaluation.reconstruction import FixedBatch
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.panels import save_png
 from mae.pretraining.config import PretrainConfig
+from mae.pretraining.known_loss import KnownLoss, compare_with_expected
 from mae.pretraining.periodic_probe import PeriodicProbe
 from mae.pretraining.report import compare_with_trivial
 from mae.signals import Check, never
@@ -28,6 +30,8 @@ class PretrainEvaluation(Evaluation):
     model: Pretrainer
     batch: FixedBatch
     predict: Callable[[], np.ndarray]  # `batch.prediction`
+    known_loss: KnownLoss  # of the batch
+    loaded: LoadReport | None  # what the run starts from; None: nothing, or a checkpoint of its own
     probe: PeriodicProbe | None
 
     def __call__(self, step: int, journal: Journal, check: Check) -> Record:
@@ -39,16 +43,18 @@ class PretrainEvaluation(Evaluation):
         return record
 
     def log_initial(self, journal: Journal) -> None:
-        """What the features are worth before any training, and what loaded weights make of the probe batch.
+        """What the features are worth before any training, and what loaded weights make of the fixed batch.
 
         Badly loaded ones show here.
         """
-        if self.config.init_from is None and self.probe is None:
+        if self.loaded is None and self.probe is None:
             return
         record: Record = {"step": 0}
-        if self.config.init_from is not None:
+        if self.loaded is not None:
             record |= self._reconstruct(0, journal, never)
-            print(f"probe loss right after loading: {record['probe_loss']:.4f}")
+            expected = self.known_loss.expected(self.loaded)
+            record |= {} if expected is None else {"expected_probe_loss": expected}
+            print(compare_with_expected(record["probe_loss"], expected, self.loaded))
         if self.probe is not None:
             record |= self.probe.figures(never)
         journal.log(record)
@@ -66,6 +72,7 @@ class PretrainEvaluation(Evaluation):
         path = self.directory.reconstructions / f"step_{step:08d}.png"
         save_png(path, reconstruction.picture(step, loss))
         journal.log_image(step, "reconstruction", path)
+        self.known_loss.note(loss, step)
         if step == self.cadence.total_steps:
             print(compare_with_trivial(loss, self.batch.trivial_loss(architecture, target), target))
         return {"probe_loss": loss, "psnr": reconstruction.psnr}

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mae.checkpoints.load import load_checkpoint
+from mae.checkpoints.load import LoadReport, load_checkpoint
 from mae.checkpoints.run_state import Checkpoint
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
@@ -19,6 +20,7 @@ from mae.models.pretrainer import Pretrainer
 from mae.pretraining.batches import drawn_mask, masked_batches, training_masks
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.evaluation import PretrainEvaluation
+from mae.pretraining.known_loss import KnownLoss
 from mae.pretraining.periodic_probe import PeriodicProbe, ProbePlan
 from mae.pretraining.report import clip_rows, print_summary, run_rows
 from mae.pretraining.step import pretraining_losses
@@ -47,6 +49,8 @@ class Pretraining(Objective):
         self.reader = _reader(config, engine.workers.is_chief)
         self.index = self.reader.index
         self.batch = _fixed_batch(config, self.reader)
+        self.known_loss = KnownLoss(self.batch.digest(config.target))
+        self.loaded: LoadReport | None = None
         self.plan = TrainingPlan(config, len(self.index.paths), engine.num_replicas)
         self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps)
         self.cadence = Cadence.of(config, self.plan, config.evaluate_every, self.probe.every)
@@ -83,6 +87,13 @@ class Pretraining(Objective):
         session.workers.say(report.table())
         if report.fresh_decoder:
             session.workers.say("NOTE: the decoder starts at random: the loss starts as if nothing had been learnt")
+        self.loaded = report
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        self.known_loss.restore(checkpoint.meta.get("fixed_batch"))
+
+    def state(self) -> Mapping[str, Any]:
+        return {"fixed_batch": self.known_loss.state()}
 
     def losses(self, model: Pretrainer) -> Losses:
         return pretraining_losses(model, self.config.target, self.config.num_masked, self.config.num_predicted)
@@ -94,9 +105,17 @@ class Pretraining(Objective):
     def evaluation(self, session: Session) -> PretrainEvaluation:
         probing = session.workers.is_chief and self.probe.every is not None
         probe = PeriodicProbe(session.engine, session.model, self.reader, self.probe) if probing else None
-        predict = self.batch.prediction(session.engine, session.model)
-        looks = (self.batch, predict, probe)
-        return PretrainEvaluation(self.config, self.cadence, session.directory, session.model, *looks)
+        return PretrainEvaluation(
+            self.config,
+            self.cadence,
+            session.directory,
+            session.model,
+            self.batch,
+            self.batch.prediction(session.engine, session.model),
+            self.known_loss,
+            self.loaded,
+            probe,
+        )
 
     def finish(self, session: Session) -> None:
         session.workers.say(print_summary(session.directory.path, self.index, self.config.dataset.name))

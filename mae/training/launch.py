@@ -12,6 +12,7 @@ from mae.engines.start import start_engine
 from mae.errors import ConfigError
 from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
+from mae.seeds import seed_initializers
 from mae.training.config import RunConfig
 from mae.training.objective import Objective
 from mae.training.overfit import overfitting, summarize_overfitting
@@ -62,9 +63,7 @@ def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
 
 def _build(config: RunConfig, engine: Engine, objective: Objective) -> tuple[Any, Optimizer]:
     """Model and optimizer on all replicas, their initial values a function of the run's seed."""
-    import keras
-
-    keras.utils.set_random_seed(config.seed)  # Keras' initialisers have no other way to be seeded together
+    seed_initializers(config.seed)
     with engine.scope():
         model = objective.build(engine)
         return model, engine.optimizer(model, _update_settings(config, objective.plan))

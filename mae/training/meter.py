@@ -67,18 +67,19 @@ class _Clock:
 class Meter:
     """Collects the scalars of steps and turns them into one record per logging step.
 
-    Every step gives `loss`, `bad_clips`, `decode_ms` and the scalars of `Optimizer.apply`. Whatever else it gives is
-    averaged under its own name.
+    Every step gives `loss`, `bad_clips`, `short_clips`, `decode_ms` and the scalars of `Optimizer.apply`. Whatever else
+    it gives is averaged under its own name.
     """
 
     def __init__(self, cadence: Cadence, read: Read, state: MeterState | None = None) -> None:
         """`read` makes numbers of a step's scalars; `state`: of the meter that the checkpoint to go on from has."""
         self._cadence = cadence
         self._read = read
-        self._bad_clips = 0 if state is None else state["bad_clips"]
-        self._scalars: list[dict[str, Any]] = [] if state is None else list(state["pending"])
-        # Made, but not logged yet; checkpoints of earlier versions do not have it.
-        self.unlogged: Record | None = None if state is None else state.get("unlogged")
+        state = state or {"pending": []}
+        # Over the whole run; checkpoints of earlier versions have no count of short clips, and no `unlogged`.
+        self._counts = {name: state.get(name, 0) for name in _COUNTS}
+        self._scalars: list[dict[str, Any]] = [{**dict.fromkeys(_COUNTS, 0), **step} for step in state["pending"]]
+        self.unlogged: Record | None = state.get("unlogged")  # made, but not logged yet
         self._clock = _Clock(time.perf_counter())
         self._compiling = True  # the first step's time is the compiler's: no speed follows from it
 
@@ -86,7 +87,7 @@ class Meter:
     def state(self) -> MeterState:
         """What a later meter needs to make the next record as this one would: it is saved with the weights."""
         pending = [self._read(scalars) for scalars in self._scalars]
-        return {"bad_clips": self._bad_clips, "pending": pending, "unlogged": self.unlogged}
+        return {**self._counts, "pending": pending, "unlogged": self.unlogged}
 
     def add(self, scalars: dict[str, Any], waited: float) -> None:
         """Notes a step; its scalars may still be on the device. `waited`: seconds for its batch."""
@@ -106,7 +107,8 @@ class Meter:
         """
         values = self._values()
         made = values["skipped_in_row"] == 0
-        self._bad_clips += int(values["bad_clips"].sum())
+        for name in _COUNTS:
+            self._counts[name] += int(values[name].sum())
         means = {name: value[made].mean() if made.any() else None for name, value in values.items()}
         cadence, clock, seconds = self._cadence, self._clock, self._clock.seconds()
         self.unlogged = {
@@ -118,7 +120,7 @@ class Meter:
             "step_ms": 1000 * seconds / clock.steps,
             "data_wait_fraction": clock.waited / seconds,
             "decode_ms": values["decode_ms"].mean(),
-            "bad_clips": self._bad_clips,
+            **self._counts,
             "skipped_steps": int(values["skipped_steps"][-1]),
             "eta_s": None if self._compiling else (cadence.total_steps - step) * seconds / clock.steps,
         }
@@ -140,6 +142,7 @@ class Meter:
         return {name: np.array([scalars[name] for scalars in read]) for name in read[0]}
 
 
+_COUNTS = ("bad_clips", "short_clips")  # of a step, and in a record of the whole run
 _NO_MEAN = {"skipped_in_row", "halted"}
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from mae.data.augment import CENTER
+from mae.data.sampling import CENTERS, KINDS
 from mae.training.config import RunConfig
 from mae.training.meter import Record
 
@@ -19,7 +20,8 @@ _NO_DROPOUT: dict[str, Any] = {"drop_path_rate": 0.0, "attention_dropout_rate": 
 def overfitting(config: Config) -> Config:
     """The settings a run with `overfit_clips` goes by; without, they stay as they are.
 
-    Whatever makes a visit to a clip another one than the last is off. A larger batch is cut down to the clips there
+    Whatever makes a visit to a clip another one than the last is off: clips are those of `ClipReader.center_clip`,
+    segments of the video where the run is trained on segments. A larger batch is cut down to the clips there
     are, which computes the same gradient as repeating them would, for less; the learning rate stays that of the batch
     that was given. Looks that are due every few epochs are left to the end: an epoch is a step or two.
     """
@@ -30,7 +32,7 @@ def overfitting(config: Config) -> Config:
     return replace(
         config,
         augment=CENTER,
-        data=replace(config.data, sampler="dense_stride_center", clips_per_video=1),
+        data=replace(config.data, sampler=CENTERS[KINDS[config.data.sampler]], clips_per_video=1),
         model=replace(config.model, **_NO_DROPOUT),
         batch_size=batch_size,
         learning_rate=config.learning_rate * larger,

@@ -11,7 +11,7 @@ from released_files import write
 from tiny import SIZES, tiny_pretrainer, videos
 
 from mae.checkpoints.containers.torch_zip import read_torch, write_torch
-from mae.checkpoints.metadata import KEY, Metadata, Training, metadata_from
+from mae.checkpoints.metadata import KEY, Metadata, Training, metadata_from, training_of_run
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import save_checkpoint
@@ -32,6 +32,7 @@ def write_run(folder, kind, positions):
     """A run directory of a model that no preset has; returns the model."""
     if kind == "pretrainer":
         model, told = tiny_pretrainer(positions=positions), {"config": {**CONFIG, **PRETRAINING}}
+        told["fixed_batch"] = {"digest": "5a" * 32, "loss": 0.25, "step": 9}
     else:
         model = build_classifier("vit_tiny", num_classes=3, **{**SIZES, "positions": positions})
         for i, variable in enumerate(model.trainable_variables):
@@ -57,6 +58,7 @@ def test_a_converted_run_is_described_and_used_as_the_run(to, kind, tmp_path):
     told |= {"sampler": "tsn_segments", "step": "9", "licence": "CC-BY-NC-4.0"}
     if kind == "pretrainer":
         told |= {"target": "mae_st", "masking": "random", "mask_ratio": "0.6", "decoder_num_heads": "2"}
+        told |= {"fixed_batch": "5a" * 32, "fixed_batch_loss": "0.25"}
     assert {name: rows[name] for name in told} == told
 
     trained = load_encoder(path, None, "float32", {})
@@ -67,6 +69,13 @@ def test_a_converted_run_is_described_and_used_as_the_run(to, kind, tmp_path):
     np.testing.assert_allclose(np.asarray(encode(trained.model, videos())), expected, rtol=0, atol=1e-5)
     if kind == "classifier":
         assert load_classifier(path, None, None, "float32", {}).class_names == ("öffnen", "close", "push")
+
+
+def test_a_loss_is_told_of_the_weights_that_have_it():
+    """The fixed batch was looked at after step 6: what it lost then says nothing of the weights of step 9."""
+    meta = {"fixed_batch": {"digest": "5a" * 32, "loss": 0.25, "step": 6}}
+    assert training_of_run({**meta, "step": 6}) == Training(step=6, fixed_batch="5a" * 32, fixed_batch_loss=0.25)
+    assert training_of_run({**meta, "step": 9}) == Training(step=9)
 
 
 def test_thousands_of_names_have_room_in_hdf5(tmp_path):

@@ -19,7 +19,7 @@ def reader_of(paths, augmentation=MULTI_SCALE, seed=0, segments=None, strides=No
 
 
 def training_clip(reader, epoch, example):
-    (clip,) = reader.training_clips(epoch, example)
+    (clip,), _ = reader.training_clips(epoch, example)
     return clip
 
 
@@ -120,6 +120,25 @@ def test_what_a_short_video_gives_is_chosen(make_video):
         reader_of([path], short_clip="skip").training_clips(0, 0)
 
 
+@pytest.mark.parametrize(
+    ("sampler", "short_clip", "frames", "is_short"),
+    [
+        ("dense_stride", "repeat_last", 10, False),  # 0 3 6 9
+        ("dense_stride", "repeat_last", 9, True),  # 0 3 6 6
+        ("dense_stride", "loop", 9, True),  # 0 3 6 0
+        ("videomae_dense", "repeat_last", 12, False),  # 0 4 8 11
+        ("videomae_dense", "repeat_last", 11, True),  # 0 5 10 10
+        ("videomae_dense", "loop", 5, True),  # 0 4 3 1
+        ("tsn_segments", "repeat_last", 4, False),  # 0 1 2 3
+        ("tsn_segments", "repeat_last", 3, True),  # 0 0 1 2
+        ("tsn_midpoints", "repeat_last", 3, True),  # 0 1 1 2
+    ],
+)
+def test_which_videos_are_too_short_for_their_clip(sampler, short_clip, frames, is_short, make_video):
+    reader = reader_of([make_video("a.avi", numbered_frames(frames))], sampler=sampler, short_clip=short_clip)
+    assert reader.training_clips(0, 0)[1].tolist() == [is_short]
+
+
 @pytest.mark.parametrize("sampler", ["videomae_dense", "tsn_segments", "tsn_midpoints"])
 def test_samplers_by_name(make_video, sampler):
     numbers = frame_numbers(training_clip(reader_of([make_video("a.avi", numbered_frames(40))], sampler=sampler), 0, 0))
@@ -136,19 +155,19 @@ def test_clips_of_one_visit_come_from_one_decoding_pass(make_video, monkeypatch)
     passes = []
     read = clips.read_frames
     monkeypatch.setattr(clips, "read_frames", lambda *a: passes.append(a[0]) or read(*a))
-    made = reader_of([path], clips_per_video=4).training_clips(2, 0)
+    made, _ = reader_of([path], clips_per_video=4).training_clips(2, 0)
     assert passes == [path]
     assert made.shape == (4, 4, 16, 16, 3)
     starts = [frame_numbers(clip)[0] for clip in made]
     assert all(np.diff(frame_numbers(clip)).tolist() == [3, 3, 3] for clip in made)
     assert len(set(starts)) > 1
     np.testing.assert_array_equal(made[0], training_clip(reader_of([path]), 2, 0))
-    np.testing.assert_array_equal(made[:2], reader_of([path], clips_per_video=2).training_clips(2, 0))
+    np.testing.assert_array_equal(made[:2], reader_of([path], clips_per_video=2).training_clips(2, 0)[0])
 
 
 def test_each_clip_of_a_visit_has_its_own_crop(noise_video):
     path, _ = noise_video
-    made = reader_of([path], clips_per_video=4).training_clips(0, 0)
+    made, _ = reader_of([path], clips_per_video=4).training_clips(0, 0)
     assert len({clip.tobytes() for clip in made}) > 2
 
 
@@ -189,7 +208,7 @@ def test_the_stride_of_a_video_is_that_of_its_line_or_the_data_sets(make_video):
         [20, 25, 30, 35],
     ]
     for example, stride in enumerate((2, 3, 5)):
-        for clip in reader.training_clips(0, example):
+        for clip in reader.training_clips(0, example)[0]:
             assert np.diff(frame_numbers(clip)).tolist() == 3 * [stride]
         (view,) = reader.test_clips(example, TestViews("dense", clips=1, crops=1))
         assert np.diff(frame_numbers(view)).tolist() == 3 * [stride]

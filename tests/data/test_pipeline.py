@@ -26,7 +26,7 @@ from mae.seeds import generator
 NUM_VIDEOS = 7
 BATCH = 2
 TOKENS = 32
-FIELDS = ("videos", "valid", "example", "decode_ms", "is_masked", "path_noise")
+FIELDS = ("videos", "valid", "short", "example", "decode_ms", "is_masked", "path_noise")
 
 
 def make_mask(rng):
@@ -79,6 +79,7 @@ def test_a_batch(reader):
     assert {name: (value.shape, value.dtype) for name, value in batch.items()} == {
         "videos": ((2, 4, 16, 16, 3), np.uint8),
         "valid": ((2,), np.float32),
+        "short": ((2,), np.float32),
         "example": ((2,), np.int32),
         "decode_ms": ((2,), np.float32),
         "is_masked": ((2, TOKENS), np.bool_),
@@ -86,6 +87,7 @@ def test_a_batch(reader):
     }
     assert batch["is_masked"].sum(axis=1).tolist() == [24, 24]
     assert batch["valid"].tolist() == [1, 1]
+    assert batch["short"].tolist() == [0, 0]
     assert (batch["decode_ms"] > 0).all()
     assert ((batch["path_noise"] >= 0) & (batch["path_noise"] < 1)).all()
 
@@ -95,7 +97,7 @@ def test_every_part_belongs_to_its_example(reader):
         epoch = step // 3
         for p, example in enumerate(batch["example"].tolist()):
             assert example == epoch_order(1, epoch, NUM_VIDEOS)[step % 3 * BATCH + p]
-            np.testing.assert_array_equal(batch["videos"][p], reader.training_clips(epoch, example)[0])
+            np.testing.assert_array_equal(batch["videos"][p], reader.training_clips(epoch, example)[0][0])
             assert (batch["videos"][p, ..., 2] == 30 * example).all()
             assert np.diff(frame_numbers(batch["videos"][p, ..., :1])).tolist() == [2, 2, 2]
             np.testing.assert_array_equal(batch["is_masked"][p], make_mask(generator(1, "mask", epoch, example)))
@@ -195,6 +197,7 @@ def test_a_bad_video_is_noted_and_nothing_stands_in_for_it(reader, tmp_path):
         is_broken = batch["example"] == broken
         met += int(is_broken.sum())
         np.testing.assert_array_equal(batch["valid"], np.where(is_broken, 0, 1))
+        assert not batch["short"].any()
         assert not batch["videos"][is_broken].any()
         np.testing.assert_array_equal(batch["videos"][~is_broken], expected["videos"][~is_broken])
         np.testing.assert_array_equal(batch["is_masked"], expected["is_masked"])
@@ -229,7 +232,7 @@ class MadeUp(ClipReader):
         time.sleep(self.seconds)
         with self.lock:
             self.busy -= 1
-        return np.full(self.shape, 127, np.uint8)
+        return np.full(self.shape, 127, np.uint8), np.zeros(self.shape[0], bool)
 
 
 def test_no_more_is_begun_than_may_wait():

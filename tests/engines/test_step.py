@@ -30,6 +30,7 @@ def batch(seed, bad=()):
         "videos": rng.integers(0, 256, (BATCH, 4, 16, 16, 3), "uint8"),
         "is_masked": masks(BATCH, seed),
         "valid": valid,
+        "short": (np.arange(BATCH) % 3 == 0).astype("float32"),  # three of eight
         "decode_ms": np.ones(BATCH, "float32"),
         "path_noise": rng.random((BATCH, 2, 2)).astype("float32"),
     }
@@ -87,7 +88,7 @@ def test_an_unreadable_clip_counts_for_nothing():
     changed = batch(0, bad=[2])
     changed["videos"][2] = 255 - changed["videos"][2]
     other, other_scalars = trained(batches=[changed])
-    assert scalars[0]["bad_clips"] == 1
+    assert (scalars[0]["bad_clips"], scalars[0]["short_clips"]) == (1, 3)
     assert scalars[0]["loss"] == other_scalars[0]["loss"]
     for name, value in with_bad.items():
         np.testing.assert_array_equal(other[name], value)

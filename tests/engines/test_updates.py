@@ -166,7 +166,7 @@ def updated_by_replicas(config, replicas):
 
     step = CompiledStep(engine, build, losses_of, StepSettings(batch_size=4))
     ones, factors = np.ones(4, "float32"), np.array([1, -2, 3, 0.5], "float32")
-    return step.train([{"factor": factors * n, "valid": ones, "decode_ms": ones} for n in (1, 2)])[0]
+    return step.train([{"factor": factors * n, "valid": ones, "short": ones, "decode_ms": ones} for n in (1, 2)])[0]
 
 
 def test_muon_takes_the_matrices_inside_the_blocks_and_nothing_else():

@@ -34,6 +34,19 @@ def test_trivial_loss_by_hand(batch):
     assert batch.trivial_loss(model, "pixels") == pytest.approx(hidden.var(), rel=1e-4)
 
 
+def test_a_digest_is_of_all_that_the_loss_depends_on(batch):
+    same = FixedBatch(batch.pixels.copy(), batch.is_masked.copy()).digest("videomae")
+    other_pixels, other_mask = batch.pixels ^ 1, ~batch.is_masked
+    digests = [
+        batch.digest("videomae"),
+        batch.digest("pixels"),
+        FixedBatch(other_pixels, batch.is_masked).digest("videomae"),
+        FixedBatch(batch.pixels, other_mask).digest("videomae"),
+    ]
+    assert digests[0] == same
+    assert len(set(digests)) == 4
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_visible_patches_stay_and_masked_ones_are_predicted(batch, target):
     model = tiny_pretrainer()

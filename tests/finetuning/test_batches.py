@@ -21,7 +21,8 @@ class Black(ClipReader):
     """Clips of no file."""
 
     def training_clips(self, epoch, example):
-        return np.zeros((self.spec.clips_per_video, 4, 32, 32, 3), np.uint8)
+        clips = self.spec.clips_per_video
+        return np.zeros((clips, 4, 32, 32, 3), np.uint8), np.zeros(clips, bool)
 
 
 def batches(config, first_step, num_steps):
@@ -63,4 +64,4 @@ def test_a_mixture_is_a_function_of_the_step(config):
 def test_nothing_is_brought_that_nothing_needs():
     config = configured_finetuning(*SMALL, "mixing.probability=0", "model.drop_path_rate=0")
     (batch,) = batches(config, 0, 1)
-    assert set(batch) == {"videos", "valid", "example", "decode_ms", "label"}
+    assert set(batch) == {"videos", "valid", "short", "example", "decode_ms", "label"}

@@ -29,6 +29,7 @@ def batch(seed, bad=(), mixture=CUTMIX):
         "videos": rng.integers(0, 256, (BATCH, 4, 16, 16, 3), "uint8"),
         "label": rng.integers(0, CLASSES, BATCH, "int32"),
         "valid": valid,
+        "short": np.zeros(BATCH, "float32"),
         "decode_ms": np.ones(BATCH, "float32"),
         "path_noise": rng.random((BATCH, 2, 2)).astype("float32"),
         "mixture": np.tile(mixture.row(), (BATCH, 1)),

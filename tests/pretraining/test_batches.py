@@ -18,7 +18,7 @@ class Black(ClipReader):
     """Clips of no file."""
 
     def training_clips(self, epoch, example):
-        return np.zeros((1, 4, 32, 32, 3), np.uint8)
+        return np.zeros((1, 4, 32, 32, 3), np.uint8), np.zeros(1, bool)
 
 
 def batches(config, positions=range(4)):
@@ -33,7 +33,7 @@ def test_each_clip_has_the_masks_and_noise_of_its_visit():
     grid = config.model.architecture.grid
     for step, batch in enumerate(batches(config), start=1):
         assert set(batch) == {
-            *("videos", "valid", "example", "decode_ms"),
+            *("videos", "valid", "short", "example", "decode_ms"),
             *("is_masked", "is_decoder_masked", "path_noise"),
         }
         for p, example in enumerate(batch["example"].tolist()):

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from configured import SMALL_RUN, configured
+from written_videos import noise_frames, write_video
 
+from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.metadata import Training
 from mae.checkpoints.run_state import read_checkpoint
 from mae.checkpoints.save import save_checkpoint
@@ -25,7 +27,7 @@ from mae.training.run_directory import RunDirectory
 
 CONTRACT = {
     *("step", "epoch", "loss", "learning_rate", "weight_decay", "grad_norm", "clips_per_second"),
-    *("step_ms", "data_wait_fraction", "decode_ms", "bad_clips", "skipped_steps", "eta_s"),
+    *("step_ms", "data_wait_fraction", "decode_ms", "bad_clips", "short_clips", "skipped_steps", "eta_s"),
 }
 
 
@@ -311,6 +313,19 @@ def test_unreadable_videos_are_listed_and_skipped_below_the_limit(shapes, tmp_pa
     assert read_metrics(directory / "metrics.jsonl")[-1]["bad_clips"] >= 2  # three epochs of twelve out of thirteen
 
 
+def test_clips_of_videos_too_short_for_them_are_counted(tmp_path):
+    """Four frames at stride 2 reach over 7: of four videos, all of which are in every step, one has 5."""
+    for name, frames in (("a", 12), ("b", 7), ("c", 5), ("d", 12)):
+        write_video(tmp_path / "videos" / f"{name}.avi", noise_frames(frames))
+    overrides = [override for override in SMALL_RUN if not override.startswith("dataset.videos")]
+    overrides += ["dataset=folder", "recipe=demo", "model=vit_tiny", "dataset.frame_stride=2"]
+    overrides += [f"dataset.root={tmp_path / 'videos'}", f"run_dir={tmp_path / 'run'}"]
+    for steps in (3, 5):  # the second goes on from the first
+        pretrain(configured(*overrides, f"steps={steps}"))
+    records = [record for record in read_metrics(tmp_path / "run" / "metrics.jsonl") if record["step"] > 0]
+    assert [record["short_clips"] for record in records] == [1, 2, 3, 4, 5]
+
+
 def test_too_many_unreadable_videos_stop_the_run(shapes, tmp_path):
     overrides = own_videos(tmp_path / "videos", shapes, bad=1)
     with pytest.raises(TrainingStopped, match=r"1 of 13 videos cannot be read, more than data.max_bad_frac=0.01"):
@@ -374,8 +389,40 @@ def test_init_from_starts_at_the_loss_the_weights_have(whole, released, run, cap
     assert first["probe_loss"] == pytest.approx(read_metrics(whole / "metrics.jsonl")[-1]["probe_loss"], rel=1e-5)
     said = capsys.readouterr().out
     assert "PyTorch" in said
-    assert f"probe loss right after loading: {first['probe_loss']:.4f}" in said
+    # The file tells nothing of these clips, as a released one.
+    assert f"fixed batch right after loading: loss {first['probe_loss']:.4f}\n" in said
+    assert "expected_probe_loss" not in first
     assert [record["step"] for record in read_metrics(directory / "metrics.jsonl")] == [0, 1, 2]
+
+
+def test_the_loss_that_the_weights_had_on_the_same_fixed_batch_is_expected(whole, shapes, tmp_path, capsys):
+    lost = read_metrics(whole / "metrics.jsonl")[-1]["probe_loss"]
+    expected = f"loss {lost:.4f}, expected {lost:.4f} (from {whole}/checkpoints/step_00000006.npz)\n"
+
+    def begun(name, init_from, *overrides):
+        given = (f"dataset.root={shapes}", f"run_dir={tmp_path / name}", f"init_from={init_from}", "steps=1")
+        pretrain(configured(*SMALL_RUN, *given, *overrides))
+        return read_metrics(tmp_path / name / "metrics.jsonl")[0], capsys.readouterr().out
+
+    first, said = begun("same", whole)
+    assert first["expected_probe_loss"] == lost
+    assert f"fixed batch right after loading: {expected}" in said
+    assert "they differ" not in said
+
+    # Other masks: nothing is known of the batch.
+    first, said = begun("other_masks", whole, "seed=5")
+    assert "expected" not in said
+    assert "expected_probe_loss" not in first
+
+    # Weights that are not those that the loss was measured with.
+    report = load_checkpoint(whole, model := model_of(whole))
+    assert report.training.fixed_batch_loss == lost
+    model.decoder.head.kernel.assign(model.decoder.head.kernel * 2 + 0.1)
+    save_checkpoint(model, tmp_path / "changed.pth", "pytorch", training=report.training)
+    first, said = begun("changed", tmp_path / "changed.pth")
+    off = 100 * abs(first["probe_loss"] - lost) / lost
+    assert off > 1
+    assert f"NOTE: they differ by {off:.0f} %: either the weights in the file are not those that it tells of" in said
 
 
 def test_a_run_keeps_the_epsilon_its_weights_were_trained_with(whole, shapes, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ TIMES = {"clips_per_second", "step_ms", "data_wait_fraction", "eta_s"}
 def scalars(step, **others):
     return {
         **{"loss": 1 / step, "grad_norm": float(step), "learning_rate": 0.1 * step, "weight_decay": 0.05},
-        **{"bad_clips": step % 2, "decode_ms": 2.0, "accuracy": step / 100},
+        **{"bad_clips": step % 2, "short_clips": 2, "decode_ms": 2.0, "accuracy": step / 100},
         **{"skipped_steps": 0.0, "skipped_in_row": 0.0, "halted": 0.0, **others},
     }
 
@@ -70,6 +70,7 @@ def test_what_happens_when(whole):
     assert third["accuracy"] == pytest.approx(0.025)  # whatever else a step gives is averaged
     assert third["learning_rate"] == pytest.approx(0.3)  # the last step's
     assert [record["bad_clips"] for record in whole.logged] == [1, 2, 2, 3, 3, 4, 5, 5, 6]
+    assert [record["short_clips"] for record in whole.logged] == [2, 6, 8, 10, 12, 16, 18, 20, 22]
 
 
 def test_a_second_cadence_of_looks():

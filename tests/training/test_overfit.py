@@ -39,13 +39,23 @@ def test_fine_tuning_goes_without_everything_random():
     assert set(asdict(c.augment).values()) == {"center", 0, None}  # False is 0, too
 
 
+@pytest.mark.parametrize(
+    ("dataset", "sampler"),
+    [("ssv2", "tsn_midpoints"), ("ucf101", "dense_stride_center"), ("shapes", "dense_stride_center")],
+)
+def test_the_clip_is_of_the_kind_that_the_run_is_trained_on(dataset, sampler):
+    """SSv2 is published with segments, the others with dense clips; pre-training is dense everywhere."""
+    assert overfitting(configured_finetuning(f"dataset={dataset}", "overfit_clips=4")).data.sampler == sampler
+    assert overfitting(configured(f"dataset={dataset}", "overfit_clips=4")).data.sampler == "dense_stride_center"
+
+
 def test_classes_take_turns():
     assert in_turn([0, 0, 0, 1, 1, 2]) == [0, 3, 5, 1, 4, 2]
     assert in_turn([5, 5]) == [0, 1]
 
 
-@pytest.fixture
-def reader(tmp_path):
+@pytest.fixture(params=["dense_stride", "tsn_segments"])
+def reader(tmp_path, request):
     """Three videos of each of two classes, the first of all unreadable, as a run with `overfit_clips` reads them."""
     for name in "ab":
         for number in range(3):
@@ -53,6 +63,7 @@ def reader(tmp_path):
             write_video(tmp_path / name / f"{number}.avi", frames)
     (tmp_path / "a" / "0.avi").write_text("no video")
     overrides = ("overfit_clips=3", "augment.flip=true", "model.image_size=16", "model.num_frames=4")
+    overrides += (f"data.sampler={request.param}",)
     config = overfitting(configured(*overrides))
     return ClipReader(index_folder(tmp_path), clip_spec(config, 1, config.model.architecture), seed=0)
 
@@ -66,7 +77,7 @@ def test_the_first_that_can_be_read(reader):
     assert few.index.digest not in (reader.index.digest, reader_of_few(reader, 3, over_classes=False).index.digest)
     for example in range(3):
         for epoch in (0, 7):
-            np.testing.assert_array_equal(few.training_clips(epoch, example)[0], few.center_clip(example))
+            np.testing.assert_array_equal(few.training_clips(epoch, example)[0][0], few.center_clip(example))
 
 
 def test_too_few(reader):

@@ -27,6 +27,8 @@ def prepare(deterministic: bool, device: str, environment: Mapping[str, str] = o
         os.environ["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     if "JAX_COMPILATION_CACHE_DIR" not in environment:
         jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("mae-video") + "/jax")
+        # A model is made by many small programs; they take as long as the step.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def chosen_devices(strategy: str) -> list[jax.Device]:
