@@ -14,6 +14,7 @@ sampler       dense: neighbours at the stride; segments: a frame of each of as m
 dtype         float32 (default) or float16, of the files
 batch_size    clips computed at a time (default 8)
 precision     float32 (default), bfloat16, float16, or auto (bfloat16 where the GPU has it), of the computation
+backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
 
 A file holds `features`; `frames` (clips, T), the frame numbers a clip is made of; `seconds` (clips, 2), when its

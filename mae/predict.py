@@ -14,6 +14,7 @@ top           classes shown (default 5)
 output        file to write as well, .csv or .json
 batch_size    clips computed at a time (default 8)
 precision     float32 (default), bfloat16, float16, or auto: bfloat16 where the GPU has it
+backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
 
 A clip is the square in the middle of the picture. Videos that cannot be read are reported and the others go on.

@@ -11,6 +11,7 @@ target        what the decoder predicts: videomae, mae_st or pixels (default: as
 frame_stride  source frames between two frames of the clip (default: as in training, else 4)
 sampler       dense, or segments: a frame of each of as many equal parts of the video (default: as in training, else
               dense)
+backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, decoder_num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should
               run at others
 """
