@@ -47,8 +47,7 @@ def evaluate(config: FinetuneConfig) -> None:
     reader = ClipReader(index, spec, config.seed, config.data.timeout_s)
     evaluation = video_evaluation(config, engine, logits_of(engine, trained.model), reader, names)
     with directory:
-        if not directory.holds_run:
-            directory.write_config(asdict(config))
+        directory.note_use(asdict(config))
         content = evaluation.test(directory.path, config.test, trained.source)
     print(report_table(content, directory.path))
 

@@ -47,8 +47,7 @@ def probe(config: FinetuneConfig) -> None:
     rows = [("encoder", trained.description), ("devices", engine.describe_devices())]
     print(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"), flush=True)
     with directory:
-        if not directory.checkpoints.is_dir():
-            directory.write_config(asdict(config))
+        directory.note_use(asdict(config))
         content = _probe(config, directory, engine, trained, train, test, num_classes)
         write_json(directory.path / "probe.json", content)
     print(probe_table(content, directory.path))

@@ -353,7 +353,7 @@ def test_a_directory_with_other_things_is_left_alone(run, tmp_path):
 
 def test_a_second_process_is_kept_out(run, tmp_path):
     with RunDirectory(tmp_path / "run") as directory:
-        directory.write_config({})
+        directory.note_config({})
         with pytest.raises(ConfigError, match="another process is using"), RunDirectory(tmp_path / "run"):
             pass
 
