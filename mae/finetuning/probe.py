@@ -37,13 +37,13 @@ def probe(config: FinetuneConfig) -> None:
     assert config.init_from is not None  # the config saw to that
     directory = report_directory(config.run_dir, Path(config.init_from))
     engine = start_engine(config.strategy, config.deterministic, config.device)
+    with engine.scope():
+        trained = _encoder(config, engine)
     splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
     train, test = splits.train, splits.test
     if test is None:
         raise ConfigError(f"dataset={config.dataset.name} has no list to test on: {how_to_hold_out(config.dataset)}")
     num_classes = len(agreed_names(train, config, None, None))
-    with engine.scope():
-        trained = _encoder(config, engine)
     rows = [("encoder", trained.description), ("devices", engine.describe_devices())]
     print(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"), flush=True)
     with directory:

@@ -457,6 +457,13 @@ def sizes_of(directory):
     return read_checkpoint(directory / "checkpoints" / "step_00000006.npz").meta["architecture"]
 
 
+def test_a_checkpoint_that_is_not_there_is_refused_before_videos_are_rendered(tmp_path):
+    places = (f"dataset.root={tmp_path / 'shapes'}", f"run_dir={tmp_path / 'run'}", f"init_from={tmp_path / 'none'}")
+    with pytest.raises(ConfigError, match=r"no checkpoint at .*none"):
+        pretrain(configured(*SMALL_RUN, *places))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_init_from_and_resume_refuse_each_others_files(released, run, tmp_path):
     with pytest.raises(ConfigError, match="weights to start from go into init_from="):
         run(f"resume={released}")
