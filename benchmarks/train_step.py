@@ -9,6 +9,7 @@ product in the same process and dtype, measured after the steps.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -66,8 +67,8 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     masked = num_masked("tube", a.grid, options.mask_ratio)
     predicted = num_predicted("tube", a.grid, options.mask_ratio, options.decoder_mask_ratio)
     losses_of = pretraining_losses(model, "videomae", masked, predicted if options.decoder_mask_ratio else None)
-    step = engine.step(model, optimizer, losses_of, StepSettings(options.clips, jit=options.jit))
-    batch = {name: tf.constant(value) for name, value in synthetic_batch(a, options).items()}
+    step = engine.step(model, optimizer, losses_of, StepSettings(options.clips, options.accumulate, options.jit))
+    batches = engine.distribute(itertools.repeat(synthetic_batch(a, options)), options.accumulate)
 
     def matmul_rate() -> float:
         x = tf.random.normal((SIDE, SIDE), dtype=tf.as_dtype(options.precision))
@@ -75,7 +76,7 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
         return 2 * SIDE**3 / best_of(5, lambda: float(product()))
 
     flops = flops_per_clip(a, a.num_tokens - masked, predicted[0])
-    return lambda: float(step(batch)["loss"]), matmul_rate, flops
+    return lambda: float(step(next(batches))["loss"]), matmul_rate, flops
 
 
 def work(whose: str, options: argparse.Namespace) -> None:
@@ -171,6 +172,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--attention", choices=("chunked", "plain"), default="chunked")
     parser.add_argument("--lean", action=argparse.BooleanOptionalAction, default=True, help="or formulas as they stand")
     parser.add_argument("--remat", choices=("none", "blocks"), default="none")
+    parser.add_argument("--accumulate", type=int, default=1, help="parts that the clips are computed in")
     parser.add_argument("--jit", action="store_true", help="compile with XLA")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--peer", action="store_true", help="needs torch and transformers")

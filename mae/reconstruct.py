@@ -11,6 +11,7 @@ target        what the decoder predicts: videomae, mae_st or pixels (default: as
 frame_stride  source frames between two frames of the clip (default: as in training, else 4)
 sampler       dense, or segments: a frame of each of as many equal parts of the video (default: as in training, else
               dense)
+precision     float32 (default), bfloat16, float16, or auto: bfloat16 where the GPU has it
 backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, decoder_num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should
               run at others
@@ -29,7 +30,7 @@ from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, num_masked
-from mae.options import CLIP_KINDS, TARGETS
+from mae.options import CLIP_KINDS, PRECISIONS, TARGETS
 
 FORMATS = (".png", ".gif", ".mp4")
 SIZES = ("num_heads", "decoder_num_heads", "image_size", "num_frames")
@@ -50,6 +51,7 @@ class ReconstructConfig:
     target: str | None = None
     frame_stride: int | None = None  # source frames between two of the clip
     sampler: str | None = None  # dense | segments
+    precision: str = "float32"
     backend: str | None = None  # tensorflow | jax; null: as KERAS_BACKEND says, else tensorflow where it is installed
     num_heads: int | None = None  # of the model, as the next three
     decoder_num_heads: int | None = None
@@ -75,6 +77,7 @@ class ReconstructConfig:
         for name, choices in (("masking", MASKS), ("target", TARGETS), ("sampler", CLIP_KINDS)):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
+        check_choice("precision", self.precision, PRECISIONS)
         check_at_least(1, self, "frame_stride", *SIZES)
         if self.seed < 0:
             raise ConfigError(f"seed={self.seed} must not be negative")
@@ -102,8 +105,9 @@ def reconstruct(config: ReconstructConfig) -> str:
         frame_stride=config.frame_stride, target=config.target, masking=config.masking, mask_ratio=config.mask_ratio
     )
     engine = start_engine_for_a_while()
+    dtype = engine.dtype_policy(config.precision)
     with engine.scope():
-        trained = load_pretrainer(config.checkpoint, given, "float32", config.sizes, config.sampler)
+        trained = load_pretrainer(config.checkpoint, given, dtype, config.sizes, config.sampler)
     a, told = trained.model.architecture, trained.training
     assert told.masking is not None
     assert told.mask_ratio is not None

@@ -36,19 +36,18 @@ def evaluate(config: FinetuneConfig) -> None:
     if config.init_from is None and not directory.holds_run:
         raise ConfigError(f"mode=eval tests init_from or the run in run_dir={directory.path}, and neither is there")
     engine = start_engine(config.setup)
-    index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
     with engine.scope():
         dtype = engine.dtype_policy(config.precision)
         trained = load_classifier(source, None, config.dataset.frame_stride, dtype, told, config.test.sampler)
+    index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering)
     index, names = reported_names(index, trained.class_names, str(source), numbers_by_name(config.dataset))
     print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
     spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
     reader = ClipReader(index, spec, config.seed, config.data.timeout_s)
     evaluation = video_evaluation(config, engine, logits_of(engine, trained.model), reader, names)
     with directory:
-        if not directory.holds_run:
-            directory.write_config(asdict(config))
+        directory.note_use(asdict(config))
         content = evaluation.test(directory.path, config.test, trained.source)
     print(report_table(content, directory.path))
 

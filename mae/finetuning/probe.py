@@ -37,18 +37,17 @@ def probe(config: FinetuneConfig) -> None:
     assert config.init_from is not None  # the config saw to that
     directory = report_directory(config.run_dir, Path(config.init_from))
     engine = start_engine(config.setup)
+    with engine.scope():
+        trained = _encoder(config, engine)
     splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
     train, test = splits.train, splits.test
     if test is None:
         raise ConfigError(f"dataset={config.dataset.name} has no list to test on: {how_to_hold_out(config.dataset)}")
     num_classes = len(agreed_names(train, config, None, None))
-    with engine.scope():
-        trained = _encoder(config, engine)
     rows = [("encoder", trained.description), ("devices", engine.describe_devices())]
     print(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"), flush=True)
     with directory:
-        if not directory.checkpoints.is_dir():
-            directory.write_config(asdict(config))
+        directory.note_use(asdict(config))
         content = _probe(config, directory, engine, trained, train, test, num_classes)
         write_json(directory.path / "probe.json", content)
     print(probe_table(content, directory.path))

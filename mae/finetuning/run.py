@@ -55,6 +55,8 @@ class Finetuning(Objective):
         self.config = config
         self.engine = engine
         tell = print_rendering if engine.workers.is_chief else lambda done, total: None
+        # Before the lists: the demo's videos are rendered where they are missing.
+        self.weights = None if checkpoint is not None else weights_to_start_from(config)
         splits = build_splits(config.dataset, config.data.max_bad_frac, tell)
         # All of the training list says what the classes are, also where only a few clips are learnt by heart.
         self.splits = _few(config, splits) if config.overfit_clips is not None else splits
@@ -62,7 +64,6 @@ class Finetuning(Objective):
         self.plan = FinetunePlan(config, len(self.index.paths), engine.num_replicas)
         self.cadence = Cadence.of(config, self.plan, self.plan.validate_every)
         self.footprint = clips_in_memory(config, self._reader(self.index).spec, engine.workers.count)
-        self.weights = None if checkpoint is not None else weights_to_start_from(config)
         self.class_names = agreed_names(splits.train, config, self.weights, checkpoint)
         self.best = BestWeights()
 

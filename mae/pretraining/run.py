@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mae.checkpoints.load import LoadReport, load_checkpoint
+from mae.checkpoints.load import LoadReport, load_weights
+from mae.checkpoints.read import read_weights
 from mae.checkpoints.run_state import Checkpoint
+from mae.checkpoints.weights import Weights
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.few import reader_of_few
@@ -46,6 +48,8 @@ class Pretraining(Objective):
 
     def __init__(self, config: PretrainConfig, engine: Engine, checkpoint: Checkpoint | None) -> None:
         self.config = config
+        # Before the list: the demo's videos are rendered where they are missing.
+        self.weights = None if checkpoint is not None else _weights_to_start_from(config)
         self.reader = _reader(config, engine.workers.is_chief)
         self.index = self.reader.index
         self.batch = _fixed_batch(config, self.reader)
@@ -76,12 +80,10 @@ class Pretraining(Objective):
         return model
 
     def start(self, session: Session) -> None:
-        c, path = self.config, session.directory.path
-        if c.init_from is None:
+        if self.weights is None:
             return
-        if Path(c.init_from).resolve() == path.resolve():
-            raise ConfigError(f"init_from={c.init_from} is this run itself; resume=auto continues it")
-        report = load_checkpoint(c.init_from, session.model, c.allow_missing or (), positions=c.init_positions)
+        c = self.config
+        report = load_weights(self.weights, session.model, c.allow_missing or (), positions=c.init_positions)
         if session.optimizer.average is not None:
             session.optimizer.average.restart()
         session.workers.say(report.table())
@@ -119,6 +121,16 @@ class Pretraining(Objective):
 
     def finish(self, session: Session) -> None:
         session.workers.say(print_summary(session.directory.path, self.index, self.config.dataset.name))
+
+
+def _weights_to_start_from(config: PretrainConfig) -> Weights | None:
+    """Those of `init_from`; raises `ConfigError` where there are none, or where that is this run itself."""
+    source = config.init_from
+    if source is None:
+        return None
+    if Path(source).resolve() == Path(config.run_dir).resolve():
+        raise ConfigError(f"init_from={source} is this run itself; resume=auto continues it")
+    return read_weights(source)
 
 
 def _reader(config: PretrainConfig, is_chief: bool) -> ClipReader:

@@ -44,6 +44,7 @@ FROZEN = (
 FREE = ("model.attention", "model.attention_chunk", "model.lean")
 
 LOCK = ".lock"
+_USES = ("mode: eval", "mode: probe")  # lines of the config of what trains nothing
 
 
 class RunDirectory:
@@ -111,10 +112,6 @@ class RunDirectory:
             os.close(self._lock)  # closing releases the lock; the empty file stays
             self._lock = None
 
-    def write_config(self, config: Mapping[str, Any]) -> None:
-        """Writes `config.yaml`, all of it or nothing."""
-        _write_config(self.config, config)
-
     def note_config(self, config: Mapping[str, Any]) -> None:
         """Notes what a start of the run was told, unless that is what the start before it was told.
 
@@ -127,6 +124,18 @@ class RunDirectory:
             _write_config(latest, config)
         elif latest.read_text() != _as_yaml(config):
             _write_config(following, config)
+
+    def note_use(self, config: Mapping[str, Any]) -> None:
+        """As `note_config`, for what only looks at trained weights; in the directory of a training nothing is noted."""
+        if not self.holds_run or self._is_without_training:
+            self.note_config(config)
+
+    @property
+    def _is_without_training(self) -> bool:
+        """Whether what is here was written by looks at weights of elsewhere."""
+        if self.checkpoints.is_dir() or not self.config.exists():
+            return False
+        return any(line in _USES for line in self.config.read_text().splitlines())
 
 
 def _write_config(path: Path, config: Mapping[str, Any]) -> None:

@@ -55,6 +55,17 @@ def test_a_checkpoint_file_and_the_run_that_holds_it_are_the_same_model(trained,
     np.testing.assert_array_equal(*pictures)
 
 
+def test_in_another_precision_the_loss_is_nearly_the_same(trained, tmp_path):
+    run, video = trained
+    said = {
+        name: reconstruct(ReconstructConfig(str(run), str(video), str(tmp_path / f"{name}.png"), precision=name))
+        for name in ("float32", "bfloat16")
+    }
+    losses = {name: float(re.search(r": loss (\S+),", text)[1]) for name, text in said.items()}
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.01)
+    assert (cv2.imread(str(tmp_path / "float32.png")) != cv2.imread(str(tmp_path / "bfloat16.png"))).any()
+
+
 @pytest.mark.parametrize("format", ["A", "B", "C", "D", "E4", "E5", "Ebin"])
 def test_every_released_layout_in_the_published_setting(format, tmp_path):
     """The loss by hand, of a model whose outputs are compared with those of transformers elsewhere."""

@@ -16,7 +16,7 @@ from mae.training.schedules import warmup_cosine
 
 BATCH = 8
 # As `Engine.suited` has it on a CPU.
-AS_SUITS = {"attention": "plain", "lean": False} if keras.config.backend() == "jax" else {}
+AS_SUITS = {"attention": "plain"} if keras.config.backend() == "jax" else {}
 SHARED = {"weight_decay": 0.05, "final_weight_decay": None, "layer_decay": 0.8, "clip_grad_norm": 0.05}
 RATE = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3)
 ADAMW = AdamWConfig("adamw", **SHARED, beta_1=0.9, beta_2=0.95, epsilon=1e-8)

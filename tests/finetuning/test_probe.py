@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from configured import configured_finetuning
+from omegaconf import OmegaConf
 from written_videos import write_video
 
 from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
@@ -105,6 +106,23 @@ def test_a_second_probe_computes_no_features(files, monkeypatch, capsys):
     content = content_of(files.run)
     assert content["training"]["videos"]["used"] == 4
     assert content["probes"]["knn"]["top1_of_each"] == [1, 1]
+
+
+def test_the_settings_of_a_training_stay_and_those_of_probes_are_kept_one_after_the_other(command, tmp_path):
+    knn = "probe.kinds=[knn]"
+    run = tmp_path / "run"
+    for neighbours in (3, 3, 2):
+        probe(command(knn, f"probe.neighbours={neighbours}"))
+    noted = {path.name: OmegaConf.load(path).probe.neighbours for path in run.glob("config*.yaml")}
+    assert noted == {"config.yaml": 3, "config.2.yaml": 2}
+
+    # A training that was stopped before its first checkpoint.
+    training = tmp_path / "training"
+    training.mkdir()
+    settings = "mode: train\nepochs: 3\nwandb:\n  mode: probe\n"
+    (training / "config.yaml").write_text(settings)
+    probe(command(knn, f"run_dir={training}"))
+    assert {path.name: path.read_text() for path in training.glob("config*.yaml")} == {"config.yaml": settings}
 
 
 def test_a_checkpoint_with_the_same_encoder_has_the_same_features(command, tmp_path):

@@ -21,6 +21,7 @@ from mae.errors import ConfigError, Interrupted
 from mae.evaluation.multi_view import scores
 from mae.evaluation.trained import load_classifier
 from mae.finetuning.evaluate import evaluate
+from mae.finetuning.probe import probe
 from mae.finetuning.run import finetune
 from mae.models.classifier import build_classifier
 from mae.monitoring.metrics import read_metrics
@@ -301,6 +302,14 @@ def test_what_a_run_refuses(command, files, whole, tmp_path, overrides, message)
     with pytest.raises(ConfigError, match=message):
         finetune(command(f"run_dir={tmp_path / 'run'}", *overrides))
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(("mode", "run"), [("train", finetune), ("eval", evaluate), ("probe", probe)])
+def test_a_checkpoint_that_is_not_there_is_refused_before_videos_are_rendered(mode, run, tmp_path):
+    places = (f"dataset.root={tmp_path / 'shapes'}", f"run_dir={tmp_path / 'run'}", f"init_from={tmp_path / 'none'}")
+    with pytest.raises(ConfigError, match=r"no checkpoint at .*none"):
+        run(configured_finetuning(*SMALL, *places, f"mode={mode}"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_head_of_other_classes_is_refused_unless_a_fresh_one_is_asked_for(command, tmp_path, capsys):

@@ -353,7 +353,7 @@ def test_a_directory_with_other_things_is_left_alone(run, tmp_path):
 
 def test_a_second_process_is_kept_out(run, tmp_path):
     with RunDirectory(tmp_path / "run") as directory:
-        directory.write_config({})
+        directory.note_config({})
         with pytest.raises(ConfigError, match="another process is using"), RunDirectory(tmp_path / "run"):
             pass
 
@@ -455,6 +455,13 @@ def test_a_file_without_a_decoder_needs_to_be_allowed(whole, run, tmp_path, caps
 
 def sizes_of(directory):
     return read_checkpoint(directory / "checkpoints" / "step_00000006.npz").meta["architecture"]
+
+
+def test_a_checkpoint_that_is_not_there_is_refused_before_videos_are_rendered(tmp_path):
+    places = (f"dataset.root={tmp_path / 'shapes'}", f"run_dir={tmp_path / 'run'}", f"init_from={tmp_path / 'none'}")
+    with pytest.raises(ConfigError, match=r"no checkpoint at .*none"):
+        pretrain(configured(*SMALL_RUN, *places))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_init_from_and_resume_refuse_each_others_files(released, run, tmp_path):

@@ -95,7 +95,8 @@ def _capability(device: jax.Device) -> float:
 def suited_to_devices(architecture: Architecture, given: Collection[str], devices: list[jax.Device]) -> Architecture:
     """The architecture, computed as is fastest on these devices (docs/benchmarks.md), but for what is given.
 
-    XLA compiles whole steps: what `mae.models.lean` does for TensorFlow on a CPU, it mostly does by itself.
+    XLA compiles whole steps: on a GPU it does by itself what `mae.models.lean` is for.
     """
-    best: dict[str, Any] = {"attention": "plain" if devices[0].platform == "cpu" else "fused", "lean": False}
+    on_cpu = devices[0].platform == "cpu"
+    best: dict[str, Any] = {"attention": "plain" if on_cpu else "fused", "lean": on_cpu}
     return replace(architecture, **{name: value for name, value in best.items() if name not in given})
