@@ -77,7 +77,8 @@ class Session:
         """Raises `ConfigError` unless all workers were told the same and found the same."""
         self.workers.check_same("the steps made: run_dir must be on a disk that all of them share", progress.step)
         self.workers.check_same("the list of videos", zlib.crc32(self.list_digest.encode()))
-        self.workers.check_same("their settings", zlib.crc32(repr(sorted(asdict(self.config).items())).encode()))
+        settings = {name: value for name, value in asdict(self.config).items() if name != "process"}
+        self.workers.check_same("their settings", zlib.crc32(repr(sorted(settings.items())).encode()))
 
     def portion(self, first_step: int, total_steps: int) -> Portion:
         """What this process reads of the batches from `first_step` on: its share of consecutive clips of each."""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mae.checkpoints.run_state import variables_to_arrays
+from mae.seeds import seed_initializers
 
 
 def strategy_of(replicas):
@@ -39,7 +40,7 @@ class CompiledStep:
     """
 
     def __init__(self, engine, build, losses_of, settings):
-        keras.utils.set_random_seed(0)
+        seed_initializers(0)
         with engine.scope():
             self.model, optimizer = build()
         self.engine, self.parts = engine, settings.accumulate
