@@ -35,7 +35,12 @@ def read_weights(path: str | Path) -> Weights:
         ConfigError: nothing there, damaged, or of no known format.
     """
     path = Path(path)
-    weights = _READERS[identify(path)](path)
+    try:
+        weights = _READERS[identify(path)](path)
+    except MemoryError as error:  # an honest file can be too large, too, or a sparse one look so
+        raise ConfigError(f"{path} needs more memory than there is") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror or error})") from error
     weights.check_arrays()
     return weights
 
@@ -211,4 +216,4 @@ def _state_dict(tree: Any, path: Path) -> tuple[dict[str, np.ndarray], list[str]
 
 def _entry_name(name: Any) -> str:
     """What a message calls an entry that is no tensor."""
-    return name[:MAX_NAME] if isinstance(name, str) else shown(name)
+    return name[:MAX_NAME] if isinstance(name, str) and name.isprintable() else shown(name)

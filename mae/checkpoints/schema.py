@@ -71,6 +71,11 @@ def one_or_equal(rule: Rule) -> Rule:
     )
 
 
+# Printable: a name is shown as it is, and could otherwise write what it likes to a terminal.
+_NAME = Rule(
+    f"printable text of up to {MAX_NAME} characters",
+    lambda value: isinstance(value, str) and len(value) <= MAX_NAME and value.isprintable(),
+)
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 
 
@@ -97,7 +102,7 @@ def check_name(source: str | Path, name: Any) -> str:
     Raises:
         ConfigError: it is no text, or longer than one has.
     """
-    return check(source, "the name of a tensor", name, text())
+    return check(source, "the name of a tensor", name, _NAME)
 
 
 def class_names(source: str | Path, field: str, value: Any) -> dict[int, str]:

@@ -19,6 +19,7 @@ RELEASED_EPSILON = 1e-6
 # Sizes that tensors show, whatever the file states.
 _SEEN = ("tubelet_size", "patch_size", "in_channels", "embed_dim", "depth", "mlp_ratio", "decoder_embed_dim",
          "decoder_depth")  # fmt: skip
+_FIRST_BIAS = "encoder/block_0/mlp/fc1/bias"  # as long as the MLP is wide
 _FREE_VALUES = 1 << 24  # in a position table, as for 64 frames of 448² of a small model
 # Sizes that neither a tensor's shape nor its name shows.
 _UNSEEN = ("num_frames", "image_size", "positions", "layer_norm_epsilon", "num_heads", "decoder_num_heads")
@@ -97,7 +98,7 @@ class Weights:
             sizes["tubelet_size"] = kernel.shape[0]
         sizes |= {"patch_size": kernel.shape[-3], "in_channels": kernel.shape[-2], "embed_dim": kernel.shape[-1]}
         sizes["depth"] = self._depth("encoder")
-        sizes["mlp_ratio"] = self._array("encoder/block_0/mlp/fc1/bias").shape[0] / sizes["embed_dim"]
+        sizes["mlp_ratio"] = self._array(_FIRST_BIAS).shape[0] / sizes["embed_dim"]
         heads = {preset.embed_dim: preset.num_heads for preset in PRESETS.values()}
         sizes |= {"num_heads": heads.get(sizes["embed_dim"])}
         if self.kind == "pretrainer":
@@ -139,6 +140,9 @@ class Weights:
                     f"{self.source}: {self.names.get(path, path)} is an array of {array.dtype} of the shape "
                     f"{array.shape}; expected floats, of one to five axes, none of them empty"
                 )
+        shown_by = [PATCH_KERNEL, _FIRST_BIAS, *(["decoder/norm/gamma"] if self.kind == "pretrainer" else [])]
+        if all(path in self.arrays for path in shown_by):
+            self.sizes()  # does what the file states agree with what its tensors show?
 
     def _check_told(self, seen: Mapping[str, Any]) -> None:
         """What the file states of its tensors must be what they show."""

@@ -15,7 +15,7 @@ from mae.checkpoints.schema import check_count, check_name
 from mae.errors import ConfigError, shown
 
 _HEADER = re.compile(
-    rb"\{'descr': '([<>|][fiubc]\d{1,2})', 'fortran_order': (True|False), "
+    rb"\{'descr': '([<>|](?:b1|[iu][1248]|f[248]|c8|c16))', 'fortran_order': (True|False), "
     rb"'shape': \(((?:\d{1,19}, ?)*(?:\d{1,19})?)\),? *\} *\n"
 )
 _MAGIC = re.compile(rb"\x93NUMPY[\x01-\x03]\x00")
