@@ -10,8 +10,8 @@ from mae.errors import ConfigError, shown
 
 MAX_TENSORS = 20_000  # in one file; the largest released model has 700, and three times as many with an optimizer's
 MAX_NAME = 1000  # characters of a tensor's name
-MAX_JSON = 16 << 20  # bytes; 700 tensors take 100 kB, 20 000 class names a megabyte
-_MAX_CLASSES = 1_000_000
+MAX_JSON = 4 << 20  # bytes; 700 tensors take 100 kB, 20 000 class names a megabyte
+_MAX_CLASSES = 100_000
 
 
 @dataclass(frozen=True)

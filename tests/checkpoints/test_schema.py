@@ -86,6 +86,6 @@ def test_json(tmp_path):
             json_object("the file", content)
     with pytest.raises(ConfigError, match="the file is not valid JSON"):
         json_object("the file", b"\xff{}")
-    path.write_text("{" + " " * (16 << 20) + "}")
-    with pytest.raises(ConfigError, match=r"config\.json is longer than the 16 MB"):
+    path.write_text("{" + " " * (4 << 20) + "}")
+    with pytest.raises(ConfigError, match=r"config\.json is longer than the 4 MB"):
         read_json(path)

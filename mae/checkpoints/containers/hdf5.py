@@ -4,6 +4,7 @@ That process tells where in the file the bytes of each array lie, and they are r
 are compressed or in pieces, which Keras does not write, come through a pipe.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -27,6 +28,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHILD = Path(__file__).with_name("hdf5_child.py")
 _SECONDS = 20  # of the processor, and one more for as many bytes as follow
 _BYTES_A_SECOND = 10 << 20
+_SECONDS_TO_END = 5
 _MEMORY = 2 << 30  # bytes of address space, most of which libraries reserve and never use; and twice the file
 _MAX_LISTING = 64 << 20  # bytes
 _TYPE = re.compile(r"[<>|][fiub][1248]")
@@ -88,27 +90,35 @@ def read_hdf5(path: str | Path, attributes: Sequence[str]) -> HDF5:
         listener = threading.Thread(target=lambda: said.append(child.stderr.read()[-2000:]))
         listener.start()
         try:
-            listing = child.stdout.readline(_MAX_LISTING)
-            file = _listed(path, listing, size) if listing.endswith(b"\n") else None
-            if file is not None:
-                for inner in _to_stream(file):
-                    file.streamed[inner] = _from_pipe(child.stdout, file.places[inner])  # type: ignore[index]
-        except EOFError:
-            file = None
+            file = _received(path, child.stdout, size)
+            if file is None:  # it has ended, or is about to
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(_SECONDS_TO_END)
         finally:
             child.kill()
             listener.join()
-        child.wait()
     if file is None:
         raise _came_to_harm(path, child.returncode, said[0].decode(errors="replace"))
     return file
 
 
-def _to_stream(file: HDF5) -> list[str]:
-    return [inner for inner, place in file.places.items() if not {"offset", "refused"} & place.keys()]
+def _received(path: Path, pipe: BinaryIO, size: int) -> HDF5 | None:
+    """What the child tells; None: it ended before it had told all."""
+    listing = pipe.readline(_MAX_LISTING)
+    if not listing.endswith(b"\n"):
+        return None
+    told = _listed(path, listing, size)
+    streamed = {}
+    for inner, place in told["arrays"].items():
+        if not {"offset", "refused"} & place.keys():
+            try:
+                streamed[inner] = _array_from(pipe, place)
+            except EOFError:
+                return None
+    return HDF5(path, told["groups"], told["arrays"], streamed)
 
 
-def _from_pipe(pipe: BinaryIO, place: Mapping[str, Any]) -> np.ndarray:
+def _array_from(pipe: BinaryIO, place: Mapping[str, Any]) -> np.ndarray:
     array = np.empty(tuple(place["shape"]), place["type"])
     view, position = array.reshape(-1).view(np.uint8).data, 0
     while position < len(view):
@@ -119,7 +129,7 @@ def _from_pipe(pipe: BinaryIO, place: Mapping[str, Any]) -> np.ndarray:
     return array
 
 
-def _listed(path: Path, listing: bytes, size: int) -> HDF5:
+def _listed(path: Path, listing: bytes, size: int) -> dict[str, Any]:
     """What the child told, checked: whoever made the file may have taken the child over."""
     try:
         told = json.loads(listing)
@@ -132,7 +142,7 @@ def _listed(path: Path, listing: bytes, size: int) -> HDF5:
         raise ConfigError(f"{path} is damaged: what HDF5's library makes of it cannot be ({error})") from error
     if whole > size or streamed > max(MAX_TOTAL_RATIO * size, FREE_TOTAL):
         raise ConfigError(f"{path} lists {whole + streamed} bytes of arrays and has {size}: damaged or made to do harm")
-    return HDF5(path, told["groups"], told["arrays"], {})
+    return told
 
 
 def _octets(path: Path, places: Mapping[str, Mapping[str, Any]], size: int) -> tuple[int, int]:

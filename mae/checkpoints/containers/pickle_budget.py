@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 from mae.errors import ConfigError
 
 MAX_STEPS = 500_000  # opcodes; a model of 700 tensors with an optimizer's state has some 100 000
-MAX_BYTES = 64 << 20  # of one pickle, storages not counted
+MAX_BYTES = 16 << 20  # of one pickle, storages not counted
 MAX_ITEMS = 10_000_000  # characters and elements that calls take, all together
 # Tensors that are not contiguous are copied, and may repeat their storage (stride 0): bytes of the copies, all
 # together, to bytes of the storages; and what is free.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mae.errors import ConfigError
 
-MAX_FIELDS = 2_000_000  # of all messages of a file; the object graph of the largest released model has some 100 000
+MAX_FIELDS = 500_000  # of all messages of a file; an object graph has some hundred for each weight
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 _MAX_VARINT = 10  # octets, of 64 bits
 

@@ -18,7 +18,7 @@ from mae.errors import ConfigError
 MAX_RATIO = 1000
 # All members together: no weights are packed so well, and a small zip may be up to a freely chosen size.
 MAX_TOTAL_RATIO, FREE_TOTAL = 20, 64 << 20
-MAX_MEMBERS = 50_000
+MAX_MEMBERS = 20_000
 _MAX_DIRECTORY = 8 << 20  # bytes; each row of it takes `zipfile` a hundred times its size of memory
 _CHUNK = 4 << 20  # bytes between two updates of the checksum: small enough to be still in the cache
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
