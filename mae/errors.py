@@ -3,7 +3,9 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+_SHOWN = 80  # characters of a value in a message
 _ADVICE = re.compile("allow_pickle|unsafe|safe_mode", re.IGNORECASE)
 
 
@@ -34,17 +36,18 @@ class BadVideo(Exception):
 def unknown_name(what: str, name: str, choices: Iterable[str]) -> ConfigError:
     """The error for a name that is not among `choices`, with the nearest one and the list."""
     choices = list(choices)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    # Only of what can be a name: comparing takes the square of its length.
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5) if _is_short_text(name) else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
     # A long list would hide the hint.
     rest = f" There are: {', '.join(choices)}" if len(choices) <= 12 or not near else ""
-    return ConfigError(f"{what} {name!r} does not exist{hint or '.'}{rest}")
+    return ConfigError(f"{what} {shown(name)} does not exist{hint or '.'}{rest}")
 
 
 def check_choice(what: str, name: str, choices: Iterable[str]) -> None:
     """Raises the error of `unknown_name` unless `name` is one of `choices`."""
     choices = list(choices)
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise unknown_name(what, name, choices)
 
 
@@ -63,6 +66,26 @@ def some(names: Sequence[str], shown: int, none: str = "none") -> str:
     """The first `shown` names and how many more there are, or `none` where there is no name."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return (", ".join(names[:shown]) or none) + more
+
+
+def shown(value: Any) -> str:
+    """A value from a file as a message shows it, in at most about 100 characters.
+
+    Of what holds other values only the kind is told: a few bytes can be tuples of tuples that no memory can spell out.
+    """
+    if isinstance(value, str | bytes):
+        return repr(value) if _is_short_text(value) else f"{value[:_SHOWN]!r} … ({len(value)} long)"
+    if isinstance(value, int) and value.bit_length() > 4 * _SHOWN:
+        return f"a whole number of {value.bit_length()} bits"
+    if value is None or isinstance(value, bool | int | float | complex):
+        return repr(value)
+    if isinstance(value, list | tuple | dict | set) and not value:
+        return repr(value)
+    return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, list | tuple | dict | set) else "")
+
+
+def _is_short_text(value: Any) -> bool:
+    return isinstance(value, str | bytes) and len(value) <= _SHOWN
 
 
 def one_line(error: BaseException | str) -> str:

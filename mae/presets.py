@@ -6,15 +6,23 @@ experiments that take minutes there: of tubelets of one frame, so that no token 
 """
 
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any
 
-from mae.errors import ConfigError, check_at_least, check_choice
+from mae.errors import ConfigError, check_choice, shown
 from mae.options import ATTENTIONS, POSITIONS, REMATS
 
-_AT_LEAST_ONE = (
-    *("image_size", "num_frames", "patch_size", "tubelet_size", "in_channels", "embed_dim", "depth", "num_heads"),
-    *("decoder_embed_dim", "decoder_depth", "decoder_num_heads", "attention_chunk"),
-)
+# What the sizes may be, far beyond what was ever trained: a file that claims more is damaged, or made to do harm.
+WHOLE = {
+    **dict.fromkeys(("image_size", "num_frames"), (1, 1 << 16)),
+    **dict.fromkeys(("patch_size", "tubelet_size", "in_channels", "depth", "decoder_depth"), (1, 1 << 10)),
+    **dict.fromkeys(("embed_dim", "decoder_embed_dim"), (1, 1 << 16)),
+    **dict.fromkeys(("num_heads", "decoder_num_heads"), (1, 1 << 12)),
+    "attention_chunk": (1, 1 << 62),
+}
+ABOVE_ZERO = {"mlp_ratio": 64.0, "layer_norm_epsilon": 1.0, "head_norm_epsilon": 1.0}  # up to these
+MAX_TOKENS = 1 << 17
+COMPUTED = ("attention", "attention_chunk", "lean", "remat")  # how it is computed; the numbers stay the same
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,7 @@ class Architecture:
     decoder_num_heads: int = 6
 
     def __post_init__(self) -> None:
-        check_at_least(1, self, *_AT_LEAST_ONE)
-        if self.mlp_ratio <= 0 or self.layer_norm_epsilon <= 0 or self.final_norm_epsilon <= 0:
-            raise ConfigError("mlp_ratio, layer_norm_epsilon and head_norm_epsilon must be above 0")
+        self._check_ranges()
         if self.image_size % self.patch_size:
             raise ConfigError(f"image_size={self.image_size} is not divisible by patch_size={self.patch_size}")
         if self.num_frames % self.tubelet_size:
@@ -57,9 +63,11 @@ class Architecture:
                 raise ConfigError(f"{width}={getattr(self, width)} is not divisible by {heads}={getattr(self, heads)}")
             if getattr(self, width) % 2:
                 raise ConfigError(f"{width}={getattr(self, width)} must be even: half sines, half cosines")
-        for rate in ("drop_path_rate", "attention_dropout_rate", "dropout_rate"):
-            if not 0 <= getattr(self, rate) < 1:
-                raise ConfigError(f"{rate}={getattr(self, rate)} must lie in [0, 1)")
+        if self.num_tokens > MAX_TOKENS:
+            raise ConfigError(
+                f"num_frames={self.num_frames} and image_size={self.image_size} in tubelets of {self.tubelet} are "
+                f"{self.num_tokens} tokens; there may be {MAX_TOKENS}"
+            )
         check_choice("positions", self.positions, POSITIONS)
         check_choice("attention", self.attention, ATTENTIONS)
         check_choice("remat", self.remat, REMATS)
@@ -68,6 +76,25 @@ class Architecture:
                 f"remat={self.remat} runs blocks twice, which would draw two different dropouts: set "
                 f"dropout_rate={self.dropout_rate} and attention_dropout_rate={self.attention_dropout_rate} to 0"
             )
+
+    def _check_ranges(self) -> None:
+        for name, (low, high) in WHOLE.items():
+            value = getattr(self, name)
+            if not (_is(Integral, value) and low <= value <= high):
+                raise ConfigError(f"{name}={shown(value)} must be a whole number from {low} to {high}")
+        for name, largest in ABOVE_ZERO.items():
+            value = getattr(self, name)
+            if name == "head_norm_epsilon" and value is None:
+                continue
+            # So written, the comparison also refuses what is not a number (NaN).
+            if not (_is(Real, value) and 0 < value <= largest):
+                raise ConfigError(f"{name}={shown(value)} must be a number above 0, at most {largest:g}")
+        for name in ("drop_path_rate", "attention_dropout_rate", "dropout_rate"):
+            value = getattr(self, name)
+            if not (_is(Real, value) and 0 <= value < 1):
+                raise ConfigError(f"{name}={shown(value)} must lie in [0, 1)")
+        if not isinstance(self.lean, bool):
+            raise ConfigError(f"lean={shown(self.lean)} must be true or false")
 
     @property
     def grid(self) -> tuple[int, int, int]:
@@ -94,6 +121,11 @@ class Architecture:
     def patch_dim(self) -> int:
         """Values in one patch."""
         return self.tubelet_size * self.patch_size**2 * self.in_channels
+
+
+def _is(kind: type, value: Any) -> bool:
+    """Whether a value is a number of this kind, be it NumPy's; true and false are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 PRESETS = {

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mae.errors import ConfigError, check_at_least, check_choice, library_reason, one_line, some
+from mae.errors import ConfigError, check_at_least, check_choice, library_reason, one_line, shown, some
 
 
 def test_names_of_a_long_list():
@@ -36,3 +36,23 @@ def test_a_librarys_advice_to_run_what_a_file_holds_is_not_passed_on(tmp_path):
         np.load(file, allow_pickle=False)
     assert library_reason(refused.value) == "it is no file of plain arrays"
     assert library_reason(OSError("cut\nshort")) == "cut short"
+
+
+def test_values_from_files_are_shown_in_a_few_words():
+    assert [shown(value) for value in ("x", None, 3, 0.5, [], b"a")] == ["'x'", "None", "3", "0.5", "[]", "b'a'"]
+    assert shown("x" * 1000) == f"{'x' * 80!r} … (1000 long)"
+    doubling = (1,)
+    for _ in range(100):
+        doubling = (doubling, doubling)
+    itself = {}
+    itself["a"] = itself
+    assert (shown(doubling), shown(itself), shown(10**5000)) == (
+        "a tuple of 2",
+        "a dict of 1",
+        "a whole number of 16610 bits",
+    )
+    assert shown(object()) == "a object"
+    with pytest.raises(ConfigError, match=r"positions 'xxx.* does not exist"):
+        check_choice("positions", "x" * 100_000, ["sincos", "learnable"])
+    with pytest.raises(ConfigError, match="positions a tuple of 2 does not exist"):
+        check_choice("positions", doubling, ["sincos", "learnable"])  # type: ignore[arg-type]

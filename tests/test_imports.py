@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 import mae
 
@@ -73,18 +74,21 @@ assert "keras" not in sys.modules
     assert made.returncode == 0, made.stderr
 
 
-def test_formats_of_tensorflow_name_what_is_missing(tmp_path):
-    (tmp_path / "model.index").write_bytes(bytes(40) + (0xDB4775248B80FB57).to_bytes(8, "little"))  # a table's end
-    (tmp_path / "model.data-00000-of-00001").touch()
+def test_checkpoints_of_tensorflow_are_read_without_it_and_a_saved_model_names_what_it_needs_to_be_written(tmp_path):
+    model = tf.train.Checkpoint(encoder=tf.train.Checkpoint(norm=tf.train.Checkpoint(gamma=tf.Variable([1.5, 2.0]))))
+    path = model.write(str(tmp_path / "model"))
     code = f"""
 from mae.checkpoints.read import read_weights
+from mae.checkpoints.saved_model import write_saved_model
 from mae.errors import ConfigError
+print(read_weights({path!r}).arrays["encoder/norm/gamma"].tolist())
 try:
-    read_weights({str(tmp_path / "model")!r})
+    write_saved_model(None, None, None)
 except ConfigError as error:
     print(error)
 """
     made = subprocess.run([sys.executable, "-c", WITHOUT_TENSORFLOW + code], capture_output=True, text=True)
+    assert made.stdout.startswith("[1.5, 2.0]\n"), made.stderr
     assert "needs TensorFlow, which is not installed: pip install -e '.[tensorflow]'" in made.stdout, made.stderr
 
 

@@ -1,5 +1,6 @@
 """Which tensor of a checkpoint goes where in a model, decided before anything is assigned."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from mae.checkpoints.resize import interpolate_table, resize_patch_kernel
 from mae.checkpoints.weights import RELEASED_FRAMES, RELEASED_PIXELS, Weights
 from mae.errors import ConfigError, some
 from mae.models.positions import position_table
-from mae.presets import PRESETS, Architecture
+from mae.presets import MAX_TOKENS, PRESETS, Architecture
 
 _SHOWN = 12  # names of a list in an error's one line; all of them are the error's attributes
 
@@ -176,7 +177,10 @@ def file_grid(weights: Weights) -> tuple[int, int, int]:
     """Tokens along time, height and width the file was trained with; what it does not say is as released."""
     kernel, told = weights.arrays[PATCH_KERNEL], weights.told
     side = told.get("image_size", RELEASED_PIXELS) // kernel.shape[-3]
-    return (told.get("num_frames", RELEASED_FRAMES) // kernel.shape[0] if kernel.ndim == 5 else 1), side, side
+    grid = (told.get("num_frames", RELEASED_FRAMES) // kernel.shape[0] if kernel.ndim == 5 else 1), side, side
+    if math.prod(grid) > MAX_TOKENS:
+        raise UnfitError(f"{weights.source} tells of {grid[0]}×{side}×{side} tokens; there may be {MAX_TOKENS}")
+    return grid
 
 
 def _is_fixed(stored: np.ndarray, kind: str, grids: Sequence[tuple[int, int, int]], width: int) -> bool:

@@ -1,15 +1,15 @@
 """`config.json` of a Hugging Face VideoMAE: our sizes from theirs, and theirs from ours."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mae.checkpoints.metadata import KEY, Metadata, metadata_from
+from mae.checkpoints.schema import FLAG, Rule, above_zero, check, class_names, one_or_equal, read_json, whole
 from mae.checkpoints.weights import Weights
-from mae.errors import ConfigError
-from mae.presets import Architecture
+from mae.errors import ConfigError, shown
+from mae.presets import ABOVE_ZERO, WHOLE, Architecture
 
 # Two norms of transformers' VideoMAE have PyTorch's default epsilon whatever layer_norm_eps says (5.23, measured).
 HEAD_NORM_EPSILON = 1e-5
@@ -30,6 +30,15 @@ _SIZES: dict[str, tuple[str, Any]] = {
     "decoder_depth": ("decoder_num_hidden_layers", 4),
     "decoder_num_heads": ("decoder_num_attention_heads", 6),
 }
+# What a config.json may hold of these; of the others it is said in `read_config`.
+_RULES: dict[str, Rule] = {
+    **{theirs: one_or_equal(whole(*WHOLE[ours])) for ours, (theirs, _) in _SIZES.items() if ours in WHOLE},
+    "layer_norm_eps": above_zero(ABOVE_ZERO["layer_norm_epsilon"]),
+    "intermediate_size": whole(1, 1 << 22),
+    "use_mean_pooling": FLAG,
+    "norm_pix_loss": FLAG,
+}
+_CARD_BYTES = 1 << 16  # of a model's card; its head comes first
 # What no tensor shows and this project's models have in one way only; the last two are of version 2.
 _ONLY = {"hidden_act": "gelu", "qkv_bias": True, "qv_bias": True, "qk_scale": None, "cos_attn": False}
 _CLASSES = {"pretrainer": "VideoMAEForPreTraining", "classifier": "VideoMAEForVideoClassification"}
@@ -41,12 +50,17 @@ def read_config(folder: Path, weights: Weights) -> None:
     Raises:
         ConfigError: no such file, not a VideoMAE, or options that this project's models do not have.
     """
-    config = _json(folder / "config.json")
+    path = folder / "config.json"
+    config = read_json(path)
     if config.get("model_type", "videomae") != "videomae":
-        raise ConfigError(f"{folder} is a {config['model_type']!r}, not a VideoMAE")
+        raise ConfigError(f"{folder} is a {shown(config['model_type'])}, not a VideoMAE")
     for name, only in _ONLY.items():
         if (value := config.get(name, only)) != only:
-            raise ConfigError(f"{folder}: {name}={value!r}, and this project's models have {name}={only!r} only")
+            raise ConfigError(f"{folder}: {name}={shown(value)}, and this project's models have {name}={only!r} only")
+    for name, rule in _RULES.items():
+        if name in config:
+            _check_square(folder, name, config[name])
+            check(path, name, config[name], rule)
     pooling = "mean" if config.get("use_mean_pooling", True) else "first"
     if weights.kind == "classifier" and pooling != weights.pooling:
         raise ConfigError(
@@ -55,19 +69,17 @@ def read_config(folder: Path, weights: Weights) -> None:
     for ours, (theirs, default) in _SIZES.items():
         if weights.kind == "pretrainer" or not ours.startswith("decoder"):
             value = config.get(theirs, default)
-            if isinstance(value, list) and len(set(value)) > 1:
-                raise ConfigError(f"{folder}: {theirs}={value}, and this project's models take squares only")
             weights.told[ours] = value[0] if isinstance(value, list) else value
     weights.told["mlp_ratio"] = config.get("intermediate_size", 3072) / weights.told["embed_dim"]
     weights.told["positions"] = "sincos"  # transformers' VideoMAE has no other
     if weights.kind == "classifier":
-        labels = {int(number): label for number, label in config.get("id2label", {}).items()}
+        labels = class_names(path, "id2label", config.get("id2label"))
         # What transformers writes where nobody gave names says nothing.
         if any(label != f"LABEL_{number}" for number, label in labels.items()):
             weights.id2label = labels
     # Last: whoever trained the folder further with transformers changed what is above, and left this as it was.
     if KEY in config:
-        weights.take(metadata_from(config[KEY], folder / "config.json"))
+        weights.take(metadata_from(config[KEY], path))
     training = weights.training
     target = _target(config, training.target) if weights.kind == "pretrainer" else training.target
     weights.training = replace(training, target=target, licence=training.licence or _licence(folder))
@@ -85,10 +97,11 @@ def _licence(folder: Path) -> str | None:
     card = folder / "README.md"
     if not card.is_file():
         return None
-    text = card.read_text(encoding="utf-8", errors="replace")
+    with open(card, "rb") as file:
+        text = file.read(_CARD_BYTES).decode(errors="replace")
     head = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
-    found = re.search(r"^license: *(\S.*?) *$", head[1], re.MULTILINE) if head else None
-    return found[1].strip("\"'") if found else None
+    found = re.search(r"^license:(.*)$", head[1], re.MULTILINE) if head else None
+    return (found[1].strip().strip("\"'") or None) if found else None
 
 
 def use_defaults(weights: Weights) -> None:
@@ -126,13 +139,7 @@ def make_config(model: Any, kind: str, metadata: Metadata) -> dict[str, Any]:
     return dict(sorted(config.items()))
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise ConfigError(f"there is no {path}") from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} is not a JSON object")
-    return content
+def _check_square(folder: Path, name: str, value: Any) -> None:
+    if isinstance(value, list) and any(other != value[0] for other in value):
+        listed = ", ".join(map(shown, value[:4]))
+        raise ConfigError(f"{folder}: {name}=[{listed}], and this project's models take squares only")

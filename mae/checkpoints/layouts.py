@@ -41,6 +41,9 @@ def fuse_qkv(arrays: dict[str, np.ndarray]) -> None:
     for path in [path for path in arrays if path.endswith("/attention/q/kernel")]:
         prefix = path.removesuffix("q/kernel")
         parts = [f"{prefix}{part}/kernel" for part in _PARTS]
+        # What does not fit together stays apart, and has then no place in a model.
+        if {arrays[part].shape for part in parts if part in arrays} != {arrays[path].shape} or arrays[path].ndim != 2:
+            continue
         if all(part in arrays for part in parts):
             arrays[f"{prefix}qkv/kernel"] = np.concatenate([arrays.pop(part) for part in parts], axis=1)
 

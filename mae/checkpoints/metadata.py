@@ -7,12 +7,23 @@ leave it alone. Released files have none.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from mae.checkpoints.schema import (
+    above_zero,
+    check,
+    class_names,
+    json_object,
+    optional,
+    share,
+    table,
+    text,
+    whole,
+)
 from mae.data.sampling import SAMPLERS
-from mae.errors import ConfigError, check_at_least, check_choice
+from mae.errors import ConfigError, check_choice, shown
 from mae.masking import MASKS
 from mae.options import TARGETS
 from mae.patches import channel_statistics
@@ -20,6 +31,16 @@ from mae.presets import Architecture
 
 KEY = "mae_video"
 KERAS_NOTE = f"{KEY}.json"  # in the zip that a .keras file is
+
+
+_RULES = {
+    "frame_stride": whole(1, 1 << 20),
+    "mask_ratio": share(),
+    "step": whole(0, 1 << 62),
+    "licence": text(),
+    "fixed_batch": text(),
+    "fixed_batch_loss": above_zero(1e9),
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +58,8 @@ class Training:
     fixed_batch_loss: float | None = None  # of these weights on them
 
     def __post_init__(self) -> None:
-        check_at_least(1, self, "frame_stride")
+        for name, rule in _RULES.items():
+            check("how weights were trained", name, getattr(self, name), optional(rule))
         for name, choices in (("sampler", SAMPLERS), ("target", TARGETS), ("masking", MASKS)):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
@@ -89,29 +111,73 @@ def metadata_from(told: Mapping[str, Any] | str, source: Path) -> Metadata:
         ConfigError: damaged, of a version that knows more, or pixels normalised as no model here takes them.
     """
     try:
-        content = json.loads(told) if isinstance(told, str) else told
-        architecture = Architecture(**content["architecture"])
-        training = Training(**content.get("training", {}))
-        id2label = {int(number): str(name) for number, name in content.get("id2label", {}).items()}
+        content = json_object(KEY, told) if isinstance(told, str) else check(KEY, "its value", told, table())
+        architecture = architecture_from(check(KEY, "architecture", content.get("architecture"), table()), KEY)
+        training = _training_from(check(KEY, "training", content.get("training", {}), table()), KEY)
+        id2label = class_names(KEY, "id2label", content.get("id2label"))
         normalisation = content.get("normalisation")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        check(KEY, "normalisation", normalisation, optional(table()))
+    except ConfigError as error:
         raise ConfigError(f"{source}: what it says of its model is damaged or of a newer version: {error}") from error
     mean, std = channel_statistics(architecture.in_channels)
-    if normalisation not in (None, {"mean": list(mean), "std": list(std)}):
+    # As text: a file may hold there what cannot be compared.
+    if normalisation is not None and _listed(normalisation) != {"mean": list(mean), "std": list(std)}:
         raise ConfigError(
-            f"{source} takes pixels normalised by {normalisation}; models of this project by mean {list(mean)}, "
-            f"std {list(std)}"
+            f"{source} takes pixels normalised by {_listed(normalisation)}; models of this project by mean "
+            f"{list(mean)}, std {list(std)}"
         )
     return Metadata(architecture, training, id2label)
 
 
-def training_of_run(meta: Mapping[str, Any]) -> Training:
-    """What a run of this project noted in its checkpoint."""
-    config = meta.get("config", {})
+def architecture_from(told: Any, source: str | Path) -> Architecture:
+    """The architecture that a table of its fields is.
+
+    Raises:
+        ConfigError: no table, with a field that there is not, or a value that the field does not take.
+    """
+    check(source, "architecture", told, table())
+    try:
+        for name in told:
+            check_choice("the size", name, [field.name for field in fields(Architecture)])
+        return Architecture(**told)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: architecture: {error}") from error
+
+
+def _training_from(told: Mapping[str, Any], source: str) -> Training:
+    try:
+        for name in told:
+            check_choice("the field", name, [field.name for field in fields(Training)])
+        return Training(**told)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: training: {error}") from error
+
+
+def _listed(normalisation: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of numbers, or of what a message says of other things."""
+    return {
+        str(name)[:20]: [number if isinstance(number, float) else shown(number) for number in value[:8]]
+        if isinstance(value, list)
+        else shown(value)
+        for name, value in list(normalisation.items())[:4]
+    }
+
+
+def training_of_run(meta: Mapping[str, Any], source: str | Path) -> Training:
+    """What a run of this project noted in its checkpoint.
+
+    Raises:
+        ConfigError: values that no run notes.
+    """
+    config = check(source, "config", meta.get("config", {}), table())
     told = {name: config.get(name) for name in ("target", "masking", "mask_ratio")}
-    told |= {"frame_stride": config.get("dataset", {}).get("frame_stride")}
-    told |= {"sampler": config.get("data", {}).get("sampler"), "step": meta.get("step")}
-    known = meta.get("fixed_batch")
-    if known is not None and known["step"] == meta.get("step"):  # of these very weights
-        told |= {"fixed_batch": known["digest"], "fixed_batch_loss": known["loss"]}
-    return Training(**told)
+    dataset = check(source, "config.dataset", config.get("dataset") or {}, table())
+    data = check(source, "config.data", config.get("data") or {}, table())
+    told |= {"frame_stride": dataset.get("frame_stride"), "sampler": data.get("sampler"), "step": meta.get("step")}
+    known = check(source, "fixed_batch", meta.get("fixed_batch") or {}, table())
+    if known and known.get("step") == meta.get("step"):  # of these very weights
+        told |= {"fixed_batch": known.get("digest"), "fixed_batch_loss": known.get("loss")}
+    try:
+        return Training(**told)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error

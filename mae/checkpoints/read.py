@@ -1,7 +1,6 @@
 """Any checkpoint as `Weights`: the format is found from the content, never from the extension."""
 
 import re
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,20 +8,23 @@ from typing import Any
 import numpy as np
 
 from mae.checkpoints import hugging_face, keras_names
-from mae.checkpoints.containers.archives import read_text, unpacked
+from mae.checkpoints.containers.archives import unpacked
 from mae.checkpoints.containers.identify import identify
-from mae.checkpoints.containers.keras_h5 import read_keras_h5, read_note
+from mae.checkpoints.containers.keras_archive import read_keras_archive
+from mae.checkpoints.containers.keras_h5 import read_keras_h5
 from mae.checkpoints.containers.safetensors_file import INDEX, read_safetensors, read_sharded
 from mae.checkpoints.containers.tensorflow_bundle import read_saved_model, read_tf_checkpoint
 from mae.checkpoints.containers.torch_zip import read_torch
 from mae.checkpoints.layouts import from_pytorch, fuse_qkv
-from mae.checkpoints.metadata import KERAS_NOTE, KEY, metadata_from
+from mae.checkpoints.metadata import KERAS_NOTE, KEY, architecture_from, metadata_from
 from mae.checkpoints.names import HUGGING_FACE, PYTORCH, TENSORFLOW, NameTable
 from mae.checkpoints.saved_model import read_extra
-from mae.checkpoints.weights import Weights, own_weights, weights_of
-from mae.errors import ConfigError, library_reason
+from mae.checkpoints.schema import MAX_NAME, check_count, check_name
+from mae.checkpoints.weights import Weights, own_weights
+from mae.errors import ConfigError, shown
 
 _WRAPPERS = ("model", "module", "state_dict", "model_state_dict")
+_MAX_WRAPPERS = 8  # within one another; a file can hold a table that holds itself
 _ENCODER_PARTS = ("patch_embed.", "blocks.", "norm.", "pos_embed")
 
 
@@ -33,12 +35,20 @@ def read_weights(path: str | Path) -> Weights:
         ConfigError: nothing there, damaged, or of no known format.
     """
     path = Path(path)
-    return _READERS[identify(path)](path)
+    try:
+        weights = _READERS[identify(path)](path)
+    except MemoryError as error:  # an honest file can be too large, too, or a sparse one look so
+        raise ConfigError(f"{path} needs more memory than there is") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror or error})") from error
+    weights.check_arrays()
+    return weights
 
 
 def _read_keras_h5(path: Path) -> Weights:
-    weights = from_keras_names(keras_names.flattened(read_keras_h5(path)), path, "Keras h5")
-    if note := read_note(path, KEY):
+    file = read_keras_h5(path, (KEY,))
+    weights = from_keras_names(keras_names.flattened(file.layers), path, "Keras h5")
+    if note := file.notes.get(KEY):
         weights.take(metadata_from(note, path))
     return weights
 
@@ -94,20 +104,10 @@ def _read_hugging_face(path: Path) -> Weights:
 
 
 def _read_keras(path: Path) -> Weights:
-    import keras
-
-    # Registers the classes that such a file names.
-    from mae.models import classifier, pretrainer
-
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path} cannot be read as a .keras file: {library_reason(error)}") from error
-    if not isinstance(model, classifier.Classifier | pretrainer.Pretrainer):
-        raise ConfigError(f"{path} holds a {type(model).__name__}, not a model of this project")
-    weights = weights_of(model, path, "Keras")
-    if (note := read_text(path, KERAS_NOTE)) is not None:
-        weights.take(metadata_from(note, path))
+    file = read_keras_archive(path, KERAS_NOTE)
+    weights = own_weights(file.arrays, architecture_from(file.architecture, path), path, "Keras")
+    if file.note is not None:
+        weights.take(metadata_from(file.note, path))
     return weights
 
 
@@ -198,14 +198,22 @@ def _prefixed_names(state: Iterable[str]) -> list[tuple[str, str]]:
 def _state_dict(tree: Any, path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """The tensors of a PyTorch file, out of the dict that wraps them, and the names of the rest."""
     set_aside: list[str] = []
-    while isinstance(tree, Mapping):
+    for _ in range(_MAX_WRAPPERS):
+        if not isinstance(tree, Mapping):
+            break
+        check_count(path, len(tree), "entries in one table")
         if any(isinstance(value, np.ndarray) for value in tree.values()):
-            others = [str(name) for name, value in tree.items() if not isinstance(value, np.ndarray)]
-            tensors = {str(name): value for name, value in tree.items() if isinstance(value, np.ndarray)}
+            others = [_entry_name(name) for name, value in tree.items() if not isinstance(value, np.ndarray)]
+            tensors = {check_name(path, name): value for name, value in tree.items() if isinstance(value, np.ndarray)}
             return tensors, set_aside + others
         wrapper = next((name for name in _WRAPPERS if isinstance(tree.get(name), Mapping)), None)
         if wrapper is None:
             break
-        set_aside += [str(name) for name in tree if name != wrapper]
+        set_aside += [_entry_name(name) for name in tree if name != wrapper]
         tree = tree[wrapper]
     raise ConfigError(f"{path} holds no state dict, neither by itself nor under {', '.join(_WRAPPERS)}")
+
+
+def _entry_name(name: Any) -> str:
+    """What a message calls an entry that is no tensor."""
+    return name[:MAX_NAME] if isinstance(name, str) and name.isprintable() else shown(name)

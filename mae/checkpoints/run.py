@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from mae.checkpoints.metadata import training_of_run
+from mae.checkpoints.metadata import architecture_from, training_of_run
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, read_checkpoint
+from mae.checkpoints.schema import class_names
 from mae.checkpoints.weights import Weights, own_weights
 from mae.errors import ConfigError
-from mae.presets import Architecture
 
 
 def read_run(path: Path) -> Weights:
@@ -18,7 +18,7 @@ def read_run(path: Path) -> Weights:
         ConfigError: nothing there, or something that is not a checkpoint of this project.
     """
     checkpoint = _checkpoint(path)
-    architecture = Architecture(**checkpoint.meta["architecture"])
+    architecture = architecture_from(checkpoint.meta["architecture"], checkpoint.path)
     arrays, set_aside = {}, []
     for name, array in checkpoint.evaluated_arrays().items():
         owner, _, inner = name.partition("/")
@@ -29,8 +29,8 @@ def read_run(path: Path) -> Weights:
     which = ", moving average of the weights" if checkpoint.averaged else ""
     weights = own_weights(arrays, architecture, checkpoint.path, f"run of this project{which}")
     weights.set_aside = set_aside
-    weights.training = training_of_run(checkpoint.meta)
-    weights.id2label = {int(number): name for number, name in checkpoint.meta.get("id2label", {}).items()}
+    weights.training = training_of_run(checkpoint.meta, checkpoint.path)
+    weights.id2label = class_names(checkpoint.path, "id2label", checkpoint.meta.get("id2label"))
     return weights
 
 

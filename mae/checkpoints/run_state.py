@@ -8,9 +8,7 @@ import errno
 import itertools
 import json
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from mae.errors import ConfigError, library_reason, some
+from mae.checkpoints.containers.npz import read_npz
+from mae.checkpoints.schema import MAX_TENSORS, check, json_object, listing, text, whole
+from mae.errors import ConfigError, some
 from mae.files import abandoned, replacing
 
 _NAME = re.compile(r"step_(\d{8})\.npz")
@@ -26,11 +26,6 @@ _META = "__meta__"
 _NAMES = "arrays"  # within it
 _SHOWN = 3  # names of a list in an error's one line
 AVERAGE = "ema/"  # before the name of a weight: its moving average
-# What zipfile, NumPy and JSON raise for one flipped bit or another: it may fall into a length, a method, a flag.
-_UNREADABLE = (
-    *(OSError, EOFError, MemoryError, OverflowError, TypeError, ValueError, RuntimeError, NotImplementedError),
-    *(SyntaxError, struct.error, zlib.error, zipfile.BadZipFile),
-)
 
 
 @dataclass(frozen=True)
@@ -63,22 +58,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         ConfigError: missing, damaged, or not a checkpoint of this project.
     """
+    if not path.is_file():
+        raise ConfigError(f"no checkpoint at {path}")
     try:
-        # NumPy leaves the file open where it is no archive: it is opened, and closed, here.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta = json.loads(bytes(arrays.pop(_META)))
-    except FileNotFoundError as error:
-        raise ConfigError(f"no checkpoint at {path}") from error
-    except KeyError as error:
-        raise ConfigError(f"{path} is not a checkpoint of this project: it has no {_META}") from error
-    except _UNREADABLE as error:
-        raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({library_reason(error)})") from error
-    if not isinstance(meta, dict) or "step" not in meta:
-        raise ConfigError(f"{path} is not a checkpoint of this project: its {_META} has no step")
+        arrays = read_npz(path)
+        if _META not in arrays:
+            raise ConfigError(f"it has no {_META}")
+        meta = json_object(_META, arrays.pop(_META).tobytes())
+    except ConfigError as error:
+        reason = str(error).removeprefix(f"{path}").lstrip(": ")
+        raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({reason})") from error
+    check(f"{path} is not a checkpoint of this project: {_META}", "step", meta.get("step"), whole(0, 1 << 62))
     if _NAMES not in meta:
         raise ConfigError(f"{path} was written by an older version of this project, which it needs to be read")
-    if sorted(arrays) != meta.pop(_NAMES):
+    if {*arrays} != {*check(path, _NAMES, meta.pop(_NAMES), listing(text(), MAX_TENSORS))}:
         raise ConfigError(f"{path} is damaged: it does not hold the arrays it was written with")
     return Checkpoint(path, arrays, meta)
 

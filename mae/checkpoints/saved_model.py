@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mae.checkpoints.metadata import Metadata, metadata_from
+from mae.checkpoints.schema import read_json
 from mae.checkpoints.tensorflow_needed import tensorflow_for
 from mae.checkpoints.weights import model_kind
-from mae.errors import ConfigError
 from mae.patches import normalise, patchify
 from mae.presets import Architecture
 
@@ -62,11 +62,7 @@ def read_extra(folder: Path) -> Metadata | None:
     path = folder / _METADATA
     if not path.is_file():
         return None
-    try:
-        text = path.read_text()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is damaged: {error}") from error
-    metadata = metadata_from(text, path)
+    metadata = metadata_from(read_json(path), path)
     # An earlier version wrote the numbers of classes that nobody named.
     named = any(name != str(number) for number, name in metadata.id2label.items())
     return metadata if named else replace(metadata, id2label={})

@@ -1,4 +1,4 @@
-"""TensorFlow where its own file formats are read or written, and a clear word where it is not installed."""
+"""TensorFlow where its own file format is written, and a clear word where it is not installed."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ def tensorflow_for(what: str) -> Any:
     """The module `tensorflow`.
 
     Args:
-        what: is done with it, for the message, as "reading a SavedModel".
+        what: is done with it, for the message, as "writing a SavedModel".
 
     Raises:
         ConfigError: it is not installed.

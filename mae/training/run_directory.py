@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from mae.errors import ConfigError
 from mae.files import abandoned, replacing
+from mae.presets import COMPUTED
 
 # What a step computes depends on these: with another value the saved state belongs to another run.
 FROZEN = (
@@ -41,7 +42,7 @@ FROZEN = (
 )
 
 # How it is computed, not what.
-FREE = ("model.attention", "model.attention_chunk", "model.lean")
+FREE = tuple(f"model.{name}" for name in COMPUTED)
 
 LOCK = ".lock"
 _USES = ("mode: eval", "mode: probe")  # lines of the config of what trains nothing

@@ -112,7 +112,7 @@ def test_values_that_are_set_have_the_types_of_their_fields():
     }
     with pytest.raises(ConfigError, match="--set lean=yes: not a value of type bool"):
         values_given(["lean=yes"])
-    assert {*TRAINING, "step"} == {field.name for field in fields(Training)}
+    assert {*TRAINING, "step", "fixed_batch", "fixed_batch_loss"} == {field.name for field in fields(Training)}
 
 
 def test_describe(tmp_path):

@@ -213,7 +213,7 @@ def test_help_names_every_argument(capsys):
 
 
 def test_the_command_counts_what_failed(place, capsys, monkeypatch):
-    monkeypatch.setattr(module, "import_tensorflow", lambda: None)
+    monkeypatch.setattr(module, "load_backend", lambda name: None)
     main([f"checkpoint={place / 'named'}", f"video={place / 'videos'}"])
     printed = capsys.readouterr()
     assert printed.err == "1 videos could not be read\n"

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from replicas import engine_of
 from tiny import GRID, SIZES, tiny_pretrainer, videos
 
-from mae.engines.tensorflow.inference import compiled
 from mae.errors import BadVideo, ConfigError, TrainingStopped
 from mae.evaluation.features import encode, pool
 from mae.evaluation.probes.feature_cache import FeatureCache, fill
@@ -32,10 +32,10 @@ def test_a_head_on_the_features_gives_the_classifiers_logits(pooling):
     np.testing.assert_allclose(model.head(normed), model(videos()), atol=1e-5)
 
 
-def test_compiled_takes_any_batch_of_pixels():
+def test_inference_takes_any_batch_of_pixels():
     model = tiny_pretrainer()
     pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 16, 16, 3), "uint8")
-    function = compiled(model, lambda clips: encode(model, clips))
+    function = engine_of(1).inference(model, lambda clips: encode(model, clips))
     expected = encode(model, normalise((pixels / 255).astype("f4"), 3))
     np.testing.assert_allclose(function(pixels), expected, atol=2e-4)
     np.testing.assert_allclose(function(pixels[:1]), expected[:1], atol=2e-4)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from mae.checkpoints.containers.zip_guard import is_link, open_zip, read_member
+from mae.checkpoints.containers.zip_guard import is_link, open_zip
 from mae.errors import ConfigError
 
 MAX_TOTAL = 64 << 30  # bytes; the largest released model has 4 GB
@@ -36,18 +36,6 @@ def unpacked(path: str | Path) -> Iterator[Path]:
                 _unpack(path, archive, member, root)
         models = list(root.rglob("saved_model.pb"))
         yield models[0].parent if len(models) == 1 else root
-
-
-def read_text(path: str | Path, name: str) -> str | None:
-    """A text in UTF-8 in a zip; None: it has no member of this name.
-
-    Raises:
-        ConfigError: missing, damaged, or no text.
-    """
-    with open_zip(path) as archive:
-        if name not in archive.namelist():
-            return None
-        return read_member(archive, archive.getinfo(name)).tobytes().decode()
 
 
 def _check_room(path: Path, archive: zipfile.ZipFile, root: Path) -> None:

@@ -3,14 +3,13 @@
 import zipfile
 from pathlib import Path
 
-import h5py
-
-from mae.checkpoints.containers.keras_h5 import weights_group
+from mae.checkpoints.containers.hdf5 import SIGNATURE
 from mae.checkpoints.containers.safetensors_file import INDEX
+from mae.checkpoints.containers.sorted_table import MAGIC
 from mae.checkpoints.containers.tensorflow_bundle import checkpoint_prefix
 from mae.checkpoints.containers.torch_legacy import is_legacy
 from mae.checkpoints.containers.zip_guard import open_zip
-from mae.errors import ConfigError, some
+from mae.errors import ConfigError, shown, some
 
 FORMATS = {
     "run": "a run directory of this project, or one of its checkpoints",
@@ -22,8 +21,6 @@ FORMATS = {
     "pytorch": "a file of torch.save",
     "huggingface": "a safetensors file, or a folder with config.json and model.safetensors or pytorch_model.bin",
 }
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_TABLE_FOOTER = (0xDB4775248B80FB57).to_bytes(8, "little")  # ends the sorted table that an .index file is
 _SHOWN = 8  # names of what was found instead
 _HUGGING_FACE = ("model.safetensors", INDEX, "pytorch_model.bin")
 
@@ -38,12 +35,15 @@ def identify(path: str | Path) -> str:
         ConfigError: nothing there, or none of these, with what was looked at.
     """
     path = Path(path)
-    if path.is_dir():
-        return _folder(path)
-    if path.is_file():
-        return _file(path)
-    if _is_index(path.with_name(f"{path.name}.index")):
-        return "tf_checkpoint"
+    try:
+        if path.is_dir():
+            return _folder(path)
+        if path.is_file():
+            return _file(path)
+        if _is_index(path.with_name(f"{path.name}.index")):
+            return "tf_checkpoint"
+    except OSError as error:  # as for a name that is too long, or a file of somebody else's
+        raise ConfigError(f"no checkpoint can be read at {shown(str(path))} ({error.strerror})") from error
     raise ConfigError(f"no checkpoint at {path}: no such file or folder, and no {path.name}.index")
 
 
@@ -65,8 +65,8 @@ def _folder(path: Path) -> str:
 def _file(path: Path) -> str:
     with open(path, "rb") as file:
         start = file.read(64)
-    if start.startswith(_HDF5):
-        return _hdf5(path)
+    if start.startswith(SIGNATURE):
+        return "keras_h5"
     if start.startswith(b"PK"):
         with open_zip(path) as archive:
             return _zip(path, archive)
@@ -78,15 +78,6 @@ def _file(path: Path) -> str:
     if _is_index(path) or _is_shard(path):
         return "tf_checkpoint"
     raise _unknown(path, f"a file that starts with {start[:16]!r}" if start else "an empty file")
-
-
-def _hdf5(path: Path) -> str:
-    try:
-        with h5py.File(path, "r") as file:
-            weights_group(path, file)
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ConfigError(f"{path} is a damaged HDF5 file ({error}); fetch it again") from error
-    return "keras_h5"
 
 
 def _zip(path: Path, archive: zipfile.ZipFile) -> str:
@@ -105,11 +96,11 @@ def _zip(path: Path, archive: zipfile.ZipFile) -> str:
 
 def _is_index(path: Path) -> bool:
     """Whether a file is the index of a TensorFlow checkpoint."""
-    if not path.is_file() or path.stat().st_size < len(_TABLE_FOOTER):
+    if not path.is_file() or path.stat().st_size < len(MAGIC):
         return False
     with open(path, "rb") as file:
-        file.seek(-len(_TABLE_FOOTER), 2)
-        return file.read() == _TABLE_FOOTER
+        file.seek(-len(MAGIC), 2)
+        return file.read() == MAGIC
 
 
 def _is_shard(path: Path) -> bool:

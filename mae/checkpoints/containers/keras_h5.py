@@ -6,128 +6,97 @@ in order. `top_level_model_weights` holds variables of the model itself and is i
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from mae.errors import ConfigError
+from mae.checkpoints.containers.hdf5 import HDF5, read_hdf5
+from mae.checkpoints.schema import check_count, check_name
+from mae.errors import ConfigError, some
 from mae.files import replacing
 
 TOP_LEVEL = "top_level_model_weights"
 Groups = Mapping[str, Sequence[tuple[str, np.ndarray]]]
 _ATTRIBUTE_LIMIT = 64512  # bytes, as Keras has it
 _PIECE = 32000  # characters of a long text that are kept together
-_MAX_RATIO = 1000  # bytes read to bytes stored
-_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError, AttributeError)
 
 
-def read_keras_h5(path: str | Path) -> dict[str, list[tuple[str, np.ndarray]]]:
-    """Per layer, in the order of `layer_names`, its weights as (name, array) in theirs.
+@dataclass(frozen=True)
+class KerasH5:
+    """What a file holds."""
 
-    Layers without weights have an empty list. `top_level_model_weights` comes last, where it has any. A file of a
-    whole model (`model.save("x.h5")`), with these groups under `model_weights`, is read as well.
+    # Per layer, in the order of `layer_names`, its weights as (name, array) in theirs; layers without any have an empty
+    # list. `top_level_model_weights` comes last, where it has any.
+    layers: dict[str, list[tuple[str, np.ndarray]]]
+    notes: dict[str, str]  # texts that `write_keras_h5` wrote, by name
+
+
+def read_keras_h5(path: str | Path, notes: Sequence[str] = ()) -> KerasH5:
+    """Reads a file of weights, or of a whole model (`model.save("x.h5")`), with its groups under `model_weights`.
+
+    Args:
+        notes: names of texts to read as well, where the file has them.
 
     Raises:
         ConfigError: missing, truncated, or another kind of HDF5 file, saying which. HDF5 has no checksums here: a
             changed byte within a weight cannot be noticed.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"no file at {path}")
-    try:
-        with h5py.File(path, "r") as file:
-            group = weights_group(path, file)
-            names = _text_list(group, "layer_names")
-            layers = {name: _layer(path, group, name) for name in names}
-            if TOP_LEVEL in group and TOP_LEVEL not in layers and (weights := _layer(path, group, TOP_LEVEL)):
-                layers[TOP_LEVEL] = weights
-    except ConfigError:
-        raise
-    except _DAMAGE as error:
-        raise ConfigError(f"{path} is damaged or no HDF5 file ({error}); fetch it again") from error
-    if len(layers) < len(names):
+    file = read_hdf5(path, ("layer_names", "weight_names", *notes))
+    top = _top(file)
+    names = file.groups[top]["layer_names"]
+    check_count(path, len(names), "layers")
+    if len(set(names)) < len(names):
         raise ConfigError(f"{path} lists a layer twice")
-    return layers
+    if TOP_LEVEL not in names and _inner(top, TOP_LEVEL) in file.groups:
+        names = [*names, TOP_LEVEL]
+    # All names before any array: a weight may be listed any number of times.
+    listed = {name: _weight_names(file, top, name) for name in names}
+    every = [_inner(_inner(top, name), weight) for name, weights in listed.items() for weight in weights]
+    check_count(path, len(every))
+    if len(set(every)) < len(every):
+        raise ConfigError(f"{path} lists a weight twice")
+    layers = {
+        name: [(weight, file.array(_inner(_inner(top, name), weight))) for weight in weights]
+        for name, weights in listed.items()
+        if weights or name != TOP_LEVEL
+    }
+    return KerasH5(layers, {name: "".join(file.groups[""][name]) for name in notes if file.groups[""].get(name)})
 
 
-def weights_group(path: Path, file: h5py.File) -> h5py.Group:
+def _top(file: HDF5) -> str:
     """The group that carries `layer_names`: the file itself, or the one group in it that does.
 
     Raises:
         ConfigError: there is none, saying what the file looks like.
     """
-    groups = [file, *(_own(path, file, name) for name in file)]
-    groups = [group for group in groups if isinstance(group, h5py.Group)]
-    listing = [group for group in groups if "layer_names" in group.attrs or "layer_names0" in group.attrs]
-    if len(listing) == 1 or (listing and listing[0] is file):
+    inside = sorted({path.split("/")[0] for path in (*file.groups, *file.places)} - {""})
+    listing = [path for path in ("", *inside) if "layer_names" in file.groups.get(path, {})]
+    if len(listing) == 1 or "" in listing:
         return listing[0]
-    if "layers" in file or "_layer_checkpoint_dependencies" in file:
+    if "layers" in inside or "_layer_checkpoint_dependencies" in inside:
         kind = "the weights of a Keras 3 model (.weights.h5), which only the same model class can read"
     else:
-        kind = f"an HDF5 file with {', '.join(list(file)[:5]) or 'nothing'} in it"
-    raise ConfigError(f"{path} looks like {kind}; expected Keras 2 weights, with an attribute layer_names")
+        kind = f"an HDF5 file with {some([name[:80] for name in inside], 5, none='nothing')} in it"
+    raise ConfigError(f"{file.path} looks like {kind}; expected Keras 2 weights, with an attribute layer_names")
 
 
-def read_note(path: str | Path, name: str) -> str | None:
-    """The text that `write_keras_h5` wrote under this name; None: there is none.
-
-    Raises:
-        ConfigError: missing or damaged.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            return "".join(_text_list(file, name)) or None
-    except _DAMAGE as error:
-        raise ConfigError(f"{path} is damaged or no HDF5 file ({error}); fetch it again") from error
-
-
-def _layer(path: Path, group: h5py.Group, name: str) -> list[tuple[str, np.ndarray]]:
-    layer = _own(path, group, name)
-    if not isinstance(layer, h5py.Group):
-        raise ConfigError(f"{path}: {name!r} is no group; expected the weights of a layer")
-    if "weight_names" not in layer.attrs and "weight_names0" not in layer.attrs:
-        raise ConfigError(f"{path}: the layer {name!r} has no attribute weight_names")
-    return [(weight, _array(path, layer, weight)) for weight in _text_list(layer, "weight_names")]
+def _weight_names(file: HDF5, top: str, layer: str) -> Sequence[str]:
+    path = _inner(top, check_name(file.path, layer))
+    if path not in file.groups:
+        if path in file.places:
+            told = file.places[path].get("refused", "an array")
+            raise ConfigError(f"{file.path}: {layer!r} is {told}; expected the weights of a layer")
+        raise ConfigError(f"{file.path} has no {layer!r}, which its list of layers names: damaged")
+    if "weight_names" not in file.groups[path]:
+        raise ConfigError(f"{file.path}: the layer {layer!r} has no attribute weight_names")
+    return [check_name(file.path, name) for name in file.groups[path]["weight_names"]]
 
 
-def _array(path: Path, layer: h5py.Group, name: str) -> np.ndarray:
-    node = layer
-    for part in name.strip("/").split("/"):
-        node = _own(path, node, part)
-    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiub":
-        raise ConfigError(f"{path}: {layer.name}/{name} is no array of numbers")
-    if node.external or node.is_virtual:
-        raise ConfigError(f"{path}: {layer.name}/{name} lies in another file; expected it in this one")
-    if node.nbytes > _MAX_RATIO * max(node.id.get_storage_size(), 1):
-        raise ConfigError(f"{path}: {layer.name}/{name} declares {node.nbytes} bytes and stores hardly any")
-    array = np.empty(node.shape, node.dtype)
-    if array.size:
-        node.read_direct(array)  # straight into it: `node[()]` takes twice as long
-    return array
-
-
-def _own(path: Path, group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
-    """A member of a group, unless it is a link to somewhere else, such as another file."""
-    link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
-    if link is None:
-        raise ConfigError(f"{path} has no {name!r} in {group.name}, which its lists name: damaged")
-    if not isinstance(link, h5py.HardLink):
-        raise ConfigError(f"{path}: {name!r} in {group.name} is a link; expected the data itself")
-    return group[name]
-
-
-def _text_list(group: h5py.Group, name: str) -> list[str]:
-    """A list of names, from one attribute or from its numbered parts, of bytes or text."""
-    if name in group.attrs:
-        parts = [group.attrs[name]]
-    else:
-        parts, index = [], 0
-        while f"{name}{index}" in group.attrs:
-            parts.append(group.attrs[f"{name}{index}"])
-            index += 1
-    texts = [text for part in parts for text in np.asarray(part).reshape(-1).tolist()]
-    return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in texts]
+def _inner(group: str, name: str) -> str:
+    """The path of what a group calls by a name, which may be a path itself."""
+    return "/".join(part for part in (*group.split("/"), *name.split("/")) if part)
 
 
 def write_keras_h5(

@@ -3,18 +3,29 @@
 8 bytes give the length of the header; it maps names to type, shape and place behind it; then come the tensors.
 """
 
-import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from mae.checkpoints.containers.torch_pickle import widened
-from mae.errors import ConfigError
+from mae.checkpoints.schema import (
+    MAX_JSON,
+    Rule,
+    check,
+    check_count,
+    check_name,
+    json_object,
+    listing,
+    read_json,
+    table,
+    whole,
+)
+from mae.errors import ConfigError, shown
 from mae.files import replacing
 
 INDEX = "model.safetensors.index.json"
@@ -26,8 +37,20 @@ _STORED = {
 }  # fmt: skip
 
 
+_DTYPE = Rule(f"one of {', '.join(_STORED)}", lambda value: isinstance(value, str) and value in _STORED)
+_SHAPE = listing(whole(0, 1 << 62), most=32)
+_OFFSETS = listing(whole(0, 1 << 62), most=2, least=2)
+_NO_NAME = re.compile(r"\.{0,2}|.*[/\\\0].*", re.DOTALL)  # of a file in the same folder
+_FILE = Rule(
+    "the name of a file beside it",
+    lambda value: isinstance(value, str) and len(value) < 256 and not _NO_NAME.fullmatch(value),
+)
+
+
 def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
     """The tensors of a file in its order, of their own types except bfloat16, which becomes float32, exactly.
+
+    Each is read into its array: the package maps the file, so that memory would hold every byte twice.
 
     Raises:
         ConfigError: missing, truncated, or no safetensors file. A changed byte within a tensor cannot be noticed.
@@ -35,28 +58,45 @@ def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"no file at {path}")
-    try:
-        with safe_open(path, "np"):  # checks the header: tensors as long as their shapes say, without gaps, to the end
-            pass
-        return _read_tensors(path)
-    # An unknown tensor type is a KeyError.
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged or no safetensors file ({error}); fetch it again") from error
-
-
-def _read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """Each tensor read into its array: the package maps the file, so that memory would hold every byte twice."""
     arrays: dict[str, np.ndarray] = {}
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        header: dict[str, Any] = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-            shape, kind = entry["shape"], entry["dtype"]
-            file.seek(8 + length + entry["data_offsets"][0])
-            array = np.fromfile(file, _STORED[kind], math.prod(shape)).reshape(shape)  # a short one has no such shape
+        if length > path.stat().st_size - 8:
+            raise ConfigError(f"{path} is damaged or no safetensors file: its header would have {length} bytes")
+        header = json_object(f"{path}: its header", file.read(min(length, MAX_JSON + 1)))
+        for name, kind, shape, start in _placed(path, header, path.stat().st_size - 8 - length):
+            file.seek(8 + length + start)
+            # A file that is cut off meanwhile gives fewer values, which have no such shape.
+            array = np.fromfile(file, _STORED[kind], math.prod(shape)).reshape(shape)
             arrays[name] = widened(array) if kind == "BF16" else array
     return arrays
+
+
+def _placed(path: Path, header: dict[str, Any], size: int) -> Iterator[tuple[str, str, list[int], int]]:
+    """Name, type, shape and first byte of each tensor in the order of the file, all checked before the first is given.
+
+    Tensors are as long as their shapes say and lie one after the other, without gaps, to the end.
+    """
+    check_count(path, len(header))
+    header.pop("__metadata__", None)
+    placed = []
+    for name, entry in header.items():
+        field = f"header entry {check_name(path, name)!r}"
+        check(path, field, entry, table())
+        kind = check(path, f"{field} dtype", entry.get("dtype"), _DTYPE)
+        shape = check(path, f"{field} shape", entry.get("shape"), _SHAPE)
+        start, end = check(path, f"{field} data_offsets", entry.get("data_offsets"), _OFFSETS)
+        if end - start != math.prod(shape) * np.dtype(_STORED[kind]).itemsize:
+            raise ConfigError(f"{path}: {field} has {end - start} bytes for the shape {shape} of {kind}: damaged")
+        placed.append((start, end, name, kind, shape))
+    placed.sort(key=lambda place: place[:2])
+    ends = [0, *(end for _, end, *_ in placed)]
+    starts = [*(start for start, *_ in placed), size]
+    if starts != ends:
+        first = next(start for start, end in zip(starts, ends, strict=True) if start != end)
+        raise ConfigError(f"{path} is damaged: its tensors leave a gap, overlap or end early, at byte {first}")
+    for start, _, name, kind, shape in placed:
+        yield name, kind, shape, start
 
 
 def write_safetensors(
@@ -88,8 +128,6 @@ def read_sharded(folder: str | Path) -> dict[str, np.ndarray]:
     places = _weight_map(folder / INDEX)
     arrays: dict[str, np.ndarray] = {}
     for name in sorted(set(places.values())):
-        if Path(name).name != name:
-            raise ConfigError(f"{folder / INDEX} lists {name!r}; expected a file beside it")
         arrays.update(read_safetensors(folder / name))
     different = sorted(places.keys() ^ arrays.keys())
     if different:
@@ -98,13 +136,12 @@ def read_sharded(folder: str | Path) -> dict[str, np.ndarray]:
 
 
 def _weight_map(path: Path) -> dict[str, str]:
-    try:
-        index: Any = json.loads(path.read_text(encoding="utf-8"))
-        places = index["weight_map"]
-    except FileNotFoundError as error:
-        raise ConfigError(f"no file at {path}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged or no index of safetensors files ({error})") from error
-    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
-        raise ConfigError(f"{path}: weight_map is no table of file names")
+    if not path.is_file():
+        raise ConfigError(f"no file at {path}")
+    index = read_json(path)
+    if "weight_map" not in index:
+        raise ConfigError(f"{path} is damaged or no index of safetensors files: it has no weight_map")
+    places = check(path, "weight_map", index["weight_map"], table())
+    for name, file in places.items():
+        check(path, f"weight_map {shown(name)}", file, _FILE)
     return places

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from mae.checkpoints.containers.torch_pickle import DType, unpickle
-from mae.errors import ConfigError
+from mae.errors import ConfigError, shown
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _START = b"\x8a\x0a" + _MAGIC.to_bytes(10, "little") + b"."  # after the two bytes of the pickle protocol
@@ -36,21 +36,23 @@ def read_legacy(file: BinaryIO) -> Any:
     file.seek(0)
     _, protocol, machine = (unpickle(file, _no_storage) for _ in range(3))
     if protocol != _PROTOCOL or not isinstance(machine, dict):
-        raise ConfigError(f"it has the PyTorch protocol {protocol!r}; expected {_PROTOCOL}")
+        raise ConfigError(f"it has the PyTorch protocol {shown(protocol)}; expected {_PROTOCOL}")
     big = machine.get("little_endian") is False
     start = file.tell()
     kinds: dict[str, tuple[DType, int]] = {}
+    declared = 0
 
     def note(key: str, dtype: DType, count: int) -> np.ndarray:
+        nonlocal declared
         kinds[key] = dtype, count
-        length = count * np.dtype(dtype.numpy).itemsize
-        if length > size:
-            raise ConfigError(f"storage {key!r} declares {length} bytes, more than the file has ({size})")
+        declared += count * np.dtype(dtype.numpy).itemsize
+        if declared > size:
+            raise ConfigError(f"up to storage {shown(key)} it declares {declared} bytes, more than its {size}")
         return np.broadcast_to(np.zeros(1, dtype.numpy), (count,))
 
     unpickle(file, note)
     keys = unpickle(file, _no_storage)
-    if not isinstance(keys, list) or sorted(keys) != sorted(kinds):
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or sorted(keys) != sorted(kinds):
         raise ConfigError("its list of storages does not match its tensors")
     storages = {key: _storage(file, key, *kinds[key], big) for key in keys}
     if rest := file.read(1):

@@ -3,6 +3,10 @@
 `pickle` finds what a file names by importing it. Here the names are keys of `_GLOBALS`, a table of data and of small
 functions of this module; a name that is not in it is an error. The opcodes that call, build or extend objects are
 replaced by ones that accept only those entries.
+
+A few bytes can also ask for more work than any computer does: a tuple of ten references to a tuple of ten references…
+has no end for whoever takes its hash, or prints it. So steps, bytes and copies are counted against a budget, keys are
+plain, and messages show no more than the kind of what holds other values.
 """
 
 import codecs
@@ -14,10 +18,11 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from mae.errors import ConfigError
+from mae.checkpoints.containers.pickle_budget import Bounded, Budget
+from mae.errors import ConfigError, shown
 
-# A view may repeat its storage (stride 0), but not so often that a small file fills the memory.
-_MAX_REPEAT = 1000
+_LARGEST = 1 << 62  # size, stride or place
+_MAX_AXES = 32
 
 
 class Namespace(dict):
@@ -65,6 +70,13 @@ class _Function:
     """An entry of the table that a file may call."""
 
     call: Callable[..., Any]
+    budgeted: bool = False  # it takes the budget ahead of its arguments
+
+    def __call__(self, budget: Budget, arguments: Any) -> Any:
+        if not isinstance(arguments, tuple):
+            raise ConfigError(f"it calls something with {shown(arguments)}")
+        budget.take(*arguments)
+        return self.call(budget, *arguments) if self.budgeted else self.call(*arguments)
 
 
 class _NumpyType:
@@ -72,7 +84,7 @@ class _NumpyType:
 
     def __init__(self, code: str, *_: Any) -> None:
         if not (isinstance(code, str) and code[:1] in "biufc" and code[1:].isdigit()):
-            raise ConfigError(f"it holds a NumPy value of type {code!r}; expected a number")
+            raise ConfigError(f"it holds a NumPy value of type {shown(code)}; expected a number")
         self.code, self.order = code, "<"
 
     def set_state(self, state: Any) -> None:
@@ -82,28 +94,44 @@ class _NumpyType:
         return np.frombuffer(data, np.dtype(self.order + self.code), count=1)[0].item()
 
 
-def _tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any, dtype: DType | None = None) -> np.ndarray:
+def _tensor(
+    budget: Budget, storage: Any, offset: int, size: tuple, stride: tuple, *_: Any, dtype: DType | None = None
+) -> np.ndarray:
     """The tensor of `size` that starts at element `offset`; views into the storage where it is contiguous.
 
     Raises:
         ConfigError: it reaches beyond its storage.
     """
     if not isinstance(storage, Storage):
-        raise ConfigError(f"a tensor has a {type(storage).__name__} for a storage")
+        raise ConfigError(f"a tensor has {shown(storage)} for a storage")
     values = storage.values if dtype is None else storage.values.view(dtype.numpy)
-    numbers = [offset, *size, *stride]
-    if len(size) != len(stride) or not all(type(number) is int and number >= 0 for number in numbers):
-        raise ConfigError(f"a tensor has offset {offset!r}, size {size!r} and strides {stride!r}")
+    _check_axes(offset, size, stride)
     count = math.prod(size)
     end = offset + 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else offset
-    if end > values.size or count > _MAX_REPEAT * max(values.size, 1):
+    if end > values.size or count > _LARGEST:
         raise ConfigError(f"a tensor of shape {tuple(size)} reaches beyond its storage of {values.size} elements")
+    if count and not values.strides[0]:
+        return np.broadcast_to(values[0], size)  # of a storage that is not read yet
     if list(stride) == [math.prod(size[axis + 1 :]) for axis in range(len(size))] or not count:
         array = values[offset : offset + count].reshape(size)
     else:
+        budget.copy(count * values.itemsize)
         steps = [step * values.itemsize for step in stride]
         array = np.lib.stride_tricks.as_strided(values[offset:], size, steps, writeable=False).copy(order="C")
-    return widened(array) if (dtype or storage.dtype).name == "bfloat16" else array
+    if (dtype or storage.dtype).name == "bfloat16":
+        budget.copy(2 * array.nbytes)
+        return widened(array)
+    return array
+
+
+def _check_axes(offset: Any, size: Any, stride: Any) -> None:
+    if not (isinstance(size, tuple | list) and isinstance(stride, tuple | list) and len(size) == len(stride)):
+        raise ConfigError(f"a tensor has the size {shown(size)} and the strides {shown(stride)}")
+    if len(size) > _MAX_AXES:
+        raise ConfigError(f"a tensor has {len(size)} axes; expected at most {_MAX_AXES}")
+    for what, numbers in (("offset", (offset,)), ("size", size), ("strides", stride)):
+        if not all(type(number) is int and 0 <= number < _LARGEST for number in numbers):
+            raise ConfigError(f"a tensor has {what} {', '.join(map(shown, numbers))}; expected whole numbers from 0")
 
 
 def widened(bits: np.ndarray) -> np.ndarray:
@@ -114,11 +142,12 @@ def widened(bits: np.ndarray) -> np.ndarray:
 
 
 def _tensor_v3(
-    storage: Any, offset: int, size: tuple, stride: tuple, _grad: Any, _hooks: Any, dtype: Any, *_: Any
+    budget: Budget, storage: Any, offset: int, size: tuple, stride: tuple, _grad: Any, _hooks: Any, *rest: Any
 ) -> Any:
+    dtype = rest[0] if rest else None
     if not isinstance(dtype, DType):
-        raise ConfigError(f"a tensor has the type {dtype!r}")
-    return _tensor(storage, offset, size, stride, dtype=dtype)
+        raise ConfigError(f"a tensor has the type {shown(dtype)}")
+    return _tensor(budget, storage, offset, size, stride, dtype=dtype)
 
 
 def _first(value: Any, *_: Any) -> Any:
@@ -126,23 +155,23 @@ def _first(value: Any, *_: Any) -> Any:
     return value
 
 
-def _from_type(function: Any, _type: Any, args: tuple, _state: Any) -> Any:
+def _from_type(budget: Budget, function: Any, _type: Any, args: tuple, _state: Any) -> Any:
     """A tensor with attributes of its own: those are left aside."""
     if not isinstance(function, _Function):
-        raise ConfigError(f"a tensor is to be built by {function!r}")
-    return function.call(*args)
+        raise ConfigError(f"a tensor is to be built by {shown(function)}")
+    return function(budget, args)
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     """Protocol 2 has no bytes: they are written as text."""
     if encoding != "latin1":
-        raise ConfigError(f"it holds bytes in the encoding {encoding!r}; expected latin1")
+        raise ConfigError(f"it holds bytes in the encoding {shown(encoding)}; expected latin1")
     return codecs.encode(text, "latin1")
 
 
 def _scalar(kind: Any, data: bytes) -> Any:
     if not isinstance(kind, _NumpyType):
-        raise ConfigError(f"it holds a NumPy value of type {kind!r}")
+        raise ConfigError(f"it holds a NumPy value of type {shown(kind)}")
     return kind.scalar(data)
 
 
@@ -150,17 +179,37 @@ def _path(*parts: str) -> str:
     return "/".join(parts).replace("//", "/")
 
 
+def _plain_key(value: Any) -> Any:
+    """A key of a table, or a member of a set: one whose hash takes no time and is not made to be others'."""
+    is_small = type(value) is int and abs(value) < _LARGEST
+    if value is None or is_small or isinstance(value, str | bool | float | DType):
+        return value
+    raise ConfigError(f"{shown(value)} is a key of a table; expected text or a number")
+
+
+def _plain_set(members: Any = ()) -> set:
+    return {_plain_key(member) for member in members}
+
+
+def _plain_dict(pairs: Any = ()) -> dict:
+    return {_plain_key(key): value for key, value in (pairs.items() if isinstance(pairs, dict) else pairs)}
+
+
+def _namespace(pairs: Any = ()) -> Namespace:
+    return Namespace(_plain_dict(pairs))
+
+
 _GLOBALS: dict[str, Any] = {
-    "collections.OrderedDict": _Function(dict),
-    "argparse.Namespace": _Function(Namespace),
+    "collections.OrderedDict": _Function(_plain_dict),
+    "argparse.Namespace": _Function(_namespace),
     "torch.Size": _Function(tuple),
     "torch.device": _Function(_first),
-    "torch._utils._rebuild_tensor": _Function(_tensor),
-    "torch._utils._rebuild_tensor_v2": _Function(_tensor),
-    "torch._utils._rebuild_tensor_v3": _Function(_tensor_v3),
+    "torch._utils._rebuild_tensor": _Function(_tensor, budgeted=True),
+    "torch._utils._rebuild_tensor_v2": _Function(_tensor, budgeted=True),
+    "torch._utils._rebuild_tensor_v3": _Function(_tensor_v3, budgeted=True),
     "torch._utils._rebuild_parameter": _Function(_first),
     "torch._utils._rebuild_parameter_with_state": _Function(_first),
-    "torch._tensor._rebuild_from_type_v2": _Function(_from_type),
+    "torch._tensor._rebuild_from_type_v2": _Function(_from_type, budgeted=True),
     "torch.Tensor": "torch.Tensor",
     "torch.nn.parameter.Parameter": "torch.nn.parameter.Parameter",
     "_codecs.encode": _Function(_encode),
@@ -169,7 +218,9 @@ _GLOBALS: dict[str, Any] = {
     "numpy._core.multiarray.scalar": _Function(_scalar),
     "pathlib.PosixPath": _Function(_path),
     **{f"{module}.{name}": _Function(kind) for module in ("builtins", "__builtin__")
-       for name, kind in {"set": set, "frozenset": frozenset, "complex": complex}.items()},
+       for name, kind in {"set": _plain_set, "frozenset": _plain_set}.items()},
+    "builtins.complex": _Function(complex),
+    "__builtin__.complex": _Function(complex),
     **{f"torch.{name}": dtype for name, dtype in DTYPES.items()},
     **{f"torch.{storage}": DTYPES[name] for storage, name in STORAGES.items()},
     **{f"torch.storage.{storage}": DTYPES["uint8"]
@@ -187,7 +238,7 @@ _UNKNOWN = set(
 class Unpickler(pickle._Unpickler):
     """Reads one pickle of tensors, containers and plain values from where `file` stands, and not a byte beyond it.
 
-    Python's own class, not the one in C: its opcodes can be replaced, and it trusts no length a file declares.
+    Python's own class, not the one in C: its opcodes can be replaced and counted.
     """
 
     dispatch: ClassVar[dict[int, Any]] = {
@@ -195,7 +246,9 @@ class Unpickler(pickle._Unpickler):
     }
 
     def __init__(self, file: BinaryIO, read_storage: ReadStorage) -> None:
-        super().__init__(file, encoding="utf-8")
+        super().__init__(Bounded(file), encoding="utf-8")
+        self._budget = Budget()
+        self.dispatch = _Counted(type(self).dispatch, self._budget)  # type: ignore[misc]
         self._read_storage = read_storage
         self._storages: dict[str, Storage] = {}
 
@@ -203,7 +256,7 @@ class Unpickler(pickle._Unpickler):
         """The entry of the table for what a file names."""
         if (full := f"{module}.{name}") not in _GLOBALS:
             raise ConfigError(
-                f"it wants the global {full!r}, which could run code; expected tensors, dicts, lists, numbers, "
+                f"it wants the global {shown(full)}, which could run code; expected tensors, dicts, lists, numbers, "
                 "strings and argparse.Namespace only"
             )
         return _GLOBALS[full]
@@ -211,26 +264,30 @@ class Unpickler(pickle._Unpickler):
     def persistent_load(self, pid: Any) -> Storage:
         """The storage of `("storage", type, key, device, elements[, view])`, read once."""
         if not (isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage"):
-            raise ConfigError(f"it refers to {str(pid)[:60]!r}; expected a tensor storage")
+            what = pid if isinstance(pid, str) else pid[0] if isinstance(pid, tuple) and pid else pid
+            raise ConfigError(f"it refers to {shown(what)}; expected a tensor storage")
         dtype, key, count = pid[1], pid[2], pid[4]
         if not (isinstance(dtype, DType) and isinstance(key, str) and type(count) is int and count >= 0):
-            raise ConfigError(f"it refers to the storage {str(pid)[:60]!r}")
+            raise ConfigError(f"it refers to the storage {shown(key)} of {shown(count)} elements")
         if key not in self._storages:
             raw = self._read_storage(key, dtype, count)
             self._storages[key] = Storage(raw.view(dtype.numpy), dtype)
+            self._budget.stored(raw.nbytes)
         storage = self._storages[key]
         if storage.dtype != dtype:
             raise ConfigError(f"storage {key} has two types, {storage.dtype.name} and {dtype.name}")
         if len(pid) == 6 and pid[5] is not None:
             _, start, length = pid[5]
+            if type(start) is not int or type(length) is not int or start < 0 or length < 0:
+                raise ConfigError(f"it refers to {shown(length)} elements from {shown(start)} on of storage {key}")
             return Storage(storage.values[start : start + length], dtype)
         return storage
 
     def _call(self) -> None:
         args, function = self.stack.pop(), self.stack.pop()  # type: ignore[attr-defined]
         if not isinstance(function, _Function):
-            raise ConfigError(f"it calls {str(function)[:60]!r}")
-        self.append(function.call(*args))  # type: ignore[attr-defined]
+            raise ConfigError(f"it calls {shown(function)}")
+        self.append(function(self._budget, args))  # type: ignore[attr-defined]
 
     dispatch[pickle.REDUCE[0]] = _call
     dispatch[pickle.NEWOBJ[0]] = _call
@@ -238,6 +295,7 @@ class Unpickler(pickle._Unpickler):
     def _build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]  # type: ignore[attr-defined]
         if isinstance(target, Namespace) and isinstance(state, dict):
+            self._budget.take(state)
             target.update(state)
         elif isinstance(target, _NumpyType):
             target.set_state(state)
@@ -245,6 +303,54 @@ class Unpickler(pickle._Unpickler):
             raise ConfigError(f"it sets the state of a {type(target).__name__}")
 
     dispatch[pickle.BUILD[0]] = _build
+
+    # What puts keys into tables, and members into sets.
+
+    def _set_items(self) -> None:
+        self._put(self.pop_mark())  # type: ignore[attr-defined]
+
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()  # type: ignore[attr-defined]
+        self._put([key, value])
+
+    def _put(self, items: list[Any]) -> None:
+        table = self.stack[-1]  # type: ignore[attr-defined]
+        if not isinstance(table, dict) or len(items) % 2:
+            raise ConfigError(f"it puts {len(items)} keys and values into {shown(table)}")
+        table.update(_plain_dict(zip(items[::2], items[1::2], strict=True)))
+
+    def _make_dict(self) -> None:
+        items = self.pop_mark()  # type: ignore[attr-defined]
+        self.append({})  # type: ignore[attr-defined]
+        self._put(items)
+
+    def _add_items(self) -> None:
+        members, target = self.pop_mark(), self.stack[-1]  # type: ignore[attr-defined]
+        if not isinstance(target, set):
+            raise ConfigError(f"it adds members to {shown(target)}")
+        target.update(_plain_set(members))
+
+    def _make_frozenset(self) -> None:
+        members = self.pop_mark()  # type: ignore[attr-defined]
+        self.append(_plain_set(members))  # type: ignore[attr-defined]
+
+    dispatch[pickle.SETITEMS[0]] = _set_items
+    dispatch[pickle.SETITEM[0]] = _set_item
+    dispatch[pickle.DICT[0]] = _make_dict
+    dispatch[pickle.ADDITEMS[0]] = _add_items
+    dispatch[pickle.FROZENSET[0]] = _make_frozenset
+
+
+class _Counted(dict):
+    """The table of opcodes, whose use is counted."""
+
+    def __init__(self, opcodes: dict[int, Any], budget: Budget) -> None:
+        super().__init__(opcodes)
+        self._budget = budget
+
+    def __getitem__(self, code: int) -> Any:
+        self._budget.step()
+        return super().__getitem__(code)
 
 
 def unpickle(file: BinaryIO, read_storage: ReadStorage) -> Any:

@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from mae.checkpoints.containers.pickle_budget import MAX_BYTES
 from mae.checkpoints.containers.torch_legacy import is_legacy, read_legacy
 from mae.checkpoints.containers.torch_pickle import DType, Namespace, unpickle
 from mae.checkpoints.containers.torch_writer import write_torch
-from mae.checkpoints.containers.zip_guard import open_zip, read_member
+from mae.checkpoints.containers.zip_guard import open_zip, read_member, read_text
 from mae.errors import ConfigError
 
 __all__ = ["Namespace", "read_torch", "write_torch"]
 
+_MAX_ORDER = 100  # bytes of the member that is one word
 _READERS = 2  # threads: checksums take as long as reading
 
 
@@ -71,7 +73,7 @@ def _read_zip(path: Path, archive: zipfile.ZipFile, pool: ThreadPoolExecutor) ->
         raise ConfigError(f"{path} is a TorchScript program; expected a file of tensors (a state dict)")
     order = b"little"
     if record := members.get(f"{root}byteorder"):
-        order = read_member(archive, record).tobytes().strip()
+        order = read_text(archive, record, _MAX_ORDER).strip()
         if order not in (b"little", b"big"):
             raise ConfigError(f"{path} gives its byte order as {order[:20]!r}; expected little or big")
 
@@ -91,9 +93,9 @@ def _read_zip(path: Path, archive: zipfile.ZipFile, pool: ThreadPoolExecutor) ->
         raw = started.result() if started else read_member(archive, member)
         return swapped(raw, dtype) if order == b"big" else raw
 
-    data = read_member(archive, members[f"{root}data.pkl"])
+    data = read_text(archive, members[f"{root}data.pkl"], MAX_BYTES)
     try:
-        return unpickle(io.BytesIO(data.data), read_storage)
+        return unpickle(io.BytesIO(data), read_storage)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 

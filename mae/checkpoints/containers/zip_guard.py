@@ -16,7 +16,10 @@ from mae.errors import ConfigError
 
 # Deflate itself ends at 1032 : 1, which only a run of one byte reaches; weights reach 1.1, graphs some 20.
 MAX_RATIO = 1000
-MAX_MEMBERS = 100_000
+# All members together: no weights are packed so well, and a small zip may be up to a freely chosen size.
+MAX_TOTAL_RATIO, FREE_TOTAL = 20, 64 << 20
+MAX_MEMBERS = 20_000
+_MAX_DIRECTORY = 8 << 20  # bytes; each row of it takes `zipfile` a hundred times its size of memory
 _CHUNK = 4 << 20  # bytes between two updates of the checksum: small enough to be still in the cache
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError)
@@ -30,6 +33,7 @@ def open_zip(path: str | Path) -> Iterator[zipfile.ZipFile]:
         ConfigError: missing, no zip, damaged (also when found out inside the block), encrypted, or a zip bomb.
     """
     try:
+        _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist())
             yield archive
@@ -39,6 +43,14 @@ def open_zip(path: str | Path) -> Iterator[zipfile.ZipFile]:
         raise ConfigError(f"no file at {path}") from error
     except (*_DAMAGE, OSError) as error:
         raise ConfigError(f"{path} is damaged or no zip file ({error}); fetch it again") from error
+
+
+def _check_directory(path: str | Path) -> None:
+    """Refuses a list of members that is too long to be read, ahead of `zipfile`, which reads whatever is there."""
+    with open(path, "rb") as file:
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if end and (size := end[zipfile._ECD_SIZE]) > _MAX_DIRECTORY:  # type: ignore[attr-defined]
+        raise ConfigError(f"{path} has a list of members of {size} bytes; expected at most {_MAX_DIRECTORY}")
 
 
 def _check_members(path: str | Path, members: list[zipfile.ZipInfo]) -> None:
@@ -61,8 +73,12 @@ def _check_members(path: str | Path, members: list[zipfile.ZipInfo]) -> None:
                 f"expected at most {MAX_RATIO} times"
             )
     packed = sum(member.compress_size for member in members)
-    if packed > os.path.getsize(path):
+    size = os.path.getsize(path)
+    if packed > size:
         raise ConfigError(f"{path}: its members declare {packed} bytes, more than the file has: damaged or a zip bomb")
+    total = sum(member.file_size for member in members)
+    if total > (most := max(MAX_TOTAL_RATIO * size, FREE_TOTAL)):
+        raise ConfigError(f"{path}: its members unpack to {total} bytes, like a zip bomb; expected at most {most}")
     if len({member.filename for member in members}) != len(members):
         raise ConfigError(f"{path} has two members of one name")
 
@@ -114,6 +130,19 @@ def _read_with_checksum(file: io.FileIO, target: memoryview) -> int:
         checksum = zlib.crc32(target[position : position + read], checksum)
         position += read
     return checksum
+
+
+def read_text(archive: zipfile.ZipFile, member: zipfile.ZipInfo, longest: int) -> bytes:
+    """The bytes of a short member.
+
+    Raises:
+        ConfigError: it is longer than `longest`.
+    """
+    if member.file_size > longest:
+        raise ConfigError(
+            f"{archive.filename}: member {member.filename!r} has {member.file_size} bytes; expected at most {longest}"
+        )
+    return read_member(archive, member).tobytes()
 
 
 def is_link(member: zipfile.ZipInfo) -> bool:

@@ -142,3 +142,28 @@ def test_a_name_twice(tmp_path: Path) -> None:
             archive.writestr("a", b"2")
     with pytest.raises(ConfigError, match="two members of one name"), unpacked(tmp_path / "model.zip"):
         pass
+
+
+def test_a_zip_that_is_small_only_as_a_whole(tmp_path: Path) -> None:
+    """Each member is within the ratio of one; all together are not."""
+    members = {f"m{i}": bytes(range(256)) * 2 + bytes(400_000) for i in range(200)}
+    path = zipped(tmp_path / "model.zip", members)
+    with (
+        pytest.raises(ConfigError, match=r"unpack to \d+ bytes, like a zip bomb; expected at most 67108864"),
+        unpacked(path),
+    ):
+        pass
+
+
+def test_a_list_of_members_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    """`zipfile` makes an object of every row, whatever the file says of their number."""
+    path = zipped(tmp_path / "model.zip", {"a": b""}, zipfile.ZIP_STORED)
+    whole = path.read_bytes()
+    start = whole.index(b"PK\x01\x02")
+    end = whole.index(b"PK\x05\x06")
+    rows = whole[start:end] * 200_000
+    last = bytearray(whole[end:])
+    struct.pack_into("<I", last, 12, len(rows))
+    path.write_bytes(whole[:start] + rows + last)
+    with pytest.raises(ConfigError, match="a list of members of 9400000 bytes"), unpacked(path):
+        pass

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from table_files import make_table
+from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 
+from mae.checkpoints.containers.crc32c import masked_crc32c
+from mae.checkpoints.containers.sorted_table import read_table
 from mae.checkpoints.containers.tensorflow_bundle import read_saved_model, read_tf_checkpoint
 from mae.errors import ConfigError
 
@@ -162,3 +166,88 @@ def test_an_index_of_something_else(small: Path) -> None:
     shutil.copy(__file__, small.with_name(f"{small.name}.index"))
     with pytest.raises(ConfigError, match="damaged or no TensorFlow checkpoint"):
         read_tf_checkpoint(small)
+
+
+def changed(prefix: Path, key: str, **fields: Any) -> Path:
+    """Writes the index again, with right checksums, one tensor's entry changed (see `make_table`)."""
+    rows = read_table(prefix.with_name(f"{prefix.name}.index"))
+    entry = BundleEntryProto.FromString(rows[key.encode()])
+    for size in fields.pop("dims", ()):
+        if size is None:
+            del entry.shape.dim[:]
+        else:
+            entry.shape.dim.add().size = size
+    for name, value in fields.items():
+        setattr(entry, name, value)
+    prefix.with_name(f"{prefix.name}.index").write_bytes(make_table({**rows, key.encode(): entry.SerializeToString()}))
+    return prefix
+
+
+KERNEL = "kernel/.ATTRIBUTES/VARIABLE_VALUE"
+GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+def test_a_table_of_ours_is_what_tensorflow_reads(small: Path) -> None:
+    changed(small, KERNEL)
+    np.testing.assert_array_equal(tf.train.load_checkpoint(str(small)).get_tensor(KERNEL), np.arange(64.0))
+    np.testing.assert_array_equal(read_tf_checkpoint(small)["kernel"], np.arange(64.0))
+
+
+@pytest.mark.parametrize(
+    ("key", "fields", "message"),
+    [
+        (KERNEL, {"dims": (None, -8, -8)}, r"a tensor of shape \(-8, -8\)"),
+        (KERNEL, {"dims": (None, 1 << 62, 1 << 62)}, "type number 1 with 256 bytes"),
+        (KERNEL, {"dims": (None, 32)}, r"shape \(32,\) and type number 1 with 256 bytes"),
+        (KERNEL, {"dims": (None, *[1] * 40)}, "a tensor of shape"),
+        (KERNEL, {"dtype": 101}, "has the type number 101; expected numbers"),  # a reference
+        (KERNEL, {"dtype": 21}, "has the type number 21; expected numbers"),  # a variant
+        (KERNEL, {"dtype": 7}, r"bias|kernel"),
+        (KERNEL, {"offset": -1}, "at -1 of data file 0 of 1"),
+        (KERNEL, {"offset": 1 << 40}, "ends within kernel"),
+        (KERNEL, {"size": -256}, "a tensor of -256 bytes"),
+        (KERNEL, {"size": 1 << 40}, "with 1099511627776 bytes"),
+        (KERNEL, {"shard_id": 1}, "data file 1 of 1"),
+        (KERNEL, {"crc32c": 5}, "the checksum of kernel is wrong"),
+        (GRAPH, {"dims": (10**9,)}, r"shape \(1000000000,\).* expected one text"),
+        (GRAPH, {"size": 1 << 40}, r"declares \d+ bytes"),
+        (GRAPH, {"dtype": 1}, "type number 1"),
+        (GRAPH, {"crc32c": 5}, "its object graph: its checksum is wrong"),
+    ],
+)
+def test_an_index_that_lies(key: str, fields: dict[str, Any], message: str, small: Path) -> None:
+    if fields == {"dtype": 7}:  # a text is no weight: it is left out, and the rest is read
+        assert set(read_tf_checkpoint(changed(small, key, **fields))) == {"bias"}
+        return
+    with pytest.raises(ConfigError, match=message):
+        read_tf_checkpoint(changed(small, key, **fields))
+
+
+def test_slices_are_named(small: Path) -> None:
+    rows = read_table(small.with_name(f"{small.name}.index"))
+    entry = BundleEntryProto.FromString(rows[KERNEL.encode()])
+    entry.slices.add().extent.add().length = 3
+    rows[KERNEL.encode()] = entry.SerializeToString()
+    small.with_name(f"{small.name}.index").write_bytes(make_table(rows))
+    with pytest.raises(ConfigError, match="kernel is kept in slices; expected whole tensors"):
+        read_tf_checkpoint(small)
+
+
+def test_big_endian(small: Path) -> None:
+    index, data = (small.with_name(f"{small.name}.{end}") for end in ("index", "data-00000-of-00001"))
+    rows = read_table(index)
+    header = BundleHeaderProto.FromString(rows[b""])
+    header.endianness = BundleHeaderProto.BIG
+    entry = BundleEntryProto.FromString(rows[KERNEL.encode()])
+    octets = np.arange(64, dtype=">f4").tobytes()
+    with open(data, "r+b") as file:
+        file.seek(entry.offset)
+        file.write(octets)
+    entry.crc32c = masked_crc32c(octets)
+    bias = BundleEntryProto.FromString(rows[b"bias/.ATTRIBUTES/VARIABLE_VALUE"])
+    rows |= {b"": header.SerializeToString(), KERNEL.encode(): entry.SerializeToString()}
+    index.write_bytes(make_table(rows))
+    read = read_tf_checkpoint(small)
+    np.testing.assert_array_equal(read["kernel"], np.arange(64, dtype="f4"), strict=True)
+    np.testing.assert_array_equal(read["bias"], np.ones(3, ">f4").view("<f4"))
+    assert bias.size == 12

@@ -194,7 +194,8 @@ def test_nothing_in_a_legacy_file_is_run(tmp_path: Path) -> None:
         (tensor(2, 0, (-1,), (1,)), "size"),
         (tensor(2, 0, (2,), (-1,)), "strides"),
         (tensor(2, 0, (2, 1), (1,)), "strides"),
-        (tensor(2, 0, (2**30, 2**30), (0, 0)), "reaches beyond"),
+        (tensor(2, 0, (2**30, 2**30), (0, 0)), "more than 4 times as large as what is stored"),
+        (tensor(2, 0, (1,) * 33, (1,) * 33), "33 axes"),
         (tensor(3, 0, (2,), (1,)), "has 8 bytes; expected 12 bytes"),
         (tensor(2, 0, (2,), (1,), "DoubleStorage"), "has 8 bytes; expected 16 bytes"),
         (tensor(2, 0, (2,), (1,), "QInt8Storage"), r"'torch\.QInt8Storage'"),
@@ -261,3 +262,109 @@ def test_other_files(tmp_path: Path) -> None:
         archive.writestr("m/constants.pkl", b"N.")
     with pytest.raises(ConfigError, match="TorchScript"):
         read_torch(path)
+
+
+def doubling(levels: int = 40) -> bytes:
+    """A tuple of ten ones, then again and again a tuple of ten references to the one before: 10^levels leaves."""
+    made = b"(" + b"K\x01" * 10 + b"tq\x000"
+    for level in range(1, levels):
+        made += b"(" + bytes([*b"h", level - 1]) * 10 + b"tq" + bytes([level]) + b"0"
+    return made + bytes([*b"h", levels - 1])
+
+
+def named(name: str) -> bytes:
+    return f"c{name.rpartition('.')[0]}\n{name.rpartition('.')[2]}\n".encode()
+
+
+def called(name: str, *arguments: bytes) -> bytes:
+    return named(name) + b"(" + b"".join(arguments) + b"tR"
+
+
+TENSOR = tensor(2, 0, (2,), (1,))[2:-1]
+REBUILD = named("torch._utils._rebuild_tensor_v2")
+STORAGE = b"(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nK\x02tQ"
+LONG_TEXT = b"X" + struct.pack("<I", 1_000_000) + b"a" * 1_000_000 + b"q\x000"
+BIG = b"\x8b" + struct.pack("<i", 100_000) + b"\x7f" * 100_000  # a whole number of 800 000 bits
+
+
+# What each asks for has no end, or takes the memory of thousands of such files.
+WITHOUT_END = {
+    "a key": (b"}" + doubling() + b"K\x01s", "a tuple of 10 is a key"),
+    "a key of many": (b"}(" + doubling() + b"K\x01u", "a tuple of 10 is a key"),
+    "a key of a made dict": (b"(" + doubling() + b"K\x01d", "a tuple of 10 is a key"),
+    "a key of an OrderedDict": (called("collections.OrderedDict", b"](" + doubling() + b"K\x01\x86e"), "is a key"),
+    "a key of a Namespace": (called("argparse.Namespace", b"](" + doubling() + b"K\x01\x86e"), "is a key"),
+    "members of a set": (called("builtins.set", b"](" + doubling() + b"e"), "a tuple of 10 is a key"),
+    "members that are added": (b"\x8f(" + doubling() + b"\x90", "a tuple of 10 is a key"),
+    "members of a frozen set": (b"(" + doubling() + b"\x91", "a tuple of 10 is a key"),
+    "a number as key": (b"}" + BIG + b"K\x01s", "a whole number of 799999 bits is a key"),
+    "a size": (REBUILD + b"(" + STORAGE + b"K\x00" + doubling() + b"(K\x01tt" + b"R", "the size a tuple of 10 and"),
+    "a size of large numbers": (
+        REBUILD + b"(" + STORAGE + b"K\x00(" + BIG + BIG + b"t(K\x01K\x01ttR",
+        "size a whole number of 799999 bits",
+    ),
+    "a storage": (REBUILD + b"(" + doubling() + b"K\x00(K\x02t(K\x01ttR", "has a tuple of 10 for a storage"),
+    "a persistent id": (doubling() + b"Q", "refers to a tuple of 10"),
+    "the type of a storage": (b"(Vstorage\n" + doubling() + b"V0\nVcpu\nK\x02tQ", "storage '0' of 2"),
+    "what is called": (doubling() + b")R", "calls a tuple of 10"),
+    "a type": (called("numpy.dtype", doubling()), "of type a tuple of 10"),
+    "what a state is put into": (doubling() + b"}b", "sets the state of a tuple"),
+    "what items are put into": (doubling() + b"K\x01K\x01s", "into a tuple of 10"),
+    "an encoding": (called("_codecs.encode", b"Va\n", doubling()), "in the encoding a tuple of 10"),
+    "depth": (b"}" + b")" + b"\x85" * 600_000 + b"K\x01s", "more than 500000 steps"),
+    "many empty tables": (b"(" + b"}" * 600_000 + b"t", "more than 500000 steps"),
+    "text that is joined to itself": (
+        b"Va\nq\x000" + (b"cpathlib\nPosixPath\n" + b"h\x00h\x00\x86Rq\x000") * 60 + b"h\x00",
+        "copies more than 10000000 values",
+    ),
+    "text that is encoded again and again": (
+        LONG_TEXT + (called("_codecs.encode", b"h\x00") + b"0") * 20 + b"N",
+        "copies more than 10000000 values",
+    ),
+    "a table that is copied again and again": (
+        b"](" + b"N" * 300_000 + b"eq\x000" + (called("torch.Size", b"h\x00") + b"0") * 50 + b"N",
+        "copies more than 10000000 values",
+    ),
+    "bytes that are not there": (b"X\xff\xff\xff\xff", "asks for 4294967295 bytes that are not there"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_END)
+def test_what_has_no_end_is_refused(name: str, tmp_path: Path) -> None:
+    body, message = WITHOUT_END[name]
+    path = zip_of(tmp_path / "model.pth", b"\x80\x04" + body + b".", {"0": bytes(8)})
+    with pytest.raises(ConfigError, match=message) as refused:
+        read_torch(path)
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("kind", ["FloatStorage", "BFloat16Storage"])
+def test_copies_without_end_are_refused(kind: str, tmp_path: Path) -> None:
+    """Three thousand transposed views of one storage of a megabyte, or as many that are widened."""
+    size, strides = ((512, 512), (1, 512)) if kind == "FloatStorage" else ((512, 512), (512, 1))
+    one = tensor(512 * 512, 0, size, strides, kind)[2:-1]
+    storage = bytes(512 * 512 * (4 if kind == "FloatStorage" else 2))
+    path = zip_of(tmp_path / "model.pth", b"\x80\x02(" + one * 3000 + b"t.", {"0": storage})
+    with pytest.raises(ConfigError, match="more than 4 times as large as what is stored"):
+        read_torch(path)
+    read_torch(zip_of(path, b"\x80\x02(" + one * 4 + b"t.", {"0": storage}))
+
+
+def test_a_legacy_file_is_not_read_beyond_its_placeholders(tmp_path: Path) -> None:
+    """Its first reading has no storages yet: what looks like a strided view of one must not follow the strides."""
+    whole = (FILES / "legacy.pth").read_bytes()
+    stream = io.BytesIO(whole)
+    for _ in range(3):
+        assert [*pickletools.genops(stream)]
+    start = stream.tell()
+    assert [*pickletools.genops(stream)]
+    count = 1 << 28
+    far = tensor(count, 0, (2, 2), (1, count - 2))
+    (tmp_path / "x.pth").write_bytes(whole[:start] + far + whole[stream.tell() :])
+    with pytest.raises(ConfigError, match="declares 1073741824 bytes, more than its"):
+        read_torch(tmp_path / "x.pth")
+    far = tensor(2000, 0, (2, 2), (1, 1998))
+    with open(tmp_path / "x.pth", "wb") as file:
+        file.write(whole[:start] + far + pickle.dumps(["0"], 2) + struct.pack("<q", 2000))
+        file.write(np.arange(2000, dtype="<f4").tobytes())
+    np.testing.assert_array_equal(read_torch(tmp_path / "x.pth"), np.array([[0, 1998], [1, 1999]], np.float32))
