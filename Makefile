@@ -1,6 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# What runs on both engines, once more on JAX.
+ON_JAX := tests/engines tests/pretraining/test_run.py tests/finetuning/test_step.py
+
 .PHONY: demo test test-plain-kernels lint types clean
 
 demo: .venv/installed
@@ -8,6 +11,7 @@ demo: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n 2
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(ON_JAX)
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
 test-plain-kernels: .venv/installed-test
@@ -23,7 +27,7 @@ types: .venv/installed-test
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[tensorflow]'
 	touch $@
 
 .venv/installed-test: .venv/installed

@@ -1,11 +1,12 @@
 """How long one training step takes and how much memory, beside the same step elsewhere:
-`python benchmarks/train_step.py [--precision bfloat16] [--peer]`.
+`python benchmarks/train_step.py [--backend tensorflow jax] [--precision bfloat16] [--peer]`.
 
-A worker process makes the project's own pre-training step (forward, backward, AdamW update) on synthetic clips. With
-`--peer` a second one makes the same step of transformers' VideoMAE on PyTorch (benchmarks/peer_step.py), and the two
-take turns step by step, each with all cores, so that whatever else the machine does slows both. Peak memory is the
-largest resident size of the worker over what it had after its imports. The matmul rate is that of a large square
-product in the same process and dtype, measured after the steps.
+A worker process of each backend makes the project's own pre-training step (forward, backward, AdamW update) on
+synthetic clips; none needs what another one needs. With `--peer` one more makes the same step of transformers' VideoMAE
+on PyTorch (benchmarks/peer_step.py). They take turns step by step, each with all cores, so that whatever else the
+machine does slows all of them. Peak memory is a GPU's largest use, or on a CPU the largest resident size of the worker
+over what it had after its imports. The matmul rate is that of a large square product in the same process and dtype,
+measured after the steps. "ready" is the time from the worker's start to the end of its first step.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from measures import SIDE, best_of, flops_per_clip, peak_resident, resident
+from measures import best_of, flops_per_clip, matmul_side, peak_resident, resident
 
 
 def synthetic_batch(a: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -48,22 +49,21 @@ def synthetic_batch(a: Any, options: argparse.Namespace) -> dict[str, Any]:
 
 def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable[[], float], float]:
     """A function that makes a step and gives its loss, one that gives the matmul rate, and FLOPs per clip."""
-    import tensorflow as tf
-
-    from mae.engines.engine import StepSettings
-    from mae.engines.start import build_optimizer
-    from mae.engines.tensorflow.engine import start
+    from mae.engines.engine import Setup, StepSettings
+    from mae.engines.optimizer import adamw_settings
+    from mae.engines.start import start_engine
     from mae.masking import num_masked, num_predicted
-    from mae.models.pretrainer import build_pretrainer
+    from mae.models.pretrainer import Pretrainer
+    from mae.presets import architecture
     from mae.pretraining.step import pretraining_losses
 
-    overrides: dict[str, Any] = {name: getattr(options, name) for name in ("attention", "lean", "remat")}
-    overrides["num_frames"] = options.frames
-    engine = start("single", deterministic=False, device="auto")
+    chosen = {name: getattr(options, name) for name in ("attention", "lean") if getattr(options, name) is not None}
+    engine = start_engine(Setup("mirrored" if options.devices > 1 else "single"))
+    a = architecture(options.model, num_frames=options.frames, remat=options.remat, **chosen)
     with engine.scope():
-        model = build_pretrainer(options.model, dtype=engine.dtype_policy(options.precision), **overrides)
-        optimizer = build_optimizer(model, learning_rate=1e-4)
-    a = model.architecture
+        model = Pretrainer(engine.suited(a, chosen), dtype=engine.dtype_policy(options.precision))
+        model.build()
+        optimizer = engine.optimizer(model, adamw_settings(1e-4))
     masked = num_masked("tube", a.grid, options.mask_ratio)
     predicted = num_predicted("tube", a.grid, options.mask_ratio, options.decoder_mask_ratio)
     losses_of = pretraining_losses(model, "videomae", masked, predicted if options.decoder_mask_ratio else None)
@@ -71,26 +71,72 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     batches = engine.distribute(itertools.repeat(synthetic_batch(a, options)), options.accumulate)
 
     def matmul_rate() -> float:
-        x = tf.random.normal((SIDE, SIDE), dtype=tf.as_dtype(options.precision))
-        product = tf.function(lambda: tf.reduce_sum(tf.cast((x @ x)[:1], tf.float32)))
-        return 2 * SIDE**3 / best_of(5, lambda: float(product()))
+        import keras
+
+        side = matmul_side(options)
+        x = keras.ops.cast(keras.random.normal((side, side)), options.precision)
+        # An argument: a constant would be multiplied while it is compiled.
+        product = compiled(lambda x: keras.ops.sum(keras.ops.cast(keras.ops.matmul(x, x)[:1], "float32")))
+        return 2 * side**3 / best_of(5, lambda: float(product(x)))
 
     flops = flops_per_clip(a, a.num_tokens - masked, predicted[0])
     return lambda: float(step(next(batches))["loss"]), matmul_rate, flops
 
 
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of Keras' operations, as its backend compiles it."""
+    if os.environ["KERAS_BACKEND"] == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function)
+
+
+def load_backend(name: str, devices: int) -> None:
+    """Imports what a worker needs, so that it counts as import and not as memory of a step; it sees so many devices."""
+    os.environ["KERAS_BACKEND"] = name
+    if devices > 1:
+        os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    if name == "jax":
+        import jax  # noqa: F401
+    else:
+        import tensorflow as tf
+
+        if devices > 1 and not tf.config.list_physical_devices("GPU"):
+            logical = [tf.config.LogicalDeviceConfiguration()] * devices
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
+
+
+def peak_on_gpu(whose: str) -> int | None:
+    """Bytes of the first GPU at its peak; None where there is none."""
+    if whose == "peer":
+        import torch
+
+        return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+    if whose == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return device.memory_stats()["peak_bytes_in_use"] if device.platform == "gpu" else None
+    import tensorflow as tf
+
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] if tf.config.list_physical_devices("GPU") else None
+
+
 def work(whose: str, options: argparse.Namespace) -> None:
     """The worker: for each line on standard input it makes a step and prints the seconds; at the end it reports."""
+    started = time.perf_counter()
     if whose == "peer":
         from peer_step import peer_step as make
     else:
-        import tensorflow  # noqa: F401  # counts as import, not as memory of a step
-
+        load_backend(whose, options.devices)
         make = our_step
     before = resident()
     step, matmul_rate, flops = make(options)
     step()  # traced and compiled, slots made
-    print(json.dumps("ready"), flush=True)
+    print(json.dumps(time.perf_counter() - started), flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
         loss = step()
@@ -98,7 +144,8 @@ def work(whose: str, options: argparse.Namespace) -> None:
         if not math.isfinite(loss):
             sys.exit(f"{whose}: the loss is {loss}")
         print(json.dumps(seconds), flush=True)
-    peak = peak_resident() - before
+    on_gpu = peak_on_gpu(whose)
+    peak = peak_resident() - before if on_gpu is None else on_gpu
     print(json.dumps({"peak": peak, "flops": flops, "rate": matmul_rate()}), flush=True)
 
 
@@ -113,7 +160,7 @@ class Worker:
         self._process = subprocess.Popen(
             command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self._answer()
+        self.ready_s: float = self._answer()
 
     def step(self) -> None:
         assert self._process.stdin is not None
@@ -135,30 +182,41 @@ class Worker:
 
 
 def main(options: argparse.Namespace, words: list[str]) -> None:
-    workers = [Worker("ours", words)]
-    if options.peer:
-        workers.append(Worker("peer", words))
+    workers = [Worker(name, words) for name in (*options.backend, *(["peer"] if options.peer else []))]
     for _ in range(options.rounds):
         for worker in workers:
             worker.step()
     reports = [worker.finish() for worker in workers]
     size = f"{options.model}, {options.clips} clips of {options.frames} frames"
     print(f"{size}, {options.precision}, {options.rounds} rounds")
-    print(f"{'':<6} {'best s':>8} {'median s':>9} {'clips/s':>8} {'GFLOP/clip':>11} {'of matmul':>10} {'peak GB':>8}")
-    for worker, report in zip(workers, reports, strict=True):
-        median = statistics.median(worker.times)
-        share = report["flops"] * options.clips / median / report["rate"]
+    names = ("best s", "median s", "clips/s", "GFLOP/clip", "of matmul", "peak GB", "ready s")
+    print(" ".join([f"{'':<10}", *(f"{name:>10}" for name in names)]))
+    rows = [row(worker, report, options) for worker, report in zip(workers, reports, strict=True)]
+    for worker, figures in zip(workers, rows, strict=True):
+        print(" ".join([f"{worker.name:<10}", *(f"{value:10.3g}" for value in figures.values())]))
+    last = rows[-1]  # the peer, where there is one
+    for worker, figures in list(zip(workers, rows, strict=True))[:-1]:
         print(
-            f"{worker.name:<6} {min(worker.times):8.2f} {median:9.2f} {options.clips / median:8.2f} "
-            f"{report['flops'] / 1e9:11.1f} {share:10.0%} {report['peak'] / 1e9:8.2f}"
+            f"{worker.name}: speed {last['median s'] / figures['median s']:.2f}× the {workers[-1].name}'s by medians, "
+            f"{last['best s'] / figures['best s']:.2f}× by best; memory {figures['peak GB'] / last['peak GB']:.2f}×"
         )
-    if options.peer:
-        (ours, peer), (a, b) = workers, reports
-        by_best = min(peer.times) / min(ours.times)
-        by_median = statistics.median(peer.times) / statistics.median(ours.times)
-        print(
-            f"speed {by_median:.2f}× the peer's by medians, {by_best:.2f}× by best; memory {a['peak'] / b['peak']:.2f}×"
-        )
+    if options.json:
+        content = {"options": vars(options), "rows": {worker.name: r for worker, r in zip(workers, rows, strict=True)}}
+        Path(options.json).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def row(worker: Worker, report: dict[str, float], options: argparse.Namespace) -> dict[str, float]:
+    """The figures of a worker."""
+    median = statistics.median(worker.times)
+    return {
+        "best s": min(worker.times),
+        "median s": median,
+        "clips/s": options.clips / median,
+        "GFLOP/clip": report["flops"] / 1e9,
+        "of matmul": report["flops"] * options.clips / median / report["rate"] / options.devices,
+        "peak GB": report["peak"] / 1e9,
+        "ready s": worker.ready_s,
+    }
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -169,13 +227,16 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--mask-ratio", type=float, default=0.9)
     parser.add_argument("--decoder-mask-ratio", type=float, default=0.0, help="0, 0.25, 0.5 or 0.75; the peer has none")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--attention", choices=("chunked", "plain"), default="chunked")
-    parser.add_argument("--lean", action=argparse.BooleanOptionalAction, default=True, help="or formulas as they stand")
+    parser.add_argument("--backend", choices=("tensorflow", "jax"), nargs="+", default=["tensorflow"])
+    parser.add_argument("--devices", type=int, default=1, help="of each backend: GPUs, else logical ones of the CPU")
+    parser.add_argument("--attention", choices=("chunked", "plain", "fused"), help="default: as suits the devices")
+    parser.add_argument("--lean", action=argparse.BooleanOptionalAction, help="or formulas as they stand")
     parser.add_argument("--remat", choices=("none", "blocks"), default="none")
     parser.add_argument("--accumulate", type=int, default=1, help="parts that the clips are computed in")
-    parser.add_argument("--jit", action="store_true", help="compile with XLA")
+    parser.add_argument("--jit", action="store_true", help="TensorFlow: compile with XLA")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--peer", action="store_true", help="needs torch and transformers")
+    parser.add_argument("--json", help="a file for the figures")
     return parser.parse_args(words)
 
 

@@ -358,11 +358,6 @@ def test_a_second_process_is_kept_out(run, tmp_path):
             pass
 
 
-def test_jit_needs_one_replica(run):
-    with pytest.raises(ConfigError, match="jit=true needs one replica, found 4"):
-        run("strategy=mirrored", "jit=true")
-
-
 def test_a_resumed_run_continues_the_same_wandb_run(run):
     directory = run("steps=2", "wandb.mode=offline")
     first = read_checkpoint(directory / "checkpoints" / "step_00000002.npz").meta["wandb_run_id"]

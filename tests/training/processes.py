@@ -11,13 +11,14 @@ from configured import SMALL_RUN
 from patience import PATIENCE
 
 
-def start(*overrides, steering=None, **environment):
+def start(*overrides, steering=None, script="pretrain.py", **environment):
     """A process that runs the small configuration with overrides; of two of a key the later one holds.
 
     `steering`: see `steered_run.py`; one that is held goes on once it is asked to `finish`.
     """
-    last = {override.split("=", 1)[0]: override for override in (*SMALL_RUN, *overrides)}
-    script, *told = ("steered_run.py", json.dumps(steering)) if steering else ("../../pretrain.py",)
+    base = SMALL_RUN if script == "pretrain.py" else ()
+    last = {override.split("=", 1)[0]: override for override in (*base, *overrides)}
+    script, *told = ("steered_run.py", json.dumps({"script": script, **steering})) if steering else (f"../../{script}",)
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).parent / script), *told, *last.values()],
         stdin=subprocess.PIPE,
@@ -28,8 +29,8 @@ def start(*overrides, steering=None, **environment):
     )
 
 
-def start_cluster(count, *overrides, each=None, hold_at=None, silence_s=PATIENCE):
-    """So many workers on this machine.
+def start_cluster(count, *overrides, each=None, hold_at=None, silence_s=PATIENCE, script="pretrain.py"):
+    """So many workers on this machine, of the engine that `KERAS_BACKEND` names.
 
     Args:
         each: further overrides of every one.
@@ -37,14 +38,25 @@ def start_cluster(count, *overrides, each=None, hold_at=None, silence_s=PATIENCE
         silence_s: of a worker, before the others give it up.
     """
     each = each or [()] * count
-    workers = addresses(count)
     patient = {"silence_s": silence_s}
     held = patient if hold_at is None else {**patient, "hold_at": hold_at}
-    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}} for i in range(count)]
     return [
-        start("strategy=multiworker", *overrides, *own, steering=steering, TF_CONFIG=json.dumps(task))
-        for task, own, steering in zip(tasks, each, [held, *[patient] * (count - 1)], strict=True)
+        start("strategy=multiworker", *overrides, *own, *place, steering=steering, script=script, **environment)
+        for (place, environment), own, steering in zip(
+            _places(count), each, [held, *[patient] * (count - 1)], strict=True
+        )
     ]
+
+
+def _places(count):
+    """Overrides and environment that tell each worker who it is."""
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        (coordinator,) = addresses(1)
+        # One device each: the tests' own processes have four.
+        return [((f"coordinator={coordinator}", f"process={i}/{count}"), {"XLA_FLAGS": ""}) for i in range(count)]
+    workers = addresses(count)
+    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}} for i in range(count)]
+    return [((), {"TF_CONFIG": json.dumps(task)}) for task in tasks]
 
 
 def addresses(count):

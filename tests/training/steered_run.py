@@ -1,10 +1,11 @@
 """`python steered_run.py {"hold_at": …, "silence_s": …} …`: `pretrain.py …`, independent of how fast the machine is.
 
-`hold_at`: a step after whose record it waits for its standard input to end. What is done to it meanwhile comes after
+`script`: that is run, `pretrain.py` or `finetune.py`. `hold_at`: a step after whose record it waits for its standard input to end. What is done to it meanwhile comes after
 that step and before the next one. `silence_s`: how long a worker may be silent.
 """
 
 import json
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -24,9 +25,11 @@ def hold_at(step):
 
 
 def stay_patient(silence_s):
-    from mae.engines.tensorflow import strategy
-
-    strategy.SILENCE_S = silence_s
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        from mae.engines.jax import processes as module
+    else:
+        from mae.engines.tensorflow import strategy as module
+    module.SILENCE_S = silence_s
 
 
 if __name__ == "__main__":
@@ -35,4 +38,4 @@ if __name__ == "__main__":
         hold_at(steering["hold_at"])
     if "silence_s" in steering:
         stay_patient(steering["silence_s"])
-    runpy.run_path(str(Path(__file__).parents[2] / "pretrain.py"), run_name="__main__")
+    runpy.run_path(str(Path(__file__).parents[2] / steering["script"]), run_name="__main__")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from configured import SMALL_RUN, configured
 
 from mae.engines.engine import Setup
 from mae.engines.start import start_engine, start_engine_for_a_while
@@ -15,6 +16,7 @@ from mae.engines.tensorflow.strategy import (
     make_strategy,
 )
 from mae.errors import ConfigError, UnusedDevice
+from mae.pretraining.run import pretrain
 
 
 def test_without_a_gpu_auto_and_single_take_the_cpu():
@@ -140,3 +142,10 @@ def test_auto_is_bfloat16_where_all_gpus_have_it(monkeypatch, capabilities, expe
     details = {i: {"compute_capability": capability} for i, capability in enumerate(capabilities)}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
     assert compute_dtype("auto").compute_dtype == expected
+
+
+def test_jit_needs_one_replica(shapes, tmp_path):
+    with pytest.raises(ConfigError, match="jit=true needs one replica, found 4"):
+        pretrain(
+            configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={tmp_path}", "strategy=mirrored", "jit=true")
+        )
