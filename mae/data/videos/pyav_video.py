@@ -175,6 +175,7 @@ def _opened(path: str) -> tuple[Any, Any]:
             if other is not stream:
                 other.discard = Discard.all  # sound need not be read
         stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1  # dav1d has threads of its own
         if stream.codec_context.name == "hevc":
             # Frames that refer to lost ones, which FFmpeg leaves out of HEVC alone; a scan counts them as damaged.
             stream.codec_context.flags |= Flags.output_corrupt
