@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from mae.data.scan.seeking import KeyFrames
+from mae.data.videos.display_matrix import orientation
 from mae.data.videos.pyav_video import KeyFrame
 
 ROWS = 64  # of a frame that are looked at, at least
@@ -37,7 +38,7 @@ class Observed:
         self._black = self._constant = self._repeated = 0
         self._interlaced = self._damaged = 0
         self._color = ""
-        self._kinds: set[tuple[int, int]] = set()
+        self._kinds: set[tuple[object, ...]] = set()
         self._times: list[int | None] = []
         self._keys = KeyFrames()
 
@@ -47,7 +48,7 @@ class Observed:
 
     @property
     def key_frames(self) -> tuple[KeyFrame, ...]:
-        """Where decoding may start; nowhere in a file whose frames differ in size, as those get that of the first."""
+        """Where decoding may start; nowhere in a file whose first frame alone tells the size or orientation of all."""
         return self._keys.found if len(self._kinds) == 1 else ()
 
     def take_times(self, frame: av.VideoFrame) -> None:
@@ -55,7 +56,7 @@ class Observed:
         self._color = self._color or _color(frame)
         self._interlaced += frame.interlaced_frame
         self._damaged += frame.is_corrupt
-        self._kinds.add((frame.width, frame.height))
+        self._kinds.add((frame.width, frame.height, orientation(frame)))
         self._times.append(frame.pts)
         self._keys.take(frame.pts, frame.key_frame)
 

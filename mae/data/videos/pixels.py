@@ -67,5 +67,7 @@ class Pixels:
 def _as_array(frame: Any) -> np.ndarray:
     """The memory of an RGB frame, not copied: it lives as long as the array."""
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)
+    rows = np.frombuffer(plane, np.uint8).reshape(frame.height, abs(plane.line_size))
+    if plane.line_size < 0:  # it lies bottom up, as some RGB files have it, or `vflip` makes it
+        rows = rows[::-1]
     return rows[:, : 3 * frame.width].reshape(frame.height, frame.width, 3)

@@ -129,6 +129,11 @@ MATRICES = {
         "all but a quarter turn": (0.001, 1, -1, 0.001),
     }.items()
 }
+# RGB needs no conversion, so nothing but the turn is done to it.
+MATRICES["upside down, mirrored, RGB"] = [
+    *encoded("plain.mov", "-c:v png"),
+    with_matrix("plain.mov", "a.mov", 1, 0, 0, -1),
+]
 TIMES = {
     "before zero, in Matroska": [
         *encoded("b.mp4", H264),
@@ -362,6 +367,19 @@ def test_other_angles_stay_as_stored(tmp_path):
     path = make(tmp_path, [*encoded("b.mp4", H264), with_matrix("b.mp4", "a.mp4", 0.7071, 0.7071, -0.7071, 0.7071)])
     check(read_video(path), frames_by_ffmpeg(path, "-noautorotate"))
     assert examine(path).orientation == "an odd angle, shown as stored"
+
+
+def test_a_matrix_in_the_stream_counts_for_all_frames(tmp_path):
+    """It comes with the first frame alone: after a seek nobody would know of it."""
+    long = PATTERN.replace("n=1", "n=3")
+    turn = "-bsf:v h264_metadata=display_orientation=insert:rotate=90"
+    path = make(tmp_path, [*encoded("b.mp4", H264, long), f"-i b.mp4 -c copy {turn} a.mkv"])
+    report = examine(path)
+    assert (report.orientation, report.width, report.height) == ("270°", 64, 96)
+    assert not report.seeks_exactly
+    assert examine(str(tmp_path / "b.mp4")).seeks_exactly
+    stored = frames_by_ffmpeg(tmp_path / "b.mp4")
+    check(read_video(path), np.rot90(stored, axes=(1, 2)))  # a quarter turn anticlockwise
 
 
 def test_8k(tmp_path):
