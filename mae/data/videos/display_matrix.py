@@ -32,10 +32,16 @@ _BY_SIGNS: dict[tuple[int, ...], Orientation] = {
     (0, 1, 1, 0): Orientation("mirrored, 270°", (("transpose", "cclock_flip"),)),
 }
 
+# Without the matrix: by degrees anticlockwise, which is all that PyAV tells.
+_BY_ANGLE = {0: UPRIGHT, 270: _BY_SIGNS[0, 1, -1, 0], 180: _BY_SIGNS[-1, 0, 0, -1], 90: _BY_SIGNS[0, -1, 1, 0]}
+
 
 def orientation(frame: Any) -> Orientation:
     """What the display matrix of a frame of PyAV asks for."""
-    return next((_of_matrix(bytes(data)) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), UPRIGHT)
+    try:
+        return next((_of_matrix(bytes(data)) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), UPRIGHT)
+    except ValueError:  # beside it is something that PyAV has no name for, as in TIFF and in video for two eyes
+        return _BY_ANGLE.get(frame.rotation % 360, ODD_ANGLE)
 
 
 def _of_matrix(content: bytes) -> Orientation:

@@ -211,6 +211,7 @@ LAYOUTS = {
     "Flash": encoded("a.flv", H264),
     "Theora": encoded("a.ogv", "-c:v libtheora -q:v 7"),
     "Windows Media": encoded("a.wmv", "-c:v wmv2 -q:v 3"),
+    "TIFF, whose frames bring more along than PyAV has names for": encoded("a.mkv", "-c:v tiff"),
     "GIF": encoded("a.gif", "-c:v gif"),
 }
 COLORS = {

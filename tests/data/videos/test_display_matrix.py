@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mae.data.videos import pixels
-from mae.data.videos.display_matrix import ODD_ANGLE, UPRIGHT, _of_matrix
+from mae.data.videos.display_matrix import ODD_ANGLE, UPRIGHT, _of_matrix, orientation
 from mae.data.videos.pixels import Pixels
 
 
@@ -49,6 +49,21 @@ def test_every_way_a_picture_can_lie(monkeypatch, values, name):
 def test_other_angles(degrees):
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     assert _of_matrix(matrix(cosine, sine, -sine, cosine)) == ODD_ANGLE
+
+
+@pytest.mark.parametrize(
+    ("rotation", "name"),
+    [(0, "upright"), (-90, "90°"), (180, "180°"), (-180, "180°"), (90, "270°"), (45, ODD_ANGLE.name)],
+)
+def test_a_frame_that_brings_what_pyav_has_no_name_for(rotation, name):
+    class Frame:
+        @property
+        def side_data(self):
+            raise ValueError("31 is not a valid Type")
+
+    frame = Frame()
+    frame.rotation = rotation
+    assert orientation(frame).name == name
 
 
 def test_what_is_nearly_upright_or_says_nothing():
