@@ -20,6 +20,7 @@ from mae.data.videos.pixels import Pixels
 from mae.data.videos.video import LARGEST_CREDIBLE_COUNT, EndOfVideo
 from mae.errors import BadVideo
 
+FASTEST = 1000  # frames per second; raw DV "averages" 60,000
 SEEK_GAIN = 16  # frames that a seek must spare: more than what one costs, measured on h264
 
 
@@ -70,8 +71,8 @@ class PyAVVideo:
 
     @property
     def frames_per_second(self) -> float | None:
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        return float(rate) if rate and 0 < rate < 1e5 else None
+        rates = (self._stream.average_rate, self._stream.guessed_rate)
+        return next((float(rate) for rate in rates if rate and 0 < rate <= FASTEST), None)
 
     def frames(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
         decoded = self.decoded()

@@ -330,6 +330,7 @@ def test_interlaced_files(tmp_path, kind):
     expected = frames_by_ffmpeg(path)
     assert len(expected) > 3
     check(read_video(path), expected, MOST_INTERLACED)
+    assert examine(path).rate == pytest.approx(30000 / 1001 if "NTSC" in kind else 25)
     # What a DV file holds says so in each frame, which FFmpeg reads for some of its kinds only.
     assert examine(path).interlaced in ((0, len(expected)) if kind.startswith("DV") else (len(expected),))
 
