@@ -94,11 +94,11 @@ class PyAVVideo:
     def decoded(self) -> Iterator[av.VideoFrame]:
         """Every frame, as PyAV has it; what does not decode is passed over."""
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in _packets(self._container, self._stream):
                 yield from self._decode(packet)
-        except av.FFmpegError:  # the file cannot be read on: what was read is decoded to its end
+        except av.FFmpegError:  # the file cannot be read on
             self.lost += 1
-            yield from self._decode(None)
+        yield from self._decode(None)  # what was read is decoded to its end
 
     def pixels(self, frame: Any, number: int) -> np.ndarray:
         """Of a frame that was decoded: (H, W, 3) uint8 RGB, upright; raises `BadVideo` where it does not convert."""
@@ -114,7 +114,7 @@ class PyAVVideo:
         """The frames that a packet completes; None: those that are left at the end."""
         try:
             frames = self._stream.decode(packet)
-        except EOFError:  # asked for more than once
+        except EOFError:  # it was decoded to its end before
             return
         except av.FFmpegError:
             self.lost += 1
@@ -186,6 +186,19 @@ def _opened(path: str) -> tuple[Any, Any]:
     return container, stream
 
 
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    """The packets of a stream, and perhaps an empty one at the end."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except IndexError:  # PyAV 18 asks at the end for streams that the file announced only after it was opened
+            return
+        if packet is None:
+            return
+        yield packet
+
+
 def _stated_count(stream: Any) -> int:
     """Frames that the container states, if its table of contents bears that out; 0 otherwise.
 
@@ -203,7 +216,7 @@ def _count_packets(path: str) -> int:
     container, stream = _opened(path)
     count = 0
     try:
-        for packet in container.demux(stream):
+        for packet in _packets(container, stream):
             count += packet.size > 0
     except av.FFmpegError:
         pass  # a cut file: as far as it goes

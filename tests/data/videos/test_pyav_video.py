@@ -158,6 +158,29 @@ def test_a_seek_that_fails_is_not_taken_for_the_end(moving):
     video.close()
 
 
+def test_streams_that_a_file_announces_late_are_nothing_to_the_video(tmp_path):
+    """PyAV raises an IndexError after the last packet."""
+    path = str(tmp_path / "a.ts")
+    write_video(path, "libx264")
+
+    class Growing:
+        def __init__(self, container):
+            self.container = container
+
+        def demux(self, stream):
+            yield from (packet for packet in self.container.demux(stream) if packet.size)
+            raise IndexError("list index out of range")
+
+        def close(self):
+            self.container.close()
+
+    video = PyAVVideo(path)
+    video._container = Growing(video._container)
+    assert len(list(video.decoded())) == 40
+    assert video.lost == 0
+    video.close()
+
+
 def test_what_does_not_decode_is_passed_over_and_counted(tmp_path):
     """A lost frame is one less, not the end: as many come as `ffmpeg` shows."""
     path = tmp_path / "a.avi"
