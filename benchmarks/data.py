@@ -1,13 +1,13 @@
 """How fast clips for training are made: `python benchmarks/data.py [--video FILE] [--rounds 5]`.
 
 A clip is 16 frames, 4 apart, from a random start, cropped at random (multi-scale) to 224×224 uint8 RGB. Who makes it:
-this project from a packed video (`mae.data.pack`), from the video itself, from a copy that `mae.data.scan` has seen,
-and four clips at a time of one decoding pass; decord and PyAV, where they are installed, with this project's crop. All
-get the same starts and boxes, open the file anew for each visit, and run on one thread. They take turns within one
-process that is pinned to one core; the median of the rounds counts, by the clock (ms) and by the core's own time (CPU
-ms, which other programs do not lengthen). Memory is that of a process of its own each: all at the peak, and the part
-beyond what imports take. At last, batches of the training pipeline on one core and on two. Without `--video`, a texture
-that moves is encoded first.
+this project from a packed video (`mae.data.pack`), from the video itself by either decoder (`data.decoder`), from a
+copy that `mae.data.scan` has seen, and four clips at a time of one decoding pass; PyAV alone, and decord where it is
+installed, with this project's crop. All get the same starts and boxes, open the file anew for each visit, and run on
+one thread. They take turns within one process that is pinned to one core; the median of the rounds counts, by the clock
+(ms) and by the core's own time (CPU ms, which other programs do not lengthen). Memory is that of a process of its own
+each: all at the peak, and the part beyond what imports take. At last, batches of the training pipeline on one core and
+on two. Without `--video`, a texture that moves is encoded first.
 """
 
 import argparse
@@ -35,8 +35,10 @@ BATCH = 8  # clips
 VISITS = {
     "packed (ours)": 40,
     "video (ours)": 6,
+    "… by OpenCV": 6,
     "scanned (ours)": 6,
     "×4 a visit (ours)": 3,
+    "×4 … by OpenCV": 3,
     "decord": 6,
     "PyAV": 6,
 }
@@ -45,19 +47,19 @@ NEEDED = {"decord": "decord", "PyAV": "av"}  # the module of the contestants tha
 Visit = Callable[[int], int]  # from the number of a visit to how many clips it made
 
 
-def reader_of(path: str, clips: int = 1, videos: int = 1):
+def reader_of(path: str, clips: int = 1, videos: int = 1, decoder: str = "pyav"):
     """This project's reader of a data set that holds one file `videos` times."""
     from mae.data.augment import CENTER
     from mae.data.clips import ClipReader, ClipSpec
     from mae.data.lists.index import single_video
 
     index = single_video(path)
-    spec = ClipSpec(FRAMES, STRIDE, SIZE, replace(CENTER, crop="multi_scale"), clips_per_video=clips)
+    spec = ClipSpec(FRAMES, STRIDE, SIZE, replace(CENTER, crop="multi_scale"), clips_per_video=clips, decoder=decoder)
     return ClipReader(replace(index, paths=index.paths * videos), spec, SEED)
 
 
-def ours(path: str, clips: int = 1) -> Visit:
-    reader = reader_of(path, clips)
+def ours(path: str, clips: int = 1, decoder: str = "pyav") -> Visit:
+    reader = reader_of(path, clips, decoder=decoder)
     return lambda visit: len(reader.training_clips(visit, 0)[0])
 
 
@@ -116,10 +118,14 @@ def contestant(name: str, video: str, packed: str) -> Visit:
             return ours(packed)
         case "video (ours)":
             return ours(video)
+        case "… by OpenCV":
+            return ours(video, decoder="opencv")
         case "scanned (ours)":
             return ours(scanned_copy(packed))
         case "×4 a visit (ours)":
             return ours(video, clips=4)
+        case "×4 … by OpenCV":
+            return ours(video, clips=4, decoder="opencv")
         case "decord":
             return with_decord(video)
         case _:
@@ -164,13 +170,13 @@ def memory(which: str) -> int:
     return 1024 * int(line.split()[1])
 
 
-def pipeline_rate(path: str, workers: int, steps: int) -> float:
+def pipeline_rate(path: str, decoder: str, workers: int, steps: int) -> float:
     """Clips per second of the training pipeline, up to where an engine would take the batches over."""
     from mae.data.bad_videos import BadVideos
     from mae.data.one_ahead import one_ahead
     from mae.data.pipeline import Portion, training_batches
 
-    reader = reader_of(path, videos=BATCH)
+    reader = reader_of(path, videos=BATCH, decoder=decoder)
     bad_videos = BadVideos(None, BATCH, 0.0)
     batches = training_batches(
         reader, {}, bad_videos, Portion(BATCH, range(steps + 2)), seed=SEED, workers=workers, prefetch=1,
@@ -198,13 +204,7 @@ def make_video(path: Path) -> None:
         grain = rng.normal(0, 4, (256, 340, 1))
         picture = cv2.warpAffine(texture, turn, (340, 256), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         pictures.append(np.clip(picture + grain, 0, 255).astype(np.uint8))
-    if importlib.util.find_spec("av"):
-        encode_h264(path, pictures)
-        return
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), 30, (340, 256))
-    for picture in pictures:
-        writer.write(picture)
-    writer.release()
+    encode_h264(path, pictures)
 
 
 def encode_h264(path: Path, pictures: list[np.ndarray]) -> None:
@@ -235,8 +235,8 @@ def child(cores: int, what: str, *arguments: str):
         return clip_times(video, packed, names, int(rounds))
     if what == "memory":
         return peak_memory(*arguments)
-    path, workers, steps = arguments
-    return pipeline_rate(path, int(workers), int(steps))
+    path, decoder, workers, steps = arguments
+    return pipeline_rate(path, decoder, int(workers), int(steps))
 
 
 def compare(video: str, packed: str, rounds: int) -> None:
@@ -262,11 +262,15 @@ def scaling(video: str, packed: str, rounds: int) -> None:
         print("one core against two: left out, there is one core here")
         return
     print(f"{'training pipeline':<20} {'1 core':>8} {'2 cores':>8} {'ratio':>7}   clips/s")
-    for name, path, steps in (("packed", packed, 40), ("video", video, 8)):
+    for name, path, decoder, steps in (
+        ("packed", packed, "pyav", 40),
+        ("video", video, "pyav", 8),
+        ("video, by OpenCV", video, "opencv", 8),
+    ):
         rates: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(rounds):
             for cores, values in rates.items():
-                values.append(in_process(cores, "pipeline", path, str(cores), str(cores * steps)))
+                values.append(in_process(cores, "pipeline", path, decoder, str(cores), str(cores * steps)))
         one, two = (statistics.median(values) for values in rates.values())
         print(f"{name:<20} {one:8.1f} {two:8.1f} {two / one:7.2f}", flush=True)
 

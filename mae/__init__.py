@@ -19,6 +19,7 @@ _HOMES = {
     "frame_mask": "mae.masking",
     "block_mask": "mae.masking",
     "running_cell_mask": "mae.masking",
+    "read_video": "mae.data.videos.read",
     "build_optimizer": "mae.engines.start",
     "warmup_cosine": "mae.training.schedules",
 }

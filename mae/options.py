@@ -10,6 +10,7 @@ POOLINGS = ("mean", "first")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker", "tpu")
+DECODERS = ("pyav", "opencv")  # of video files; the first one is right wherever `ffmpeg` is
 CROPS = ("multi_scale", "random_resized", "center")
 CLIP_KINDS = ("dense", "segments")  # how a model was used to see a video, see `mae.data.sampling.KINDS`
 FEATURE_DTYPES = ("float32", "float16")  # on disk

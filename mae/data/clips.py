@@ -29,6 +29,7 @@ class ClipSpec:
     sampler: str = "dense_stride"  # of training clips: a name of `mae.data.sampling.SAMPLERS`
     short_clip: str = "repeat_last"  # what a video too short for its clip gives
     clips_per_video: int = 1  # training clips cut from one decoding pass
+    decoder: str = "pyav"  # of video files: a name in `mae.options.DECODERS`
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "frame_stride", prefix="dataset.")
@@ -137,7 +138,8 @@ class ClipReader:
         index, size = self.index, self.spec.image_size
         segment = None if index.segments is None else index.segments[example]
         cutter = _Cutter(choose, crops_of)
-        frames = read_frames(index.paths[example], cutter.choose, cutter.cut, segment, self.timeout_s)
+        path, decoder = index.paths[example], self.spec.decoder
+        frames = read_frames(path, cutter.choose, cutter.cut, segment, self.timeout_s, decoder)
         clips = np.empty((*cutter.indices.shape, size, size, 3), np.uint8)
         for position, views in enumerate(frames.views):
             for clip, view in zip(cutter.users[position], views, strict=True):

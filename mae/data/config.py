@@ -6,7 +6,7 @@ from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.color_jitter import ColorJitter
 from mae.data.transforms.rand_augment import parse_rand_augment
 from mae.errors import ConfigError, check_at_least, check_choice
-from mae.options import CROPS
+from mae.options import CROPS, DECODERS
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class DataConfig:
     workers: int  # videos decoded at the same time; 0: one per CPU core
     prefetch: int  # batches kept ready, at most
     ram_budget_gb: float | None  # 10⁹ bytes that decoded clips may take; null: a quarter of the machine's memory
+    decoder: str  # of video files: pyav (what `ffmpeg` shows) | opencv
     timeout_s: float  # seconds; a video that is not decoded by then is bad
     max_bad_frac: float  # of the listed videos; training stops (exit 3) when more than this are unreadable
     sampler: str  # which frames make a clip: a name of `mae.data.sampling.SAMPLERS`
@@ -83,6 +84,7 @@ class DataConfig:
                 raise ConfigError(f"data.{name}={value} must be above 0")
         if not 0 <= self.max_bad_frac <= 1:
             raise ConfigError(f"data.max_bad_frac={self.max_bad_frac} must lie in [0, 1]")
+        check_choice("data.decoder", self.decoder, DECODERS)
         check_choice("data.sampler", self.sampler, SAMPLERS)
         check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
 

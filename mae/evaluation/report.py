@@ -10,7 +10,7 @@ from typing import Any
 from mae.evaluation.metrics import Figures
 from mae.files import replacing
 
-PACKAGES = ("mae-video", "tensorflow", "keras", "numpy", "opencv-python-headless")
+PACKAGES = ("mae-video", "tensorflow", "keras", "numpy", "av", "opencv-python-headless")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

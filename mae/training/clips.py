@@ -18,6 +18,7 @@ def clip_spec(config: RunConfig, frame_stride: int, architecture: Architecture) 
         config.data.sampler,
         config.data.short_clip,
         config.data.clips_per_video,
+        config.data.decoder,
     )
 
 

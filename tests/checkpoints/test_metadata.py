@@ -74,8 +74,10 @@ def test_a_converted_run_is_described_and_used_as_the_run(to, kind, tmp_path):
 def test_a_loss_is_told_of_the_weights_that_have_it():
     """The fixed batch was looked at after step 6: what it lost then says nothing of the weights of step 9."""
     meta = {"fixed_batch": {"digest": "5a" * 32, "loss": 0.25, "step": 6}}
-    assert training_of_run({**meta, "step": 6}) == Training(step=6, fixed_batch="5a" * 32, fixed_batch_loss=0.25)
-    assert training_of_run({**meta, "step": 9}) == Training(step=9)
+    assert training_of_run({**meta, "step": 6}, "file") == Training(
+        step=6, fixed_batch="5a" * 32, fixed_batch_loss=0.25
+    )
+    assert training_of_run({**meta, "step": 9}, "file") == Training(step=9)
 
 
 def test_thousands_of_names_have_room_in_hdf5(tmp_path):

@@ -81,7 +81,7 @@ def test_pooled_features_and_the_index(model, place, tmp_path):
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
     assert rows[:2] == [("0.avi", "0.avi.npz", "1", "ok", ""), ("1.avi", "1.avi.npz", "1", "ok", "")]
     assert rows[2][:4] == ("broken.avi", "", "", "failed")
-    assert rows[2][4].startswith("not a video that OpenCV can open")
+    assert rows[2][4].startswith("not a video that PyAV can open")
 
 
 def test_windows(place, tmp_path):

@@ -92,7 +92,7 @@ def test_a_folder_with_an_unreadable_video(place, tmp_path):
     said = []
     made = run(place, said, video=place / "videos", output=tmp_path / "o.csv")
     assert [p.video for p in made] == ["0.avi", "1.avi", "broken.avi"]
-    assert made[2].reason.startswith("not a video that OpenCV can open")
+    assert made[2].reason.startswith("not a video that PyAV can open")
     assert any("FAILED  not a video" in text for text in said)
     with (tmp_path / "o.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -112,7 +112,7 @@ def test_json(place, tmp_path):
     assert written[0]["start_s"] == 0
     assert written[0]["top"] == [{"class": made[0].top[0][0], "name": made[0].top[0][1],
                                   "probability": round(made[0].top[0][2], 6)}]  # fmt: skip
-    assert written[-1].pop("reason").startswith("not a video that OpenCV can open")
+    assert written[-1].pop("reason").startswith("not a video that PyAV can open")
     assert written[-1] == {"video": "broken.avi", "status": "failed"}
 
 

@@ -1,5 +1,6 @@
 """Videos written by PyAV, for codecs and containers that OpenCV does not write."""
 
+import os
 from fractions import Fraction
 
 import av
@@ -31,6 +32,17 @@ def write_video(target, codec, count=40, size=(48, 32), pixels="yuv420p", option
             frame.time_base = clock
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
+
+
+def write_cut_video(path, claimed=40):
+    """Frames of noise, each on its own, of which the file claims 40 and about half are there."""
+    with av.open(path, "w", options={"movflags": "faststart"}) as output:
+        stream = output.add_stream("libx264", rate=10, options={"g": "1"})
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for noise in np.random.default_rng(0).integers(0, 255, (claimed, 32, 48, 3), np.uint8):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        output.mux(stream.encode())
+    os.truncate(path, os.path.getsize(path) // 2)
 
 
 def written_numbers(clip):

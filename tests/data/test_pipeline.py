@@ -204,7 +204,7 @@ def test_a_bad_video_is_noted_and_nothing_stands_in_for_it(reader, tmp_path):
     assert met >= 2
     header, line = (tmp_path / "bad_videos.csv").read_text().splitlines()
     assert header == "path,reason"
-    assert line.startswith(f"{reader.index.paths[broken]},not a video that OpenCV can open")
+    assert line.startswith(f"{reader.index.paths[broken]},not a video that PyAV can open")
     assert bad_videos.count == 1
 
 

@@ -119,6 +119,6 @@ def test_unreadable_videos_have_their_place(tmp_path):
     reasons = [str(part) if isinstance(part, BadVideo) else None for _, part in made]
     assert reasons[0] is None
     assert reasons[5] is None
-    assert reasons[1].startswith("not a video that OpenCV can open")
+    assert reasons[1].startswith("not a video that PyAV can open")
     assert reasons[2] == "missing"
     assert all(reasons[1:5])

@@ -1,7 +1,8 @@
-"""`python steered_run.py {"hold_at": …, "silence_s": …} …`: `pretrain.py …`, independent of how fast the machine is.
+"""`python steered_run.py {"script": …, …} …`: a script of the project, independent of how fast the machine is.
 
-`script`: that is run, `pretrain.py` or `finetune.py`. `hold_at`: a step after whose record it waits for its standard input to end. What is done to it meanwhile comes after
-that step and before the next one. `silence_s`: how long a worker may be silent.
+`script`: `pretrain.py` or `finetune.py`. `hold_at`: a step after whose record it waits for its standard input to end.
+What is done to it meanwhile comes after that step and before the next one. `silence_s`: how long a worker may be
+silent.
 """
 
 import json

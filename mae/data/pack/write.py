@@ -4,7 +4,6 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.packed_video import FORMAT, MANIFEST, VERSION, member_name
-from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.read import open_video
 from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
 from mae.errors import BadVideo
@@ -110,20 +107,11 @@ def source_of(path: str) -> Source:
 
 def _write_frames(path: str, archive: zipfile.ZipFile, pictures: Pictures, check: Callable[[], None]) -> dict[str, Any]:
     """Writes the members for the frames; returns the manifest but for the source."""
-    with bad_if_decoding_fails():
-        with open_video(path) as video:
-            about = _write_all(video, archive, pictures, check)
-            is_decoded_by_opencv = isinstance(video, OpenCVVideo)
-        if not about and is_decoded_by_opencv:  # it opens files of a codec that it lacks, too
-            with closing(PyAVVideo(path)) as video:
-                about = _write_all(video, archive, pictures, check)
-    if not about:
-        raise BadVideo("no frame decodes")
-    return about
+    with bad_if_decoding_fails(), open_video(path) as video:
+        return _write_all(video, archive, pictures, check)
 
 
 def _write_all(video: Video, archive: zipfile.ZipFile, pictures: Pictures, check: Callable[[], None]) -> dict[str, Any]:
-    """As `_write_frames`; nothing where no frame decodes."""
     count, size = 0, (0, 0)
     for frame in _every_frame(video):
         check()
@@ -133,13 +121,14 @@ def _write_all(video: Video, archive: zipfile.ZipFile, pictures: Pictures, check
         size = size if count else _size_kept(height, width, pictures.short_side)
         if (height, width) != size:
             frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
-        encoded, content = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, pictures.quality])
+        in_order = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)  # as OpenCV has them
+        encoded, content = cv2.imencode(".jpg", in_order, [cv2.IMWRITE_JPEG_QUALITY, pictures.quality])
         if not encoded:
             raise BadVideo(f"frame {count} of {size[1]} x {size[0]} pixels cannot be a JPEG")
         archive.writestr(zipfile.ZipInfo(member_name(count)), content.data)
         count += 1
     if not count:
-        return {}
+        raise BadVideo("no frame decodes")
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -14,8 +14,9 @@ from mae.errors import ConfigError
 from mae.files import replacing
 
 COLUMNS = (
-    *("path", "status", "reason", "decoder", "codec", "width", "height", "rotation", "fps"),
-    *("claimed_frames", "frames", "seeks_exactly"),
+    *("path", "status", "reason", "decoder", "codec", "width", "height", "orientation", "color", "fps"),
+    *("variable_rate", "claimed_frames", "frames", "interlaced", "damaged", "lost_packets", "black", "constant"),
+    *("repeated", "seeks_exactly"),
 )
 
 
@@ -66,10 +67,15 @@ def write_scan(
 
 
 def _row(path: str, report: ScanReport) -> tuple[object, ...]:
-    described: tuple[object, ...] = (report.decoder, report.codec, report.width, report.height, report.rotation)
-    counted = (report.rate, report.claimed, report.frames, "yes" if report.seeks_exactly else "no")
-    status = "broken" if report.is_broken else "ok"
-    return (path, status, report.reason, *("" if value is None else value for value in (*described, *counted)))
+    r, status = report, "broken" if report.is_broken else "ok"
+    described = (r.decoder, r.codec, r.width, r.height, r.orientation, r.color, r.rate, _yes_or_no(r.has_variable_rate))
+    counted = (r.claimed, r.frames, r.interlaced, r.damaged, r.lost, r.black, r.constant, r.repeated)
+    values = ("" if value is None else value for value in (*described, *counted))
+    return (path, status, r.reason, *values, _yes_or_no(r.seeks_exactly))
+
+
+def _yes_or_no(value: bool | None) -> str:
+    return "" if value is None else "yes" if value else "no"
 
 
 def _csv(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

@@ -1,7 +1,7 @@
 """What a person should know of a scan, in a few lines."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from mae.data.videos.scan_report import ScanReport
 
@@ -22,8 +22,13 @@ def scan_rows(reports: Mapping[str, ScanReport]) -> list[tuple[str, str]]:
             ("decoder", _tally(report.decoder for report in good)),
             ("codec", _tally(report.codec or report.decoder for report in good)),
             ("size", _tally(f"{report.width}x{report.height}" for report in good)),
-            ("rotation", _tally("unknown" if r.rotation is None else f"{r.rotation}°" for r in good)),
+            ("orientation", _tally(report.orientation or "unknown" for report in good)),
+            ("colour", _tally(report.color or "unknown" for report in good)),
             ("frames per second", _tally("unknown" if r.rate is None else f"{r.rate:.4g}" for r in good)),
+            ("variable rate", f"{sum(bool(report.has_variable_rate) for report in good)}"),
+            ("interlaced", f"{sum(bool(report.interlaced) for report in good)}; whole frames are read"),
+            ("damaged", _damage(good)),
+            ("suspicious", _suspicions(good)),
             ("seeking", f"{sum(report.seeks_exactly for report in good)} exact; others are read from their start"),
         ]
     shown = [f"{path}: {reason}" for path, reason in list(broken.items())[:SHOWN]]
@@ -38,6 +43,22 @@ def _hours(reports: Iterable[ScanReport]) -> str:
     unknown = seconds.count(None)
     hours = sum(second for second in seconds if second is not None) / 3600
     return f"{hours:.3g}" + (f", without {unknown} of unknown rate" if unknown else "")
+
+
+def _damage(reports: Iterable[ScanReport]) -> str:
+    """Videos of which something is missing, and what."""
+    damaged = [report for report in reports if report.is_damaged]
+    frames, lost = sum(report.damaged for report in damaged), sum(report.lost for report in damaged)
+    return f"{len(damaged)}" + (f", {frames} frames made up in part, {lost} packets lost" if damaged else "")
+
+
+def _suspicions(reports: Sequence[ScanReport]) -> str:
+    """How many frames show nothing, or nothing new, and in how many videos."""
+    said = []
+    for name in ("black", "constant", "repeated"):
+        counts = [count for report in reports if (count := getattr(report, name))]
+        said.append(f"{sum(counts)} frames {name}" + (f" in {len(counts)} videos" if counts else ""))
+    return ", ".join(said)
 
 
 def _tally(values: Iterable[str]) -> str:

@@ -27,7 +27,7 @@ def file_key(path: str) -> FileKey:
     except OSError as error:
         raise BadVideo(f"cannot be read: {error.strerror}") from error
     except ValueError as error:  # an undecodable name, or a NUL in it
-        raise BadVideo("its name is not valid UTF-8, which OpenCV needs") from error
+        raise BadVideo("its name is not valid UTF-8, which the decoders need") from error
     if status.st_size == 0:
         raise BadVideo("empty file")
     return path, status.st_size, status.st_mtime_ns

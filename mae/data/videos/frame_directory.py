@@ -47,7 +47,7 @@ class FrameDirectory:
                 content = np.fromfile(os.path.join(self._path, name), np.uint8)
             except OSError as error:
                 raise BadVideo(f"image {name} cannot be read: {error.strerror}") from error
-            frame = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+            frame = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
             if frame is None:
                 raise BadVideo(f"image {name} does not decode")
             yield frame

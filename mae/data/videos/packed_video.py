@@ -21,7 +21,7 @@ from mae.errors import BadVideo
 
 MANIFEST = "video.json"
 FORMAT = "mae-video frames"
-VERSION = 1
+VERSION = 2  # 1: frames as OpenCV decoded them, which were wrong for interlaced files, some reflections and colours
 
 _ZIP_START = b"PK\x03\x04"
 _LOCAL = struct.Struct("<4s5H3L2H")  # signature … sizes of name and extra field
@@ -102,7 +102,7 @@ class PackedVideo:
                 raise EndOfVideo(self._count)
             member = self._members[number]
             content = np.frombuffer(self._read(member), np.uint8)
-            frame = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+            frame = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
             if frame is None:
                 raise BadVideo(f"{member.name} in the zip is no JPEG")
             yield frame
@@ -119,6 +119,8 @@ class PackedVideo:
         rate = about["frames_per_second"]
         if about["format"] != FORMAT or about["version"] > VERSION:
             raise BadVideo(f"a zip of another program or a later version: {about['format']} {about['version']}")
+        if about["version"] < VERSION:
+            raise BadVideo("packed by an earlier version, whose decoder got some videos wrong: pack it again")
         if about["count"] != self._count or self._count < 1:
             raise BadVideo(f"the zip holds {self._count} frames, {MANIFEST} says {about['count']}")
         if rate is not None and not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):

@@ -1,7 +1,7 @@
 """From a path to pieces of the wanted frames, as RGB, whatever kind of video it is."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,14 +11,15 @@ import numpy as np
 
 from mae.data.videos.file_key import FileKey, file_key
 from mae.data.videos.frame_directory import FrameDirectory
-from mae.data.videos.opencv_video import LARGEST_CREDIBLE_COUNT, OpenCVVideo
+from mae.data.videos.known_counts import KnownCounts
+from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.packed_video import PackedVideo, is_packed
 from mae.data.videos.pyav_video import PyAVVideo
-from mae.data.videos.real_counts import RealCounts
 from mae.data.videos.scan_cache import scanned
 from mae.data.videos.time_limit import within
-from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
-from mae.errors import BadVideo, one_line
+from mae.data.videos.video import LARGEST_CREDIBLE_COUNT, EndOfVideo, Video, bad_if_decoding_fails
+from mae.errors import BadVideo, check_choice
+from mae.options import DECODERS
 
 Choose = Callable[[int], np.ndarray]
 Views = Callable[[int, np.ndarray], list[np.ndarray]]
@@ -54,6 +55,7 @@ def read_frames(
     views: Views,
     segment: Segment | None = None,
     timeout_s: float | None = None,
+    decoder: str = "pyav",
 ) -> Frames:
     """Decodes the frames that `choose` picks, and keeps what `views` cuts out of each.
 
@@ -62,18 +64,18 @@ def read_frames(
     reading faster, but changes no clip.
 
     Args:
-        path: of a video file, a packed video, or a directory of images. Variable frame rate, rotation, odd sizes,
-            10 bit and grayscale are fine.
+        path: of a video file, a packed video, or a directory of images.
         choose: gives ascending frame numbers, repeats allowed, for a frame count of at least 1.
         views: gives pieces of a frame, from its index among the distinct chosen ones and its pixels, (H, W, 3) uint8
-            BGR, upright, valid during the call. A frame whose size differs from the first one's is resized to it.
+            RGB, upright, valid during the call. A frame whose size differs from the first one's is resized to it.
         segment: seconds; the frames round(start · rate) up to round(end · rate) are all there is.
         timeout_s: seconds that all of it may take; None: any.
+        decoder: of video files: a name in `mae.options.DECODERS`.
 
     Raises:
         BadVideo: no such file, nothing in it decodes, or not in time.
     """
-    read = partial(_read, path, choose, views, segment)
+    read = partial(_read, path, choose, views, segment, decoder)
     if timeout_s is None:
         return read()
     try:
@@ -82,94 +84,82 @@ def read_frames(
         raise BadVideo(f"not decoded within {timeout_s:g} s") from error
 
 
-@contextmanager
-def open_video(path: str) -> Iterator[Video]:
-    """The video at a path, opened by the first decoder that can.
+def read_video(path: str | os.PathLike[str], frames: Sequence[int] | None = None, decoder: str = "pyav") -> np.ndarray:
+    """The frames of a video as (T, H, W, 3) uint8 RGB, upright; those of another size get that of the first.
+
+    Args:
+        path: of a video file, of a packed video, or of a directory of images.
+        frames: their numbers from 0, in any order, repeats allowed; None: all of them.
+        decoder: of video files: "pyav", which gives what `ffmpeg` shows, or "opencv".
 
     Raises:
-        BadVideo: no decoder can.
+        BadVideo: no such file, or nothing in it decodes.
+        IndexError: there is no frame of such a number.
     """
-    reasons: list[str] = []
-    for opener in _openers(path, file_key(path)):
-        try:
-            video = opener()
-        except BadVideo as error:
-            reasons.append(str(error))
-            continue
-        with closing(video):
-            yield video
-        return
-    raise _bad_video(reasons)
+
+    def choose(count: int) -> np.ndarray:
+        numbers = np.arange(count) if frames is None else np.unique(np.asarray(frames, np.int64))
+        if not len(numbers) or numbers[0] < 0 or numbers[-1] >= count:
+            raise IndexError(f"{path} has frames 0 to {count - 1}; frames={frames} are asked for")
+        return numbers
+
+    read = read_frames(os.fspath(path), choose, lambda _, frame: [frame], decoder=decoder)
+    pixels = np.stack([whole for (whole,) in read.views])
+    return pixels if frames is None else pixels[np.searchsorted(read.numbers, frames)]
 
 
-def _openers(path: str, key: FileKey) -> list[Callable[[], Video]]:
-    """What may open the file, told by its content, in the order in which to try."""
+@contextmanager
+def open_video(path: str, decoder: str = "pyav") -> Iterator[Video]:
+    """The video at a path; raises `BadVideo` where it cannot be opened."""
+    with closing(_opener(path, file_key(path), decoder)()) as video:
+        yield video
+
+
+def _opener(path: str, key: FileKey, decoder: str) -> Callable[[], Video]:
+    """What opens the file, told by its content."""
+    check_choice("decoder", decoder, DECODERS)
     if os.path.isdir(path):
-        return [partial(FrameDirectory, path)]
+        return partial(FrameDirectory, path)
     try:
         is_zip = is_packed(path)
     except OSError as error:  # it went away since it was asked for its key
         raise BadVideo(f"cannot be read: {error.strerror}") from error
     if is_zip:
-        return [partial(PackedVideo, path)]
+        return partial(PackedVideo, path)
+    if decoder == "opencv":
+        return partial(OpenCVVideo, path)
     report = scanned(key)
-    if report is not None and report.needs_pyav:  # asking OpenCV again is in vain
-        return [partial(PyAVVideo, path)]
-    return [partial(OpenCVVideo, path, () if report is None else report.key_frames), partial(PyAVVideo, path)]
+    return partial(PyAVVideo, path, () if report is None else report.key_frames)
 
 
-class _NothingDecodes(BadVideo):
-    """Another decoder may do better."""
-
-
-def _read(path: str, choose: Choose, views: Views, segment: Segment | None) -> Frames:
+def _read(path: str, choose: Choose, views: Views, segment: Segment | None, decoder: str) -> Frames:
     key = file_key(path)
-    reasons: list[str] = []
+    opener = _opener(path, key, decoder)
     try:
-        for opener in _openers(path, key):
-            try:
-                with bad_if_decoding_fails():
-                    return _read_with(opener, key, choose, views, segment)
-            except _NothingDecodes as error:
-                reasons.append(str(error))
+        with bad_if_decoding_fails():
+            return _read_with(opener, _Counts(key, decoder), choose, views, segment)
     except OSError as error:
         raise BadVideo(f"reading failed: {error.strerror or error}") from error
-    raise _bad_video(reasons)
-
-
-def _bad_video(reasons: list[str]) -> BadVideo:
-    """One line from the reasons of all decoders."""
-    return BadVideo("; ".join(one_line(reason) for reason in dict.fromkeys(reasons)))
 
 
 def _read_with(
-    opener: Callable[[], Video], key: FileKey, choose: Choose, views: Views, segment: Segment | None
+    opener: Callable[[], Video], counts: "_Counts", choose: Choose, views: Views, segment: Segment | None
 ) -> Frames:
-    with _opened(opener) as video:
+    with closing(opener()) as video:
         choose_here = _within_segment(choose, segment, video.frames_per_second)
-        wanted = _wanted(video.claimed_count, _real_count(key), choose_here)
+        wanted = _wanted(counts.claimed(video), counts.real(), choose_here)
         try:
             return _cut(video, wanted, views)
         except EndOfVideo as end:
             decoded = end.decoded
     if decoded == 0:
-        raise _NothingDecodes("no frame decodes")
-    _real_counts.put(key, decoded)
-    with _opened(opener) as video:
+        raise BadVideo("no frame decodes")
+    counts.put_real(decoded)
+    with closing(opener()) as video:
         try:
             return _cut(video, choose_here(decoded), views)
         except EndOfVideo as end:
             raise BadVideo(f"{decoded} frames decoded at first, then only {end.decoded}") from end
-
-
-@contextmanager
-def _opened(opener: Callable[[], Video]) -> Iterator[Video]:
-    try:
-        video = opener()
-    except BadVideo as error:
-        raise _NothingDecodes(str(error)) from error
-    with closing(video):
-        yield video
 
 
 def _wanted(claimed: int | None, real: int | None, choose: Choose) -> np.ndarray:
@@ -184,12 +174,30 @@ def _wanted(claimed: int | None, real: int | None, choose: Choose) -> np.ndarray
     return np.array([LARGEST_CREDIBLE_COUNT]) if real is None else choose(real)
 
 
-def _real_count(key: FileKey) -> int | None:
-    """How many frames decode, where somebody looked."""
-    count = _real_counts.get(key)
-    if count is None and (report := scanned(key)) is not None:
-        count = report.frames
-    return count
+class _Counts:
+    """How many frames a file has by what it claims and by what decodes, as far as anybody has looked.
+
+    Both depend on the decoder. Some containers have to be read to their end for a claim.
+    """
+
+    def __init__(self, key: FileKey, decoder: str) -> None:
+        self._report = scanned(key) if decoder == "pyav" else None
+        self._key = (decoder, *key)
+
+    def claimed(self, video: Video) -> int | None:
+        if self._report is not None:
+            return self._report.claimed
+        count = _claims.get(self._key)
+        if count is None and (count := video.claimed_count) is not None:
+            _claims.put(self._key, count)
+        return count
+
+    def real(self) -> int | None:
+        count = _real_counts.get(self._key)
+        return self._report.frames if count is None and self._report is not None else count
+
+    def put_real(self, count: int) -> None:
+        _real_counts.put(self._key, count)
 
 
 def _within_segment(choose: Choose, segment: Segment | None, rate: float | None) -> Choose:
@@ -216,9 +224,13 @@ def _cut(video: Video, wanted: np.ndarray, views: Views) -> Frames:
         size = size or frame.shape[:2]
         if frame.shape[:2] != size:  # the stream changed its resolution
             frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
-        # The one place where OpenCV's BGR becomes RGB, and where views of the frame's memory become copies.
-        kept.append([cv2.cvtColor(view, cv2.COLOR_BGR2RGB) for view in views(index, frame)])
+        kept.append([_own(view, frame) for view in views(index, frame)])
     return Frames(numbers, kept)
 
 
-_real_counts = RealCounts()
+def _own(view: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """A view that outlives the frame, whose memory may be used again."""
+    return view.copy() if np.may_share_memory(view, frame) else view
+
+
+_claims, _real_counts = KnownCounts(), KnownCounts()

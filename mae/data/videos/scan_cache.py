@@ -13,14 +13,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import av
+import cv2
 
 from mae.data.videos.file_key import FileKey
 from mae.data.videos.scan_report import ScanReport
 from mae.files import cache_directory
 
-VERSION = 1  # of what a scan looks at: raise it when old rows say too little
+VERSION = 2  # of what a scan looks at: raise it when old rows say too little
 WAIT_S = 60.0  # for another scan's transaction
 FLUSH_S = 1.0  # work that a killed scan may lose
 
@@ -36,13 +38,7 @@ def cache_path() -> Path:
 
 def software() -> str:
     """The decoders a row is true for."""
-    import cv2
-
-    try:
-        pyav = version("av")
-    except PackageNotFoundError:
-        pyav = "none"
-    return f"scan {VERSION}, opencv {cv2.__version__}, av {pyav}"
+    return f"scan {VERSION}, opencv {cv2.__version__}, av {av.__version__}"
 
 
 class ScanCache:
@@ -174,7 +170,7 @@ def _load(path: Path) -> _Rows:
 
 def _helps(report: ScanReport) -> bool:
     """Whether knowing the report spares the reader anything."""
-    return report.seeks_exactly or report.needs_pyav or report.frames != report.claimed
+    return report.seeks_exactly or report.frames != report.claimed
 
 
 def _parsed(text: str) -> ScanReport | None:

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import av
 import cv2
 import numpy as np
 
 from mae.errors import BadVideo
+
+LARGEST_CREDIBLE_COUNT = 10**7  # frames; live-muxed files claim ±10**17
 
 
 class EndOfVideo(Exception):
@@ -30,7 +33,7 @@ class Video(Protocol):
         """Average rate; None where the container does not say."""
 
     def frames(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
-        """The frames of the given numbers, ascending and distinct, as (H, W, 3) uint8 in OpenCV's order BGR, upright.
+        """The frames of the given numbers, ascending and distinct, as (H, W, 3) uint8 RGB, upright.
 
         May be called once.
 
@@ -44,10 +47,12 @@ class Video(Protocol):
 
 @contextmanager
 def bad_if_decoding_fails() -> Iterator[None]:
-    """Turns what may happen to any decoder, an error of OpenCV or frames larger than the memory, into `BadVideo`."""
+    """Turns what may happen to any decoder, an error of its library or too large frames, into `BadVideo`."""
     try:
         yield
     except cv2.error as error:
         raise BadVideo(f"OpenCV failed: {error.err or 'no reason given'}") from error
+    except av.FFmpegError as error:
+        raise BadVideo(f"PyAV failed: {error.strerror or error}") from error
     except MemoryError as error:
         raise BadVideo("its frames do not fit into memory") from error

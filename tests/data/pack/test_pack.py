@@ -22,7 +22,7 @@ from mae.data.pack.__main__ import PackConfig, main, pack, parse
 from mae.data.pack.names import packed_names
 from mae.data.pack.outcome import Outcome
 from mae.data.pack.write import Packed, Pictures, packed_before, write_packed
-from mae.data.videos.video import EndOfVideo
+from mae.data.videos.pyav_video import PyAVVideo
 from mae.errors import BadVideo, ConfigError
 
 
@@ -70,7 +70,7 @@ def test_manifest_says_where_it_comes_from(make_video, out):
     pack(path, out, PackConfig(quality=80))
     assert about(out / "a.avi.zip") == {
         "format": "mae-video frames",
-        "version": 1,
+        "version": 2,
         "frames_per_second": 10.0,
         "count": 3,
         "width": 48,
@@ -181,7 +181,7 @@ def test_broken_videos_are_listed_and_the_rest_is_packed(videos, out, capsys):
         header, first, second = csv.reader(file)
     assert header == ["path", "reason"]
     assert first[0] == str(videos / "Zähne" / "broken, really.mp4")
-    assert first[1].startswith("not a video that OpenCV can open")
+    assert first[1].startswith("not a video that PyAV can open")
     assert second == [str(videos / "Zähne" / "empty.mp4"), "empty file"]
     index = index_csv(out / "list.csv", None)
     assert (len(index.paths), index.labels) == (3, (0, 1, 1))
@@ -232,30 +232,29 @@ def test_frames_of_another_size_become_like_the_first(tmp_path):
     assert np.rint(clip.mean((1, 2, 3))).tolist() == [0, 80, 160]
 
 
-def test_what_opencv_opens_but_does_not_decode_goes_to_pyav(make_video, tmp_path, monkeypatch):
-    path = make_video("a.avi", numbered_frames(4))
-
-    class Other(write_module.OpenCVVideo):
-        """Decodes."""
-
-    def decodes_nothing(self, wanted):
-        raise EndOfVideo(0)
-        yield
-
-    monkeypatch.setattr(Other, "frames", write_module.OpenCVVideo.frames, raising=False)
-    monkeypatch.setattr(write_module.OpenCVVideo, "frames", decodes_nothing)
-    monkeypatch.setattr(write_module, "PyAVVideo", Other)
-    assert write_packed(path, tmp_path / "a.zip", Pictures(16, 90)).frames == 4
-    monkeypatch.setattr(write_module, "PyAVVideo", write_module.OpenCVVideo)
-    with pytest.raises(BadVideo, match="no frame decodes"):
-        write_packed(path, tmp_path / "b.zip", Pictures(16, 90))
-
-
 @pytest.mark.parametrize(("claimed", "kept"), [(3, 3), (9, 5), (None, 5)])
 def test_as_many_frames_as_training_would_see(make_video, tmp_path, monkeypatch, claimed, kept):
-    monkeypatch.setattr(write_module.OpenCVVideo, "claimed_count", claimed)
+    monkeypatch.setattr(PyAVVideo, "claimed_count", claimed)
     path = make_video("a.avi", numbered_frames(5))
     assert write_packed(path, tmp_path / "a.zip", Pictures(16, 90)).frames == kept
+
+
+def test_copies_of_an_earlier_version_are_packed_again(make_video, out, tmp_path):
+    """They were decoded otherwise; nothing else tells them from new ones."""
+    source = make_video("videos/a.avi", numbered_frames(3))
+    pack(tmp_path / "videos", out, PackConfig())
+    target = out / "a.avi.zip"
+    new = contents(out)
+    assert pack(tmp_path / "videos", out, PackConfig()).kept == 1
+    with zipfile.ZipFile(target) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["video.json"] = members["video.json"].replace(b'"version": 2', b'"version": 1')
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert packed_before(source, target, Pictures(256, 90)) is None
+    assert pack(tmp_path / "videos", out, PackConfig()).kept == 0
+    assert contents(out) == new
 
 
 def test_two_workers_write_what_one_writes(videos, tmp_path):

@@ -13,8 +13,10 @@ from numbered_frames import numbered_frames
 from patience import PATIENCE
 
 from mae.data.lists.index import index_csv
+from mae.data.lists.video_index import VideoIndex
 from mae.data.scan import __main__ as module
 from mae.data.scan.__main__ import ScanConfig, main, parse
+from mae.data.scan.files import write_scan
 from mae.data.scan.table import scan_rows
 from mae.data.side_by_side import side_by_side
 from mae.data.videos.scan_cache import ScanCache, cache_path
@@ -22,7 +24,7 @@ from mae.data.videos.scan_report import ScanReport
 from mae.data.videos.time_limit import within
 from mae.errors import ConfigError
 
-GOOD = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 10, 10)
+GOOD = ScanReport(decoder="PyAV", codec="h264", width=8, height=6, rate=25.0, claimed=10, frames=10)
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +73,7 @@ def test_a_list(videos, capsys):
     )
     (broken,) = rows(videos / "list_quarantine.csv")
     assert broken["path"] == str(videos / "videos/a/zzz.mp4")
-    assert "OpenCV can open" in broken["reason"]
+    assert "PyAV can open" in broken["reason"]
     clean = index_csv(videos / "list_clean.csv", None)
     assert [os.path.basename(path) for path in clean.paths] == ["twö and, more 7.avi", "one.avi"]
     assert clean.labels == (1, 0)
@@ -123,6 +125,30 @@ def test_hours_of_video():
     reports = {"/a": replace(GOOD, frames=90_000), "/b": replace(GOOD, frames=45_000), "/c": replace(GOOD, rate=None)}
     assert dict(scan_rows(reports))["hours"] == "1.5, without 1 of unknown rate"
     assert dict(scan_rows({"/a": reports["/a"]}))["hours"] == "1"
+
+
+def test_what_a_person_should_know_is_counted(tmp_path):
+    reports = {
+        "/a": replace(GOOD, interlaced=10, color="bt709 limited 8 bit", has_variable_rate=False),
+        "/b": replace(GOOD, damaged=2, lost=1, black=3, repeated=4, has_variable_rate=True, orientation="90°"),
+        "/c": replace(GOOD, lost=3, constant=1, black=1, color="bt2020 limited 10 bit PQ"),
+    }
+    said = dict(scan_rows(reports))
+    assert said["interlaced"].startswith("1;")
+    assert said["variable rate"] == "1"
+    assert said["damaged"] == "2, 2 frames made up in part, 4 packets lost"
+    assert said["suspicious"] == (
+        "4 frames black in 2 videos, 1 frames constant in 1 videos, 4 frames repeated in 1 videos"
+    )
+    assert said["colour"] == "bt709 limited 8 bit (1), unknown (1), bt2020 limited 10 bit PQ (1)"
+    assert said["orientation"] == "unknown (2), 90° (1)"
+    index = VideoIndex(tuple(reports), None, None, "")
+    table, *_ = write_scan(tmp_path, "x", None, index, reports)
+    one, two, three = rows(table)
+    assert (one["interlaced"], one["color"], one["variable_rate"]) == ("10", "bt709 limited 8 bit", "no")
+    assert (two["damaged"], two["lost_packets"], two["black"], two["repeated"]) == ("2", "1", "3", "4")
+    assert (two["variable_rate"], two["orientation"]) == ("yes", "90°")
+    assert (three["constant"], three["variable_rate"], three["seeks_exactly"]) == ("1", "", "no")
 
 
 def test_a_folder(videos, monkeypatch):

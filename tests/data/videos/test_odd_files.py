@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import wave
 from fractions import Fraction
 
@@ -17,6 +16,7 @@ from whole_clips import read_clip
 from mae.data.videos import read
 from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.pyav_video import PyAVVideo
+from mae.data.videos.read import read_video
 from mae.errors import BadVideo
 
 UNEVEN = np.cumsum(np.random.default_rng(0).integers(5, 200, 40)).tolist()  # ms
@@ -62,11 +62,8 @@ def test_kinds_of_video(tmp_path, kind):
     assert clip.shape == (7, height, width, 3)
     assert written_numbers(clip) == [0, 1, 7, 8, 8, 21, 39]
     assert chooser.count == 40
-    # A single late frame, and the other decoder.
-    assert written_numbers(read_clip(path, lambda count: np.array([33]))) == [33]
-    video = PyAVVideo(path)
-    assert written_numbers(list(video.frames(np.array([0, 8, 39])))) == [0, 8, 39]
-    video.close()
+    assert written_numbers(read_clip(path, lambda count: np.array([33]))) == [33], "a single late frame"
+    assert written_numbers(read_video(path, [0, 8, 39], decoder="opencv")) == [0, 8, 39]
 
 
 def test_a_program_stream_without_a_table_of_contents(tmp_path):
@@ -152,22 +149,11 @@ def av1(tmp_path):
     return path
 
 
-def test_av1_is_decoded_by_pyav(av1):
+def test_av1(av1):
     chooser = Counted()
     for _ in range(2):
         assert written_numbers(read_clip(av1, chooser)) == [0, 1, 7, 8, 8, 21, 39]
         assert chooser.count == 40
-
-
-def test_without_pyav_only_av1_is_missed(av1, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(BadVideo, match="pip install av"):
-        read_clip(av1, Counted())
-    monkeypatch.undo()
-    path = str(tmp_path / "b.mp4")
-    write_video(path, "libx264")
-    monkeypatch.setitem(sys.modules, "av", None)
-    assert written_numbers(read_clip(path, Counted())) == [0, 1, 7, 8, 8, 21, 39]
 
 
 def reason_of(path):
@@ -294,11 +280,10 @@ def test_a_directory_that_may_not_be_listed(tmp_path, monkeypatch):
     assert reason_of(tmp_path) == "permission denied"
 
 
-def test_reasons_of_both_decoders_are_told_once(tmp_path):
+def test_the_reason_is_told_in_one_line(tmp_path):
     path = tmp_path / "text.mp4"
     path.write_text("not\na\nvideo\n" * 20)
-    reason = reason_of(path)
-    assert reason.startswith("not a video that OpenCV can open; PyAV cannot open it: ")
+    assert reason_of(path).startswith("not a video that PyAV can open: ")
 
 
 def test_lossless_files_named_alike_are_told_apart_by_content(make_video, tmp_path):

@@ -3,20 +3,22 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from encoded_videos import write_cut_video
 from numbered_frames import frame_numbers, numbered_frames
 from whole_clips import read_clip
 
 from mae.data.videos import read, scan_cache
 from mae.data.videos.file_key import file_key
-from mae.data.videos.opencv_video import OpenCVVideo
+from mae.data.videos.pyav_video import KeyFrame, PyAVVideo
 from mae.data.videos.scan_cache import ScanCache, cache_path, scanned
 from mae.data.videos.scan_report import ScanReport
 
-WRONG_CLAIM = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 12, 10)
-PLAIN = ScanReport("", "OpenCV", "h264", 8, 6, 0, 25.0, 10, 10)
+PLAIN = ScanReport(decoder="PyAV", codec="h264", width=8, height=6, rate=25.0, claimed=10, frames=10)
+WRONG_CLAIM = replace(PLAIN, claimed=12)
 
 
 @pytest.fixture(autouse=True)
@@ -139,36 +141,50 @@ def test_a_scan_killed_while_it_writes_leaves_what_was_complete(capsys):
 
 def test_the_reader_seeks_where_a_scan_says_so(make_video, monkeypatch):
     path = make_video("a.avi", numbered_frames(80))  # FFV1: every frame is a key frame
+    keys = tuple(KeyFrame(number, number) for number in range(0, 80, 16))
     asked = []
 
-    class Spied(OpenCVVideo):
-        def __init__(self, path, key_frames=()):
-            asked.append(key_frames)
+    class Spied(PyAVVideo):
+        def __init__(self, path, key_frames):
+            asked.append((key_frames, []))
             super().__init__(path, key_frames)
 
-    monkeypatch.setattr(read, "OpenCVVideo", Spied)
+        def _seek(self, key):
+            asked[-1][1].append(key.number)
+            return super()._seek(key)
+
+    monkeypatch.setattr(read, "PyAVVideo", Spied)
 
     def clip():
         return read_clip(path, lambda count: np.array([40, 41, 79]))
 
     before = clip()
-    put(file_key(path), ScanReport("", "OpenCV", "FFV1", 48, 32, 0, 10.0, 80, 80, tuple(range(80))))
+    put(file_key(path), replace(PLAIN, claimed=80, frames=80, key_frames=keys))
     after = clip()
     assert frame_numbers(before) == [40, 41, 79]
     np.testing.assert_array_equal(before, after)
-    assert asked == [(), tuple(range(80))]
+    assert asked == [((), []), (keys, [32, 64])]
     os.utime(path, ns=(1, 1))
     clip()
-    assert asked[2] == (), "another file now"
+    assert asked[2] == ((), []), "another file now"
 
 
-def test_a_scan_changes_no_choice(make_video):
-    noise = np.random.default_rng(0).integers(0, 255, (40, 32, 48, 3), np.uint8)
-    path = make_video("cut.avi", noise)
-    os.truncate(path, os.path.getsize(path) // 2)
+def test_what_a_scan_found_is_nothing_to_the_other_decoder(make_video):
+    path = make_video("a.avi", numbered_frames(8))
+    put(file_key(path), replace(PLAIN, claimed=7, frames=5))
+    asked = []
+    for decoder in ("opencv", "pyav"):
+        read.read_frames(path, lambda c: asked.append(c) or np.array([c - 1]), lambda *_: [], decoder=decoder)
+    assert asked == [8, 7, 5]
+
+
+def test_a_scan_changes_no_choice(tmp_path):
+    path = str(tmp_path / "cut.mp4")
+    write_cut_video(path)
     from mae.data.scan.examine import examine
 
     report = examine(path)
+    assert report.claimed == 40
 
     def early(count):
         return np.array([0, count // 8])
@@ -187,10 +203,3 @@ def test_a_scan_changes_no_choice(make_video):
     assert asked == [40, report.frames]
     for one, other in zip(unscanned, clips(), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_opencv_is_not_asked_where_only_pyav_decodes(make_video, monkeypatch):
-    path = make_video("a.avi", numbered_frames(5))
-    put(file_key(path), ScanReport("", "PyAV", "ffv1", 48, 32, None, 10.0, 5, 5))
-    monkeypatch.setattr(read, "OpenCVVideo", None)
-    assert frame_numbers(read_clip(path, lambda count: np.array([1, 4]))) == [1, 4]

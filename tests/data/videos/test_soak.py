@@ -40,7 +40,7 @@ def videos(tmp_path_factory):
     with zipfile.ZipFile(root / "a.zip", "w") as archive:
         for i in range(20):
             archive.writestr(member_name(i), picture)
-        about = {"format": "mae-video frames", "version": 1, "count": 20, "frames_per_second": 10}
+        about = {"format": "mae-video frames", "version": 2, "count": 20, "frames_per_second": 10}
         archive.writestr("video.json", json.dumps(about))
     return sorted(str(path) for path in root.iterdir())
 

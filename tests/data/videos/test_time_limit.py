@@ -154,7 +154,7 @@ def test_a_decoder_that_hangs(make_video, monkeypatch):
         return frame_numbers(np.stack([view for (view,) in frames.views]))
 
     with monkeypatch.context() as patch:
-        patch.setattr(read, "OpenCVVideo", lambda *_: HangingVideo(forever))
+        patch.setattr(read, "PyAVVideo", lambda *_: HangingVideo(forever))
         for _ in range(2):
             with pytest.raises(BadVideo, match=r"^not decoded within 0.1 s$"):
                 read_it()
