@@ -38,6 +38,8 @@ def connect(coordinator: str | None, process: str | None, environment: Mapping[s
             "strategy=multiworker needs coordinator=host:port process=index/count, or Slurm's srun, to tell which "
             "machines work together: see docs/several_machines.md"
         )
+    # Otherwise JAX kills this process where another one dies, with an abort instead of an error.
+    jax.config.update("jax_enable_recoverability", True)
     try:
         jax.distributed.initialize(
             **named, initialization_timeout=CONNECT_S, heartbeat_timeout_seconds=SILENCE_S
