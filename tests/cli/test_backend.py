@@ -1,0 +1,64 @@
+"""Which backend Keras computes with, decided before anything is imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mae.cli.backend import default_backend, load_backend
+from mae.errors import ConfigError
+
+
+def only(*names):
+    return lambda name: name in names
+
+
+def test_the_default_is_tensorflow_unless_jax_alone_is_there():
+    assert default_backend({}, only("tensorflow", "jax")) == "tensorflow"
+    assert default_backend({}, only("jax")) == "jax"
+    assert default_backend({}, only()) == "tensorflow"
+    assert default_backend({"KERAS_BACKEND": "jax"}, only("tensorflow", "jax")) == "jax"
+
+
+def test_keras_is_told():
+    environment = {}
+    load_backend("jax", environment, only("jax"))
+    assert environment == {"KERAS_BACKEND": "jax"}
+    load_backend(None, environment, only("jax"))
+    assert environment == {"KERAS_BACKEND": "jax"}
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "message"),
+    [
+        ("torch", {}, "backend 'torch' does not exist"),
+        (None, {"KERAS_BACKEND": "torch"}, "backend 'torch' does not exist"),
+        ("jax", {"KERAS_BACKEND": "tensorflow"}, "backend=jax, but KERAS_BACKEND=tensorflow in the environment"),
+        ("tensorflow", {}, r"backend=tensorflow is not installed: pip install -e '\.\[tensorflow\]'"),
+    ],
+)
+def test_what_cannot_be_is_refused(name, environment, message):
+    with pytest.raises(ConfigError, match=message):
+        load_backend(name, dict(environment), only("jax"))
+
+
+def test_a_run_on_jax_imports_no_tensorflow():
+    """Where it is installed: a model is built, seeded and makes a step."""
+    code = """
+import sys
+from mae.cli.backend import load_backend
+load_backend("jax")
+import numpy as np
+from mae.engines.engine import Setup
+from mae.engines.start import start_engine
+from mae.models.classifier import build_classifier
+from mae.seeds import seed_initializers
+seed_initializers(0)
+sizes = dict(image_size=16, num_frames=4, depth=1, embed_dim=24, num_heads=2)
+model = build_classifier("vit_tiny", num_classes=3, **sizes)
+logits = start_engine(Setup()).inference(model, lambda videos: model(videos, training=False))
+assert logits(np.zeros((2, 4, 16, 16, 3), "uint8")).shape == (2, 3)
+print("tensorflow" in sys.modules)
+"""
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert made.stdout == "False\n", made.stderr
