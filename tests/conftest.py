@@ -16,7 +16,8 @@ from mae.data.config import ShapesDataset
 from mae.data.shapes.render import ensure_shapes
 
 ON_JAX = os.environ.get("KERAS_BACKEND") == "jax"
-collect_ignore = ["engines/tensorflow" if ON_JAX else "engines/jax"]
+# Both engines are compared once.
+collect_ignore = ["engines/tensorflow", "engines/test_agreement.py"] if ON_JAX else ["engines/jax"]
 if ON_JAX:
     # Compiling takes most of the time of tests on JAX; optimised, it takes twice as long.
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"

@@ -13,6 +13,7 @@ import platformdirs
 from mae.errors import ConfigError, UnusedDevice
 from mae.presets import Architecture
 
+CPU_CHUNK = 20_000_000  # scores of attention held at once; XLA loops over chunks at a higher price than TensorFlow
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
 
 
@@ -97,6 +98,6 @@ def suited_to_devices(architecture: Architecture, given: Collection[str], device
 
     XLA compiles whole steps: on a GPU it does by itself what `mae.models.lean` is for.
     """
-    on_cpu = devices[0].platform == "cpu"
-    best: dict[str, Any] = {"attention": "plain" if on_cpu else "fused", "lean": on_cpu}
+    on_cpu: dict[str, Any] = {"attention_chunk": CPU_CHUNK}
+    best = on_cpu if devices[0].platform == "cpu" else {"attention": "fused", "lean": False}
     return replace(architecture, **{name: value for name, value in best.items() if name not in given})

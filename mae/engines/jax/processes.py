@@ -1,6 +1,8 @@
 """The processes that train together: `jax.distributed` connects them and adds up what each of them knows."""
 
+import atexit
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +11,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from mae.cli.exit_status import EXIT_STOPPED
 from mae.engines.workers import Workers
 from mae.errors import ConfigError, TrainingStopped
 
@@ -38,8 +41,6 @@ def connect(coordinator: str | None, process: str | None, environment: Mapping[s
             "strategy=multiworker needs coordinator=host:port process=index/count, or Slurm's srun, to tell which "
             "machines work together: see docs/several_machines.md"
         )
-    # Otherwise JAX kills this process where another one dies, with an abort instead of an error.
-    jax.config.update("jax_enable_recoverability", True)
     try:
         jax.distributed.initialize(
             **named, initialization_timeout=CONNECT_S, heartbeat_timeout_seconds=SILENCE_S
@@ -70,7 +71,16 @@ def report_lost_workers(workers: Workers) -> Iterator[None]:
         if workers.count == 1:
             raise
         reason = str(error).splitlines()[0]
+        if jax.distributed.is_initialized():
+            # At its end JAX would wait for the lost ones, and abort when they do not come.
+            atexit.register(_leave_alone)
         raise TrainingStopped(
             f"worker {workers.index} of {workers.count} lost the others ({reason}); the same command on all machines "
             "goes on from the last checkpoint"
         ) from error
+
+
+def _leave_alone() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_STOPPED)

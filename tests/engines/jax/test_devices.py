@@ -3,7 +3,7 @@ import pytest
 
 from mae.engines.engine import Setup
 from mae.engines.jax import devices as module
-from mae.engines.jax.devices import check_gpus_are_seen, chosen_devices, compute_dtype, suited_to_devices
+from mae.engines.jax.devices import CPU_CHUNK, check_gpus_are_seen, chosen_devices, compute_dtype, suited_to_devices
 from mae.engines.start import start_engine
 from mae.errors import ConfigError, UnusedDevice
 from mae.presets import architecture
@@ -55,6 +55,6 @@ def test_precision_follows_the_devices():
 def test_attention_follows_the_devices_unless_it_is_given():
     sizes = architecture("vit_tiny")
     assert suited_to_devices(sizes, [], [Gpu("9.0")]).attention == "fused"
-    assert suited_to_devices(sizes, [], jax.devices()).attention == "plain"
-    assert suited_to_devices(sizes, ["attention"], jax.devices()).attention == "chunked"
-    assert suited_to_devices(sizes, ["lean"], [Gpu("9.0")]).lean
+    assert suited_to_devices(sizes, ["attention", "lean"], [Gpu("9.0")]) == sizes
+    assert suited_to_devices(sizes, [], jax.devices()).attention_chunk == CPU_CHUNK
+    assert suited_to_devices(sizes, ["attention_chunk"], jax.devices()) == sizes

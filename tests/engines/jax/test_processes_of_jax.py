@@ -1,0 +1,34 @@
+import jax
+import numpy as np
+import pytest
+
+from mae.engines.jax import processes as module
+from mae.engines.jax.processes import connect, connected_workers, report_lost_workers
+from mae.engines.workers import Workers
+from mae.errors import ConfigError, TrainingStopped
+
+
+def test_nobody_to_work_with_is_a_mistake():
+    with pytest.raises(ConfigError, match="needs coordinator=host:port process=index/count, or Slurm's srun"):
+        connect(None, None, {})
+    assert connected_workers() == Workers()
+
+
+def test_sums_are_exact_beyond_32_bits(monkeypatch):
+    """Two processes that know the same: what is gathered has an axis more."""
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(module.multihost_utils, "process_allgather", lambda halves: np.stack([halves, halves]))
+    values = np.array([2**40 + 1, -3, 0])
+    assert connected_workers().add_up(values).tolist() == [2**41 + 2, -6, 0]
+
+
+def test_a_lost_process_is_told_in_one_line_and_other_errors_stay():
+    error = jax.errors.JaxRuntimeError("UNKNOWN: Gloo AllGather failed\nand more")
+    two = Workers(0, 2, add_up=lambda mine: mine)
+    with (
+        pytest.raises(TrainingStopped, match=r"worker 0 of 2 lost the others \(UNKNOWN: .*\); the same command"),
+        report_lost_workers(two),
+    ):
+        raise error
+    with pytest.raises(jax.errors.JaxRuntimeError), report_lost_workers(Workers()):
+        raise error
