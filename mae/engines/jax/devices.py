@@ -98,6 +98,7 @@ def suited_to_devices(architecture: Architecture, given: Collection[str], device
 
     XLA compiles whole steps: on a GPU it does by itself what `mae.models.lean` is for.
     """
-    on_cpu: dict[str, Any] = {"attention_chunk": CPU_CHUNK}
-    best = on_cpu if devices[0].platform == "cpu" else {"attention": "fused", "lean": False}
+    best: dict[str, Any] = {"attention": "fused", "lean": False}
+    if devices[0].platform == "cpu":
+        best = {"attention_chunk": CPU_CHUNK}
     return replace(architecture, **{name: value for name, value in best.items() if name not in given})
