@@ -34,6 +34,14 @@ class Workers:
         if self.is_chief:
             print(text, flush=True)
 
+    def lost(self, error: Exception) -> TrainingStopped:
+        """What to raise instead of an error that came of another worker's end."""
+        reason = str(error).splitlines()[0]
+        return TrainingStopped(
+            f"worker {self.index} of {self.count} lost the others ({reason}); the same command on all machines "
+            "goes on from the last checkpoint"
+        )
+
     def gather(self, value: int) -> list[int]:
         """The values of all workers, in their order. All have to call it, as often as each other."""
         if self.count == 1:

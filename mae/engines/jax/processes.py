@@ -13,7 +13,7 @@ from jax.experimental import multihost_utils
 
 from mae.cli.exit_status import EXIT_STOPPED
 from mae.engines.workers import Workers
-from mae.errors import ConfigError, TrainingStopped
+from mae.errors import ConfigError
 
 # Of a process, before the others give it up.
 SILENCE_S = 100
@@ -70,14 +70,10 @@ def report_lost_workers(workers: Workers) -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         if workers.count == 1:
             raise
-        reason = str(error).splitlines()[0]
         if jax.distributed.is_initialized():
             # At its end JAX would wait for the lost ones, and abort when they do not come.
             atexit.register(_leave_alone)
-        raise TrainingStopped(
-            f"worker {workers.index} of {workers.count} lost the others ({reason}); the same command on all machines "
-            "goes on from the last checkpoint"
-        ) from error
+        raise workers.lost(error) from error
 
 
 def _leave_alone() -> None:

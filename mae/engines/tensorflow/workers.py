@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from mae.engines.workers import Workers
-from mae.errors import TrainingStopped
 
 
 def connected_workers(strategy: tf.distribute.Strategy) -> Workers:
@@ -29,11 +28,7 @@ def report_lost_workers(workers: Workers) -> Iterator[None]:
     except tf.errors.OpError as error:
         if workers.count == 1:
             raise
-        reason = str(error).splitlines()[0]
-        raise TrainingStopped(
-            f"worker {workers.index} of {workers.count} lost the others ({reason}); the same command on all machines "
-            "goes on from the last checkpoint"
-        ) from error
+        raise workers.lost(error) from error
 
 
 def _sum_over(strategy: tf.distribute.Strategy, count: int) -> Callable[[np.ndarray], np.ndarray]:
