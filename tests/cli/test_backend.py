@@ -1,5 +1,6 @@
 """Which backend Keras computes with, decided before anything is imported."""
 
+import os
 import subprocess
 import sys
 
@@ -60,5 +61,6 @@ logits = start_engine(Setup()).inference(model, lambda videos: model(videos, tra
 assert logits(np.zeros((2, 4, 16, 16, 3), "uint8")).shape == (2, 3)
 print("tensorflow" in sys.modules)
 """
-    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert made.stdout == "False\n", made.stderr
