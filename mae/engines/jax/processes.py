@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from mae.errors import ConfigError
 # Of a process, before the others give it up.
 SILENCE_S = 100
 CONNECT_S = 300
+# How errors begin that collectives raise; JAX passes some on as `ValueError`.
+_OF_COLLECTIVES = re.compile("(UNKNOWN|UNAVAILABLE|INTERNAL|ABORTED|CANCELLED|DEADLINE_EXCEEDED): ")
 
 
 def connect(coordinator: str | None, process: str | None, environment: Mapping[str, str] = os.environ) -> None:
@@ -67,8 +70,8 @@ def report_lost_workers(workers: Workers) -> Iterator[None]:
     """Turns the errors that JAX raises when another process is gone into `TrainingStopped`."""
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if workers.count == 1:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        if workers.count == 1 or not _OF_COLLECTIVES.match(str(error)):
             raise
         if jax.distributed.is_initialized():
             # At its end JAX would wait for the lost ones, and abort when they do not come.

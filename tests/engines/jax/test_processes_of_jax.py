@@ -22,13 +22,16 @@ def test_sums_are_exact_beyond_32_bits(monkeypatch):
     assert connected_workers().add_up(values).tolist() == [2**41 + 2, -6, 0]
 
 
-def test_a_lost_process_is_told_in_one_line_and_other_errors_stay():
-    error = jax.errors.JaxRuntimeError("UNKNOWN: Gloo AllGather failed\nand more")
+@pytest.mark.parametrize("kind", [jax.errors.JaxRuntimeError, ValueError])
+def test_a_lost_process_is_told_in_one_line_and_other_errors_stay(kind):
+    error = kind("UNKNOWN: Gloo AllGather failed\nand more")
     two = Workers(0, 2, add_up=lambda mine: mine)
     with (
         pytest.raises(TrainingStopped, match=r"worker 0 of 2 lost the others \(UNKNOWN: .*\); the same command"),
         report_lost_workers(two),
     ):
         raise error
-    with pytest.raises(jax.errors.JaxRuntimeError), report_lost_workers(Workers()):
+    with pytest.raises(kind), report_lost_workers(Workers()):
         raise error
+    with pytest.raises(ValueError, match="another"), report_lost_workers(two):
+        raise ValueError("another mistake")
