@@ -50,8 +50,7 @@ def synthetic_batch(a: Any, options: argparse.Namespace) -> dict[str, Any]:
 def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable[[], float], float]:
     """A function that makes a step and gives its loss, one that gives the matmul rate, and FLOPs per clip."""
     from mae.engines.engine import Setup, StepSettings
-    from mae.engines.optimizer import adamw_settings
-    from mae.engines.start import start_engine
+    from mae.engines.start import build_optimizer, start_engine
     from mae.masking import num_masked, num_predicted
     from mae.models.pretrainer import Pretrainer
     from mae.presets import architecture
@@ -63,7 +62,7 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     with engine.scope():
         model = Pretrainer(engine.suited(a, chosen), dtype=engine.dtype_policy(options.precision))
         model.build()
-        optimizer = engine.optimizer(model, adamw_settings(1e-4))
+        optimizer = build_optimizer(model, learning_rate=1e-4)
     masked = num_masked("tube", a.grid, options.mask_ratio)
     predicted = num_predicted("tube", a.grid, options.mask_ratio, options.decoder_mask_ratio)
     losses_of = pretraining_losses(model, "videomae", masked, predicted if options.decoder_mask_ratio else None)

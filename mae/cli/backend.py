@@ -10,7 +10,6 @@ from mae.errors import ConfigError, check_choice
 from mae.options import BACKENDS
 
 _VARIABLE = "KERAS_BACKEND"
-_EXTRA = {"tensorflow": "tensorflow", "jax": "jax"}  # of pyproject.toml: what installs it
 
 
 def _is_installed(name: str) -> bool:
@@ -46,7 +45,7 @@ def load_backend(
     if named != name:
         raise ConfigError(f"backend={name}, but {_VARIABLE}={named} in the environment: give one of them, or the same")
     if not is_installed(name):
-        raise ConfigError(f"backend={name} is not installed: pip install -e '.[{_EXTRA[name]}]'")
+        raise ConfigError(f"backend={name} is not installed: pip install -e '.[{name}]'")
     environment[_VARIABLE] = name
     if name == "tensorflow":
         import_tensorflow()

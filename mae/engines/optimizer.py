@@ -6,9 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from mae.engines.engine import Schedule, UpdateSettings
+from mae.engines.engine import UpdateSettings
 from mae.engines.guard import UpdateGuard
-from mae.engines.optimizer_config import AdamWConfig
 from mae.engines.parameter_groups import ParameterGroup, parameter_groups
 from mae.engines.replicas import Replicas
 from mae.engines.updates import inner_optimizer
@@ -115,20 +114,3 @@ class Optimizer:
 def _global_norm(gradients: Sequence[Any]) -> Any:
     """√Σ g² over all values of all gradients, in float32."""
     return ops.sqrt(sum(ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients))
-
-
-def adamw_settings(
-    learning_rate: Schedule,
-    weight_decay: Schedule = 0.05,
-    beta_1: float = 0.9,
-    beta_2: float = 0.95,
-    epsilon: float = 1e-8,
-    layer_decay: float | None = None,
-    clip_grad_norm: float | None = None,
-) -> UpdateSettings:
-    """AdamW (arXiv:1711.05101) without loss scale and average; the first gradient that is not finite ends all updates.
-
-    Args: see `mae.engines.start.build_optimizer`.
-    """
-    config = AdamWConfig("adamw", 0.0, None, layer_decay, clip_grad_norm, beta_1, beta_2, epsilon)
-    return UpdateSettings(config, learning_rate, weight_decay)

@@ -3,7 +3,8 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mae.engines.engine import Engine, Schedule, Setup
+from mae.engines.engine import Engine, Schedule, Setup, UpdateSettings
+from mae.engines.optimizer_config import AdamWConfig
 from mae.errors import ConfigError, UnusedDevice, one_line
 from mae.options import BACKENDS
 
@@ -52,15 +53,17 @@ def build_optimizer(
 ) -> "Optimizer":
     """AdamW (arXiv:1711.05101) for a built model, under Keras' backend; call it inside the strategy's scope.
 
+    Losses are not scaled, no average is kept, and the first gradient that is not finite ends all updates.
+
     Args:
         learning_rate, weight_decay: a number, or a function of the step as `mae.warmup_cosine`.
         layer_decay: learning rate of an encoder block over the next one's; None: the same for all.
         clip_grad_norm: largest norm of the summed gradient; None: no clipping.
     """
-    from mae.engines.optimizer import Optimizer, adamw_settings
+    from mae.engines.optimizer import Optimizer  # only here: Keras loads its backend
 
-    settings = adamw_settings(learning_rate, weight_decay, beta_1, beta_2, epsilon, layer_decay, clip_grad_norm)
-    return Optimizer(model, settings, _replicas())
+    config = AdamWConfig("adamw", 0.0, None, layer_decay, clip_grad_norm, beta_1, beta_2, epsilon)
+    return Optimizer(model, UpdateSettings(config, learning_rate, weight_decay), _replicas())
 
 
 def _replicas() -> "Replicas":

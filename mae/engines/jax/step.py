@@ -14,10 +14,9 @@ from jax.sharding import PartitionSpec
 from mae.engines.arithmetic import part_loss, part_sums, sum_shapes, update_with
 from mae.engines.engine import Batch, Losses, StepFunction, StepSettings
 from mae.engines.jax.placement import AXES, DEVICES, PROCESSES, Placement
-from mae.engines.jax.stateless import Variables, values_after
+from mae.engines.jax.stateless import Values, Variables, values_after
 from mae.engines.optimizer import Optimizer
 
-Values = list[jax.Array]
 _SPREAD = np.uint32(2654435761)  # odd, near 2³²/φ: what two devices draw has nothing in common
 
 
