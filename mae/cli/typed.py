@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, make_dataclass
-from typing import Any
+from typing import Any, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -75,7 +75,11 @@ def checked_values(cls: type, node: DictConfig, prefix: str = "", elsewhere: tup
     for key in node:
         if key not in elsewhere:
             check_choice("config key", f"{prefix}{key}", [prefix + name for name in types])
-    for name in types:
+    for name, kind in types.items():
+        if get_origin(kind) is list and isinstance(node[name], str):
+            raise ConfigError(
+                f"{prefix}{name}={node[name]} is not a list: give '{prefix}{name}=[{node[name]}]', with the quotes"
+            )
         try:
             schema[name] = node[name]
         except OmegaConfBaseException as error:

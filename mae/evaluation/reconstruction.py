@@ -130,6 +130,10 @@ class Reconstruction:
         restored = np.rint(255 * self.with_original_statistics).astype(np.uint8)
         return np.concatenate([self.batch.pixels, masked, restored], axis=3)
 
+    def movie(self, step: int | None, loss: float) -> np.ndarray:
+        """The first clip, original | masked | reconstruction, moving: (T, height, width, 3) uint8 RGB."""
+        return self.side_by_side()[0]
+
     def picture(self, step: int | None, loss: float) -> np.ndarray:
         """One sheet, original | masked | reconstruction: (height, width, 3) uint8 RGB."""
         ratio = float(self.batch.is_masked.mean())

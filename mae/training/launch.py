@@ -1,10 +1,7 @@
 """The start of every run, whatever it trains: engine, directory, checkpoint, videos, model, lock, in this order."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from mae.checkpoints.run_state import Checkpoint
 from mae.engines.engine import Engine, Optimizer, UpdateSettings
@@ -49,8 +46,6 @@ def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
     objective = workers.chief_first(lambda: prepare(config, engine, checkpoint))
     if config.jit and engine.num_replicas > 1 and not engine.compiles_replicas:
         raise ConfigError(f"jit=true needs one replica, found {engine.num_replicas}: give strategy=single")
-    sizes = {"preset": config.model.preset, **asdict(config.model.architecture)}
-    workers.say(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))
     with locked(directory, workers):
         model, optimizer = _build(config, engine, objective)
         session = Session(config, engine, directory, model, optimizer, objective.index.digest)

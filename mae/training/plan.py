@@ -94,9 +94,25 @@ class TrainingPlan:
                 f"{rate.base:.4g} = {c.learning_rate:g} × {c.batch_size} / 256, then to {rate.final:.3g}",
             ),
             ("schedule", schedule),
-            ("steps per epoch", f"{self.steps_per_epoch}"),
-            ("steps", f"{self.total_steps} ({self.total_steps / self.steps_per_epoch:.1f} epochs)"),
+            (
+                "steps",
+                f"{self.total_steps} ({self.total_steps / self.steps_per_epoch:.1f} epochs of {self.steps_per_epoch})",
+            ),
         ]
+
+    def figures(self) -> dict[str, float]:
+        """What follows from the settings, for the monitors."""
+        return {
+            "clips_per_step": self.config.clips_per_step,
+            "clips_per_part": self.clips_per_part,
+            "replicas": self.num_replicas,
+            "videos": self.num_videos,
+            "steps_per_epoch": self.steps_per_epoch,
+            "total_steps": self.total_steps,
+            "warmup_steps": self.warmup_steps,
+            "peak_learning_rate": self.learning_rate.base,
+            "final_learning_rate": self.learning_rate.final,
+        }
 
     @property
     def _batch(self) -> str:

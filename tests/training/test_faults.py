@@ -84,7 +84,7 @@ def test_killed_ten_times_is_uninterrupted_bit_for_bit(shapes, tmp_path):
     for _ in range(10):
         # Up to some more lines than it has; where a kill comes too late, the run is over and says so.
         process = start(*common, f"run_dir={run}")
-        read_until(process, "W&B disabled")
+        read_until(process, "  optimizer")
         for _ in range(int(rng.integers(0, 6))):
             read_until(process, "step ")
         kill(process)
@@ -125,7 +125,7 @@ def test_a_signal_during_evaluation_ends_the_run_which_goes_on_bit_for_bit(
     assert (tmp_path / "run" / "checkpoints" / f"step_{step:08d}.npz").exists()
     small(shapes, tmp_path / "run", *common)
     log = same_run(tmp_path / "run", tmp_path / "whole", 6)
-    assert [record["step"] for record in log if "probe_loss" in record] == [3, 6]
+    assert [record["step"] for record in log if "fixed_batch_loss" in record] == [3, 6]
     assert [record["step"] for record in log if "probe_top1" in record] == [0, 4, 6]
 
 
