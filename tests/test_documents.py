@@ -15,13 +15,19 @@ from mae.cli.overrides import check_overrides, share_groups
 from mae.data.pack.__main__ import parse as parse_pack
 from mae.data.scan.__main__ import parse as parse_scan
 from mae.extract import ExtractConfig
+from mae.monitoring.replay import parse as parse_replay
 from mae.predict import PredictConfig
 from mae.reconstruct import ReconstructConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", *PAGES]
-PARSERS = {"mae.convert": convert.parse, "mae.data.pack": parse_pack, "mae.data.scan": parse_scan}
+PARSERS = {
+    "mae.convert": convert.parse,
+    "mae.data.pack": parse_pack,
+    "mae.data.scan": parse_scan,
+    "mae.monitoring.replay": parse_replay,
+}
 ARGUMENTS = {"mae.reconstruct": ReconstructConfig, "mae.predict": PredictConfig, "mae.extract": ExtractConfig}
 
 
