@@ -81,6 +81,6 @@ def video_evaluation(
         logits=logits,
         reader=reader,
         class_names=class_names,
-        batch_size=config.eval_batch_size * engine.num_replicas // engine.workers.count,
+        batch_size=config.eval_batch_size * engine.local_replicas,
         workers=config.data.workers,
     )

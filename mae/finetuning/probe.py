@@ -86,7 +86,7 @@ def _probe(
         trained=trained,
         engine=engine,
         folder=directory.path / "features",
-        batch_size=config.eval_batch_size * engine.num_replicas // engine.workers.count,
+        batch_size=config.eval_batch_size * engine.local_replicas,
         workers=config.data.workers,
         token_dtype=config.probe.token_dtype if config.probe.needs_tokens else None,
     )
