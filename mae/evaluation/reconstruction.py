@@ -19,8 +19,10 @@ from mae.monitoring.panels import (
     panel_title,
     patch_statistics_from_visible,
     psnr,
-    reconstruction_panel,
+    reconstruction_movie,
+    reconstruction_views,
 )
+from mae.monitoring.sheets import View, draw_sheet, shown_frames
 from mae.patches import (
     group_values,
     normalise_patches,
@@ -123,26 +125,33 @@ class Reconstruction:
         hidden = mask_to_pixels(self.batch.is_masked, self.grid, self.tubelet)
         return psnr(self.batch.pixels, self.with_original_statistics, hidden)
 
-    def side_by_side(self) -> np.ndarray:
-        """Original, masked (grey) and reconstruction next to each other: (k, T, H, 3·W, c) uint8."""
-        hidden = mask_to_pixels(self.batch.is_masked, self.grid, self.tubelet)[..., None]
-        masked = np.where(hidden, np.uint8(128), self.batch.pixels)
-        restored = np.rint(255 * self.with_original_statistics).astype(np.uint8)
-        return np.concatenate([self.batch.pixels, masked, restored], axis=3)
-
     def picture(self, step: int | None, loss: float) -> np.ndarray:
-        """One sheet, original | masked | reconstruction: (height, width, 3) uint8 RGB."""
-        ratio = float(self.batch.is_masked.mean())
-        return reconstruction_panel(
+        """One sheet, original | masked | reconstruction of each clip: (height, width, 3) uint8 RGB."""
+        first, *_, last = self._views()
+        return draw_sheet([*first, *last], shown_frames(self.grid[0], self.tubelet[0]), self._title(step, loss))
+
+    def whole_picture(self, step: int | None, loss: float) -> np.ndarray:
+        """As `picture`, and the predicted patches alone."""
+        views = [view for column in self._views() for view in column]
+        return draw_sheet(views, shown_frames(self.grid[0], self.tubelet[0]), self._title(step, loss))
+
+    def movie(self, step: int | None, loss: float) -> np.ndarray:
+        """All of `whole_picture` of the first clip, moving: (T, height, width, 3) uint8 RGB."""
+        return reconstruction_movie(self._views(), self._title(step, loss))
+
+    def _views(self) -> list[list[View]]:
+        return reconstruction_views(
             self.batch.pixels,
             self.batch.is_masked,
             self.with_original_statistics,
             self.grid,
             self.tubelet,
-            title=panel_title(step, loss, self.psnr, ratio),
             uses_original_statistics=self.with_visible_statistics is not None,
             reconstruction_without_statistics=self.with_visible_statistics,
         )
+
+    def _title(self, step: int | None, loss: float) -> str:
+        return panel_title(step, loss, self.psnr, float(self.batch.is_masked.mean()))
 
 
 def make_fixed_batch(

@@ -59,7 +59,8 @@ def test_visible_patches_stay_and_masked_ones_are_predicted(batch, target):
     assert np.abs(after[batch.is_masked] - before[batch.is_masked]).mean() > 0.01
     assert (made.with_visible_statistics is None) == (target == "pixels")
     assert np.isfinite(made.psnr)
-    assert made.side_by_side().shape == (2, 4, 16, 48, 3)
+    assert made.whole_picture(1, 0.5).shape[0] > made.picture(1, 0.5).shape[0]
+    assert len(made.movie(1, 0.5)) == 4
 
 
 def test_a_perfect_prediction_gives_the_video_back(batch):
