@@ -4,6 +4,7 @@ import os
 import stat
 
 from mae.errors import BadVideo
+from mae.files import utf8_name
 
 FileKey = tuple[str, int, int]  # path, bytes, modification time in ns: identifies the content
 
@@ -11,7 +12,7 @@ FileKey = tuple[str, int, int]  # path, bytes, modification time in ns: identifi
 def file_key(path: str) -> FileKey:
     """The key of a readable file or directory; raises `BadVideo` with the reason where there is none."""
     try:
-        path.encode()
+        utf8_name(path)
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
             os.listdir(path)
