@@ -132,7 +132,8 @@ def _reader(config: PretrainConfig, is_chief: bool) -> ClipReader:
     c = config
     spec = clip_spec(c, c.dataset.frame_stride, c.model.architecture)
     tell = print_rendering if is_chief else lambda done, total: None
-    reader = ClipReader(build_index(c.dataset, c.data.max_bad_frac, tell), spec, c.seed, c.data.timeout_s)
+    index = build_index(c.dataset, c.data.max_bad_frac, tell, c.data.frames)
+    reader = ClipReader(index, spec, c.seed, c.data.timeout_s)
     return reader if c.overfit_clips is None else reader_of_few(reader, c.overfit_clips, over_classes=False)
 
 
