@@ -9,7 +9,7 @@ from mae.data.lists.places import existing_directory
 from mae.data.lists.video_index import VideoIndex, list_digest
 from mae.data.videos.frame_series import how_to_choose
 from mae.data.videos.pyav_video import holds_video
-from mae.errors import ConfigError
+from mae.errors import ConfigError, some
 
 SAMPLED = 8  # files that speak for all others of their ending, where they agree
 
@@ -43,15 +43,17 @@ def index_folder(
     relative = sorted([*found.videos, *found.frames, *_judged(root, found)])
     if not relative:
         raise _nothing_found(root, found, option, frames)
-    labels, class_names = None, None
+    labels, class_names, notes = None, None, found.notes()
     if all("/" in path for path in relative):
         names = [path.split("/", 1)[0] for path in relative]
         class_names = tuple(sorted(set(names)))
         numbers = {name: number for number, name in enumerate(class_names)}
         labels = tuple(numbers[name] for name in names)
+        if empty := sorted(found.folders - numbers.keys()):
+            notes = (("folders without video", f"{len(empty)}: {some(empty, 5)}"), *notes)
     paths = tuple(os.path.join(root, path) for path in relative)
     digest = list_digest(relative, labels)
-    return VideoIndex(paths, labels, class_names, digest, is_numbered_by_name=bool(labels), notes=found.notes())
+    return VideoIndex(paths, labels, class_names, digest, is_numbered_by_name=bool(labels), notes=notes)
 
 
 def _judged(root: Path, found: Found) -> list[str]:

@@ -37,12 +37,16 @@ class Found:
     incomplete: dict[str, int] = field(default_factory=dict)  # directories of frames: numbers that are missing
     left_out: Counter[str] = field(default_factory=Counter)  # files by their endings
     examples: dict[str, str] = field(default_factory=dict)  # the first of each ending
+    folders: set[str] = field(default_factory=set)  # of the root that something is left out in
 
     def leave_out(self, prefix: str, names: list[str]) -> None:
         """Counts files that are no videos."""
         for name in sorted(names):
             self.left_out[ending(name)] += 1
             self.examples.setdefault(ending(name), prefix + name)
+            folder, slash, _ = (prefix + name).partition("/")
+            if slash:
+                self.folders.add(folder)
 
     def notes(self) -> tuple[tuple[str, str], ...]:
         """Name and value of what a person should know besides the videos."""

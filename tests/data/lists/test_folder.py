@@ -177,6 +177,13 @@ def test_the_first_of_an_ending_speak_for_all(tmp_path, monkeypatch, verdicts, l
     assert dict(index.notes).get("left out", "").startswith(f"{left} files" if left else "")
 
 
+def test_a_class_that_vanishes_is_named(tmp_path):
+    touch(tmp_path, "run/a.mp4", "walk/a.txt", "walk/b.txt", "notes.txt", "jump/deep/x.json")
+    index = index_folder(tmp_path)
+    assert dict(index.notes)["folders without video"] == "2: jump, walk"
+    assert index.class_names == ("run",)
+
+
 def test_nothing_but_other_files(tmp_path):
     touch(tmp_path, "a/1.txt", "a/2.txt", "notes")
     message = message_of(index_folder, tmp_path)
