@@ -27,7 +27,8 @@ class ShapesDataset:
 class FolderDataset:
     """Every video below `root`; a directory is a class where all videos lie in directories.
 
-    A directory of images only is one video.
+    A directory that holds a series of pictures is one video. Where `root` has folders called train, val and test, these
+    are the lists.
     """
 
     name: str
@@ -67,6 +68,7 @@ class DataConfig:
     workers: int  # videos decoded at the same time; 0: one per CPU core
     prefetch: int  # batches kept ready, at most
     ram_budget_gb: float | None  # 10⁹ bytes that decoded clips may take; null: a quarter of the machine's memory
+    frames: str | None  # which pictures of a directory are its frames, as img_*; null: one series; none: no picture is
     decoder: str  # of video files: pyav (what `ffmpeg` shows) | opencv
     timeout_s: float  # seconds; a video that is not decoded by then is bad
     max_bad_frac: float  # of the listed videos; training stops (exit 3) when more than this are unreadable

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mae.data.clips import ClipReader
-from mae.data.lists.splits import evaluation_list, numbers_by_name
+from mae.data.lists.splits import evaluation_list
 from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine
 from mae.engines.start import start_engine
@@ -40,8 +40,8 @@ def evaluate(config: FinetuneConfig) -> None:
     with engine.scope():
         dtype = engine.dtype_policy(config.precision)
         trained = load_classifier(source, None, config.dataset.frame_stride, dtype, told, config.test.sampler)
-    index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering)
-    index, names = reported_names(index, trained.class_names, str(source), numbers_by_name(config.dataset))
+    index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering, config.data.frames)
+    index, names = reported_names(index, trained.class_names, str(source))
     print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
     spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
     reader = ClipReader(index, spec, config.seed, config.data.timeout_s)

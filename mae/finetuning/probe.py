@@ -39,7 +39,7 @@ def probe(config: FinetuneConfig) -> None:
     engine = start_engine(config.setup)
     with engine.scope():
         trained = _encoder(config, engine)
-    splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
+    splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering, config.data.frames)
     train, test = splits.train, splits.test
     if test is None:
         raise ConfigError(f"dataset={config.dataset.name} has no list to test on: {how_to_hold_out(config.dataset)}")

@@ -21,6 +21,7 @@ from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.evaluation.trained import load_pretrainer
 from mae.models.classifier import build_classifier
 from mae.models.norms import set_norm_epsilons
+from mae.models.pretrainer import build_pretrainer
 from mae.monitoring.metrics import read_metrics
 from mae.pretraining.run import pretrain
 from mae.training.journal import Journal
@@ -447,6 +448,28 @@ def test_a_file_without_a_decoder_needs_to_be_allowed(whole, run, tmp_path, caps
         run(f"init_from={tmp_path / 'classifier.pth'}")
     run(f"init_from={tmp_path / 'classifier.pth'}", "allow_missing=decoder", "steps=1")
     assert "NOTE: the decoder starts at random" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.depth=3"], "has depth 2, and model=vit_tiny has depth 3: give model.depth=2"),
+        (["model.decoder_depth=2"], "has decoder_depth 1, and .* has decoder_depth 2: give model.decoder_depth=1"),
+    ],
+)
+def test_weights_of_another_size_say_what_to_give(whole, run, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        run(f"init_from={whole}", *overrides)
+
+
+def test_weights_of_another_preset_name_it(run, tmp_path):
+    save_checkpoint(build_pretrainer("vit_micro"), tmp_path / "micro.pth", "pytorch")
+    with pytest.raises(ConfigError) as error:
+        run(f"init_from={tmp_path / 'micro.pth'}")
+    assert str(error.value) == (
+        f"init_from={tmp_path / 'micro.pth'} has embed_dim 96, depth 4, patch_size 4, decoder_embed_dim 64, and "
+        "model=vit_tiny has embed_dim 24, depth 2, patch_size 8, decoder_embed_dim 12: give model=vit_micro"
+    )
 
 
 def sizes_of(directory):
