@@ -22,7 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from measures import best_of, flops_per_clip, matmul_side, peak_resident, resident
+from measures import best_of, matmul_side, peak_resident, resident
+
+from mae.models.work import flops_per_clip
 
 
 def synthetic_batch(a: Any, options: argparse.Namespace) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The test of a trained classifier from a config, and the parts of it that a run shares."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from mae.evaluation.trained import load_classifier
 from mae.finetuning.class_names import reported_names
 from mae.finetuning.config import FinetuneConfig
 from mae.monitoring.console import format_table
+from mae.report.at_end import leave_report
 from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
@@ -47,9 +49,11 @@ def evaluate(config: FinetuneConfig) -> None:
     reader = ClipReader(index, spec, config.seed, config.data.timeout_s)
     evaluation = video_evaluation(config, engine, logits_of(engine, trained.model), reader, names)
     with directory:
-        directory.note_use(asdict(config))
+        directory.note_use(asdict(config), sys.argv)
         content = evaluation.test(directory.path, config.test, trained.source)
-    print(report_table(content, directory.path))
+        print(report_table(content, directory.path))
+        if config.report:
+            print(leave_report(directory.path))
 
 
 def report_directory(run_dir: str, source: Path) -> RunDirectory:

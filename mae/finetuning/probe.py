@@ -1,5 +1,6 @@
 """Probes of a frozen encoder from a config: its features of two lists, small classifiers on them, figures."""
 
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mae.engines.start import start_engine
 from mae.errors import ConfigError
 from mae.evaluation.metrics import Figures
 from mae.evaluation.probes.frozen_features import FrozenEncoder
+from mae.evaluation.probes.looked_at import LOOKED_AT, LookedAt
 from mae.evaluation.probes.report import Probed, probe_content, probe_table
 from mae.evaluation.probes.run import Labelled, probe_figures, repetitions
 from mae.evaluation.report import write_json
@@ -23,6 +25,7 @@ from mae.finetuning.class_names import agreed_names
 from mae.finetuning.config import RANDOM, FinetuneConfig
 from mae.finetuning.evaluate import report_directory
 from mae.monitoring.console import format_table
+from mae.report.at_end import leave_report
 from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
@@ -47,10 +50,20 @@ def probe(config: FinetuneConfig) -> None:
     rows = [("encoder", trained.description), ("devices", engine.describe_devices())]
     print(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"), flush=True)
     with directory:
-        directory.note_use(asdict(config))
+        directory.note_use(asdict(config), sys.argv)
         content = _probe(config, directory, engine, trained, train, test, num_classes)
         write_json(directory.path / "probe.json", content)
-    print(probe_table(content, directory.path))
+        print(probe_table(content, directory.path))
+        if config.report:
+            print(leave_report(directory.path))
+
+
+def _keep_features(directory: RunDirectory, test: Labelled, index: VideoIndex) -> None:
+    """Those of the tested videos that could be read, for a report."""
+    there = test.readable
+    paths = [index.paths[video] for video in there]
+    kept = LookedAt(test.features.pooled[there], paths, test.labels[there], index.class_names)
+    kept.write(directory.path / LOOKED_AT)
 
 
 def _encoder(config: FinetuneConfig, engine: Engine) -> Trained:
@@ -99,6 +112,7 @@ def _probe(
         )
         for index, videos in zip((train, test), asked, strict=True)
     )
+    _keep_features(directory, new, test)
     figures: dict[str, list[Figures]] = {}
     print(f"training probes: {', '.join(config.probe.kinds)}", flush=True)
     for kind, repeated in probe_figures(config.probe, known, new, num_classes, draws):

@@ -64,6 +64,7 @@ class RunConfig:
     checkpoint_every: int  # steps
     keep_checkpoints: int  # the newest so many
     keep_every: int | None  # steps: checkpoints of its multiples are kept for ever; null: none is
+    report: bool  # write report.html into the run directory at the end
 
     def __post_init__(self) -> None:
         check_choice("backend", self.backend, BACKENDS)

@@ -88,7 +88,7 @@ def whole(shapes, tmp_path_factory):
 
 def test_a_run_leaves_what_the_contract_says(whole):
     assert {path.name for path in whole.iterdir()} == {
-        *(".lock", "config.yaml", "metrics.jsonl", "checkpoints", "reconstructions"),
+        *(".lock", "config.yaml", "commands.txt", "metrics.jsonl", "checkpoints", "reconstructions"),
     }
     records = read_metrics(whole / "metrics.jsonl")
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
@@ -351,6 +351,26 @@ def test_a_directory_with_other_things_is_left_alone(run, tmp_path):
     with pytest.raises(ConfigError, match="neither empty nor a run"):
         run()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_leaves_a_report_of_all_its_starts(run, capsys):
+    directory = run("report=true", "probe.every=3", "steps=3")
+    assert f"report: {directory / 'report.html'}" in capsys.readouterr().out
+    run("report=true", "probe.every=3")
+    text = (directory / "report.html").read_text()
+    for drawn in ('id="curve-loss-0"', 'id="curve-probe_top1-0"', "after 6 steps", "steps: 3 → 6", 'alt="step 6"'):
+        assert drawn in text
+    assert len((directory / "commands.txt").read_text().splitlines()) == 2
+
+
+def test_a_report_that_fails_costs_nothing(run, monkeypatch, capsys):
+    def fail(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("mae.report.at_end.write_page", fail)
+    directory = run("report=true", "steps=1")
+    assert "warning: no report.html (MemoryError: no room); the run itself is complete" in capsys.readouterr().out
+    assert (directory / "checkpoints" / "step_00000001.npz").exists()
 
 
 def test_a_second_process_is_kept_out(run, tmp_path):

@@ -30,6 +30,11 @@ def prepare(deterministic: bool, device: str, environment: Mapping[str, str] = o
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
+def split_cpu(devices: int) -> None:
+    """Makes so many devices of the CPU."""
+    jax.config.update("jax_num_cpu_devices", devices)
+
+
 def chosen_devices(strategy: str) -> list[jax.Device]:
     """The devices for `strategy=`, those of a process beside each other, in the order of the processes.
 

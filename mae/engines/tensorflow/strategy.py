@@ -48,6 +48,12 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(devices[0])
 
 
+def split_cpu(devices: int) -> None:
+    """Makes so many logical devices of the CPU."""
+    logical = [tf.config.LogicalDeviceConfiguration()] * devices
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
+
+
 def _multiworker() -> tf.distribute.Strategy:
     resolver = cluster_resolver(os.environ)
     try:
