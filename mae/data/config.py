@@ -10,8 +10,8 @@ from mae.options import CROPS, DECODERS
 
 
 @dataclass(frozen=True)
-class ShapesDataset:
-    """The embedded default: small rendered videos whose class is their motion."""
+class RenderedDataset:
+    """Small videos that are rendered on first use, whose class is their motion."""
 
     name: str
     frame_stride: int  # source frames between two frames of a clip
@@ -19,6 +19,12 @@ class ShapesDataset:
     videos_per_class: int
     seed: int  # of the rendering; another seed is another set of files
     val_videos_per_class: int  # held out for fine-tuning, which renders them with a seed of their own
+
+
+@dataclass(frozen=True)
+class ShapesDataset(RenderedDataset):
+    """The embedded default: one object before a still background."""
+
     classes: str  # all | straight: those that do not turn (neither circle nor rotate)
     background: str  # ramp: of strong colours, no patch is flat | dark: an even grey behind a bright object
 
@@ -56,7 +62,7 @@ class CsvDataset:
     classes: str | None  # class names, one a line, looked for likewise; null: classes.txt beside the list, if any
 
 
-DatasetConfig = ShapesDataset | FolderDataset | CsvDataset
+DatasetConfig = RenderedDataset | FolderDataset | CsvDataset
 DATASET_KINDS = {"shapes": ShapesDataset, "folder": FolderDataset, "csv": CsvDataset}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mae.data.config import CsvDataset, DatasetConfig, ShapesDataset
+from mae.data.config import CsvDataset, DatasetConfig, RenderedDataset
 from mae.data.lists.folder import index_folder
 from mae.data.lists.places import absolute, find_file
 from mae.data.lists.text_list import index_csv
@@ -28,22 +28,29 @@ __all__ = [
 def build_index(
     dataset: DatasetConfig, max_bad_frac: float, progress: Callable[[int, int], None] | None = None
 ) -> VideoIndex:
-    """The training videos of `dataset=`; the demo set is rendered where it is missing.
+    """The training videos of `dataset=`; those of a rendered set are made where they are missing.
 
     `progress(done, total)` is called after every rendered video.
 
     Raises:
         ConfigError: nothing to read, a malformed list, or more than `max_bad_frac` of the listed files missing.
     """
-    if isinstance(dataset, ShapesDataset):
-        from mae.data.shapes.render import ensure_shapes
-
-        return index_folder(ensure_shapes(dataset, progress))
+    if isinstance(dataset, RenderedDataset):
+        return index_rendered(dataset, progress)
     if not isinstance(dataset, CsvDataset):
         return index_folder(dataset.root)
     if dataset.train is None:
         raise ConfigError("dataset.train is not set; give the list of videos: dataset.train=list.csv")
     return checked_list(dataset, "dataset.train", dataset.train, max_bad_frac)
+
+
+def index_rendered(
+    dataset: RenderedDataset, progress: Callable[[int, int], None] | None = None, held_out: bool = False
+) -> VideoIndex:
+    """The videos of a rendered data set, or those it holds out; see `mae.data.rendered.render.ensure_rendered`."""
+    from mae.data.rendered.render import ensure_rendered
+
+    return index_folder(ensure_rendered(dataset, progress, held_out))
 
 
 def single_video(path: str | Path) -> VideoIndex:

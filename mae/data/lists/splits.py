@@ -6,16 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, ShapesDataset
-from mae.data.lists.index import build_index, checked_list
+from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, RenderedDataset
+from mae.data.lists.index import build_index, checked_list, index_rendered
 from mae.data.lists.places import existing_directory
 from mae.data.lists.video_index import VideoIndex, list_digest
 from mae.errors import ConfigError
 from mae.seeds import generator
 
 Progress = Callable[[int, int], None]
-
-HELD_OUT_SEED = 1_000_000  # added to the seed of the demo's rendering
 
 
 @dataclass(frozen=True)
@@ -60,10 +58,8 @@ def evaluation_list(dataset: DatasetConfig, max_bad_frac: float, progress: Progr
 
 def held_out_list(dataset: DatasetConfig, split: str, progress: Progress | None = None) -> VideoIndex | None:
     """The `val` or `test` list of a data set by itself; None where it has none."""
-    if isinstance(dataset, ShapesDataset):
-        root = None if dataset.root is None else f"{dataset.root}-val"
-        count, seed = dataset.val_videos_per_class, dataset.seed + HELD_OUT_SEED
-        return build_index(replace(dataset, root=root, videos_per_class=count, seed=seed), 0, progress)
+    if isinstance(dataset, RenderedDataset):
+        return index_rendered(dataset, progress, held_out=True)
     if isinstance(dataset, FolderDataset):
         if dataset.val is None:
             return None
