@@ -30,6 +30,21 @@ class ShapesDataset(RenderedDataset):
 
 
 @dataclass(frozen=True)
+class CameraDataset(RenderedDataset):
+    """A camera that moves over a natural picture."""
+
+
+@dataclass(frozen=True)
+class ObjectsDataset(RenderedDataset):
+    """A textured object before a textured background that moves, too."""
+
+
+@dataclass(frozen=True)
+class OrderDataset(RenderedDataset):
+    """An object before a still picture that changes in one order or the other, fast or slowly."""
+
+
+@dataclass(frozen=True)
 class FolderDataset:
     """Every video below `root`; a directory is a class where all videos lie in directories.
 
@@ -63,7 +78,14 @@ class CsvDataset:
 
 
 DatasetConfig = RenderedDataset | FolderDataset | CsvDataset
-DATASET_KINDS = {"shapes": ShapesDataset, "folder": FolderDataset, "csv": CsvDataset}
+DATASET_KINDS = {
+    "shapes": ShapesDataset,
+    "camera": CameraDataset,
+    "objects": ObjectsDataset,
+    "order": OrderDataset,
+    "folder": FolderDataset,
+    "csv": CsvDataset,
+}
 
 
 @dataclass(frozen=True)

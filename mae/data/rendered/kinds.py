@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from mae.data.config import RenderedDataset, ShapesDataset
-from mae.data.rendered import shapes
+from mae.data.config import CameraDataset, ObjectsDataset, OrderDataset, RenderedDataset, ShapesDataset
+from mae.data.rendered import camera, objects, order, shapes
+from mae.data.rendered.pictures import load_pictures
 from mae.errors import check_choice
 
 
@@ -47,4 +48,29 @@ def _shapes(config: ShapesDataset, held_out: bool) -> Rendering:
     )
 
 
-KINDS: dict[type[RenderedDataset], Callable[[Any, bool], Rendering]] = {ShapesDataset: _shapes}
+def _of_pictures(
+    kind: str, classes: tuple[str, ...], render_video: Callable[[str, np.random.Generator, bool], np.ndarray]
+) -> Callable[[RenderedDataset, bool], Rendering]:
+    """The row of a kind whose held-out videos show other pictures."""
+
+    def row(config: RenderedDataset, held_out: bool) -> Rendering:
+        load_pictures(held_out)
+        return Rendering(
+            kind=kind,
+            version=1,
+            all_classes=classes,
+            classes=classes,
+            render_video=lambda name, rng: render_video(name, rng, held_out),
+            variant={"pictures": "held_out" if held_out else "training"},
+            usual={"pictures": "training"},
+        )
+
+    return row
+
+
+KINDS: dict[type[RenderedDataset], Callable[[Any, bool], Rendering]] = {
+    ShapesDataset: _shapes,
+    CameraDataset: _of_pictures("camera", camera.CLASS_NAMES, camera.render_video),
+    ObjectsDataset: _of_pictures("objects", objects.CLASS_NAMES, objects.render_video),
+    OrderDataset: _of_pictures("order", order.CLASS_NAMES, order.render_video),
+}
