@@ -91,6 +91,10 @@ def test_every_dataset_has_its_page():
     for name in ("shapes", "ssv2", "kinetics400", "ucf101", "hmdb51"):
         assert (ROOT / "datasets" / name / "README.md").exists()
         assert (CONF / "dataset" / f"{name}.yaml").exists()
+    motions = {path.stem for path in (CONF / "dataset").glob("motion_*.yaml")}
+    assert motions == set(
+        re.findall(r"^\| `(motion_\w+)` \|", (ROOT / "datasets/motion/README.md").read_text(), re.MULTILINE)
+    )
 
 
 def test_every_prepare_script_is_documented_beside_it():

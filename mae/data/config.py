@@ -10,8 +10,8 @@ from mae.options import CROPS, DECODERS
 
 
 @dataclass(frozen=True)
-class ShapesDataset:
-    """The embedded default: small rendered videos whose class is their motion."""
+class RenderedDataset:
+    """Small videos that are rendered on first use, whose class is their motion."""
 
     name: str
     frame_stride: int  # source frames between two frames of a clip
@@ -19,8 +19,29 @@ class ShapesDataset:
     videos_per_class: int
     seed: int  # of the rendering; another seed is another set of files
     val_videos_per_class: int  # held out for fine-tuning, which renders them with a seed of their own
+
+
+@dataclass(frozen=True)
+class ShapesDataset(RenderedDataset):
+    """The embedded default: one object before a still background."""
+
     classes: str  # all | straight: those that do not turn (neither circle nor rotate)
     background: str  # ramp: of strong colours, no patch is flat | dark: an even grey behind a bright object
+
+
+@dataclass(frozen=True)
+class CameraDataset(RenderedDataset):
+    """A camera that moves over a natural picture."""
+
+
+@dataclass(frozen=True)
+class ObjectsDataset(RenderedDataset):
+    """A textured object before a textured background that moves, too."""
+
+
+@dataclass(frozen=True)
+class OrderDataset(RenderedDataset):
+    """An object before a still picture that changes in one order or the other, fast or slowly."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +78,15 @@ class CsvDataset:
     classes: str | None  # class names, one a line, looked for likewise; null: classes.txt beside the list, if any
 
 
-DatasetConfig = ShapesDataset | FolderDataset | CsvDataset
-DATASET_KINDS = {"shapes": ShapesDataset, "folder": FolderDataset, "csv": CsvDataset}
+DatasetConfig = RenderedDataset | FolderDataset | CsvDataset
+DATASET_KINDS = {
+    "shapes": ShapesDataset,
+    "camera": CameraDataset,
+    "objects": ObjectsDataset,
+    "order": OrderDataset,
+    "folder": FolderDataset,
+    "csv": CsvDataset,
+}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import evaluation_list
-from mae.data.shapes.render import print_rendering
+from mae.data.rendered.render import print_rendering
 from mae.engines.engine import Engine
 from mae.engines.start import start_engine
 from mae.errors import ConfigError

@@ -9,8 +9,8 @@ import numpy as np
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import build_splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
+from mae.data.rendered.render import print_rendering
 from mae.data.sampling import CENTERS, KINDS
-from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine
 from mae.engines.start import start_engine
 from mae.errors import ConfigError

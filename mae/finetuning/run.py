@@ -13,7 +13,7 @@ from mae.data.config import TestViews
 from mae.data.few import reader_of_few
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
-from mae.data.shapes.render import print_rendering
+from mae.data.rendered.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import TrainingStopped
 from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table

@@ -12,7 +12,7 @@ from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.few import reader_of_few
 from mae.data.lists.index import build_index
-from mae.data.shapes.render import print_rendering
+from mae.data.rendered.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.evaluation.reconstruction import FixedBatch, make_fixed_batch
 from mae.models.pretrainer import Pretrainer

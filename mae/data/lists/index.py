@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, ShapesDataset
+from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, RenderedDataset
 from mae.data.lists.folder import index_folder
 from mae.data.lists.found import NO_FRAMES
 from mae.data.lists.listed_files import ListedFiles, has_pattern
@@ -35,7 +35,7 @@ def build_index(
     progress: Callable[[int, int], None] | None = None,
     frames: str | None = None,
 ) -> VideoIndex:
-    """The training videos of `dataset=`; the demo set is rendered where it is missing.
+    """The training videos of `dataset=`; those of a rendered set are made where they are missing.
 
     Args:
         progress: called with how many are done and in all, after every rendered video.
@@ -44,10 +44,8 @@ def build_index(
     Raises:
         ConfigError: nothing to read, a malformed list, or more than `max_bad_frac` of the listed files missing.
     """
-    if isinstance(dataset, ShapesDataset):
-        from mae.data.shapes.render import ensure_shapes
-
-        return index_folder(ensure_shapes(dataset, progress))
+    if isinstance(dataset, RenderedDataset):
+        return index_rendered(dataset, progress)
     if isinstance(dataset, FolderDataset):
         return training_folder(dataset.root, frames)
     if dataset.train is None:
@@ -60,6 +58,15 @@ def training_folder(root: str | None, frames: str | None = None) -> VideoIndex:
     parts = None if root is None else split_folders(existing_directory(root))
     index = index_folder(root if parts is None else parts.train, frames=frames, frames_option="data.frames=")
     return index if parts is None else replace(index, notes=(*parts.notes(), *index.notes))
+
+
+def index_rendered(
+    dataset: RenderedDataset, progress: Callable[[int, int], None] | None = None, held_out: bool = False
+) -> VideoIndex:
+    """The videos of a rendered data set, or those it holds out; see `mae.data.rendered.render.ensure_rendered`."""
+    from mae.data.rendered.render import ensure_rendered
+
+    return index_folder(ensure_rendered(dataset, progress, held_out))
 
 
 def single_video(path: str | Path) -> VideoIndex:

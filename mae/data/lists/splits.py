@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, ShapesDataset
+from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, RenderedDataset
 from mae.data.lists.folder import index_folder
-from mae.data.lists.index import build_index, checked_list
+from mae.data.lists.index import build_index, checked_list, index_rendered
 from mae.data.lists.places import existing_directory
 from mae.data.lists.split_folders import SplitFolders, split_folders
 from mae.data.lists.video_index import VideoIndex, list_digest
@@ -16,8 +16,6 @@ from mae.errors import ConfigError
 from mae.seeds import generator
 
 Progress = Callable[[int, int], None]
-
-HELD_OUT_SEED = 1_000_000  # added to the seed of the demo's rendering
 
 
 @dataclass(frozen=True)
@@ -83,10 +81,8 @@ def held_out_list(
     dataset: DatasetConfig, split: str, progress: Progress | None = None, frames: str | None = None
 ) -> VideoIndex | None:
     """The `val` or `test` list of a data set by itself, one in place of the other; None where it has neither."""
-    if isinstance(dataset, ShapesDataset):
-        root = None if dataset.root is None else f"{dataset.root}-val"
-        count, seed = dataset.val_videos_per_class, dataset.seed + HELD_OUT_SEED
-        return build_index(replace(dataset, root=root, videos_per_class=count, seed=seed), 0, progress)
+    if isinstance(dataset, RenderedDataset):
+        return index_rendered(dataset, progress, held_out=True)
     if isinstance(dataset, FolderDataset):
         folder, option = _held_out_folder(dataset, split)
         return None if folder is None else index_folder(folder, option, frames, "data.frames=")

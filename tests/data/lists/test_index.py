@@ -4,7 +4,7 @@ from list_files import message_of, names_of, touch, write_list
 
 from mae.data.config import CsvDataset, FolderDataset, ShapesDataset
 from mae.data.lists.index import build_index, check_files, choose_frames, index_csv, single_video
-from mae.data.shapes import render
+from mae.data.rendered import render
 
 
 def test_missing_files(tmp_path):
@@ -129,7 +129,7 @@ def test_build_index_of_a_list(tmp_path, monkeypatch):
 
 def test_build_index_of_the_demo(tmp_path, monkeypatch):
     touch(tmp_path, "grow/a.avi", "spin/b.avi")
-    monkeypatch.setattr(render, "ensure_shapes", lambda config, progress: tmp_path)
+    monkeypatch.setattr(render, "ensure_rendered", lambda config, progress, held_out: tmp_path)
     dataset = ShapesDataset(
         "shapes", 1, root=None, videos_per_class=1, seed=0, val_videos_per_class=1, classes="all", background="ramp"
     )
