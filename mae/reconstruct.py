@@ -18,7 +18,7 @@ num_heads, decoder_num_heads, image_size, num_frames   of the model, where the c
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -28,6 +28,7 @@ from mae.cli.arguments import command_config
 from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, num_masked
 from mae.options import CLIP_KINDS, PRECISIONS, TARGETS
@@ -42,9 +43,10 @@ FRAMES_PER_SECOND = 8
 class ReconstructConfig:
     """The arguments of the command."""
 
-    checkpoint: str  # a run directory, or a checkpoint of any format with a decoder
-    video: str
-    output: str | None = None  # .png, .gif or .mp4; null: <video>_reconstruction.png in the working directory
+    checkpoint: str = field(metadata=PATH)  # a run directory, or a checkpoint of any format with a decoder
+    video: str = field(metadata=PATH)
+    # .png, .gif or .mp4; null: <video>_reconstruction.png in the working directory.
+    output: str | None = field(default=None, metadata=PATH)
     mask_ratio: float | None = None  # null: as in training, as all that follow but the seed
     masking: str | None = None
     seed: int = 0  # of the mask

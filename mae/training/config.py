@@ -1,10 +1,10 @@
 """What may be configured about a run, whatever it trains, and about its optimizer: a dataclass for each choice."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mae.cli.typed import Choice
+from mae.cli.typed import PATH, Choice
 from mae.data.config import DATASET_KINDS, Augmentation, DataConfig
 from mae.engines.engine import Setup
 from mae.engines.optimizer_config import OPTIMIZERS, OptimizerConfig
@@ -56,9 +56,12 @@ class RunConfig:
     seed: int
     deterministic: bool  # same results bit for bit, with slower kernels
 
-    run_dir: str
-    resume: str  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file
-    init_from: str | None  # weights a new run starts from: a checkpoint of any format, or another run
+    run_dir: str = field(metadata=PATH)
+    resume: str = field(
+        metadata=PATH
+    )  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file
+    # Weights a new run starts from: a checkpoint of any format, or another run.
+    init_from: str | None = field(metadata=PATH)
     init_positions: str  # recompute | interpolate | replace: what becomes of fixed tables, see `load_checkpoint`
     log_every: int  # steps
     checkpoint_every: int  # steps

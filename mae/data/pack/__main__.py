@@ -17,12 +17,14 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mae.cli.arguments import Parser, command_config
 from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.quoting import unquoted
+from mae.cli.typed import PATH
 from mae.data.lists.class_names import CLASSES_FILE
 from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.index import VideoIndex
@@ -51,7 +53,8 @@ class PackConfig:
     short_side: int = 256  # pixels; larger frames are made smaller
     quality: int = 90  # of JPEG, 1 to 100
     workers: int = 0  # videos packed at the same time; 0: one per CPU core
-    root: str | None = None  # what relative paths in a list are relative to; null: the list's own directory
+    # What relative paths in a list are relative to; null: the list's own folder.
+    root: str | None = field(default=None, metadata=PATH)
 
     def __post_init__(self) -> None:
         if not 1 <= self.short_side <= LARGEST_SIDE:
@@ -77,10 +80,14 @@ def parse(words: Sequence[str]) -> tuple[Path, Path, PackConfig]:
         nargs="*",
         default=[],
         help="short_side=256 (pixels, never enlarged), quality=90 (of JPEG), workers=0 (one per core), "
-        "root=DIR (what paths in the list are relative to)",
+        "root=DIR (what relative paths in a list are relative to)",
     )
     given = parser.parse_args(words)
-    return absolute(given.source), absolute(given.output), command_config(PackConfig, given.settings)
+    return (
+        absolute(unquoted(given.source)),
+        absolute(unquoted(given.output)),
+        command_config(PackConfig, given.settings),
+    )
 
 
 def pack(source: Path, output: Path, config: PackConfig) -> Outcome:
