@@ -4,6 +4,11 @@
 own, `conf/` the groups it shares with `pretrain.py`; `--help` lists the settings.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import sys
 from dataclasses import replace
 from pathlib import Path

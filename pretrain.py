@@ -3,6 +3,11 @@
 Without arguments, a two-minute demo on a CPU. `conf/` holds every setting; `--help` lists them.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import sys
 from dataclasses import replace
 from pathlib import Path

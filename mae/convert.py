@@ -4,6 +4,11 @@ Every tensor of IN must have a place and every weight of the model a tensor, els
 `python -m mae.convert IN --describe` says what a file is.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import argparse
 import os
 import sys

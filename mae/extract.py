@@ -26,6 +26,11 @@ again the next time.
 Exit status: 0 if at least one video was read, 2 for a mistake in the command or if no video can be read.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import csv
 import json
 import os

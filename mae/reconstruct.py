@@ -17,6 +17,11 @@ num_heads, decoder_num_heads, image_size, num_frames   of the model, where the c
               run at others
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -11,8 +11,9 @@ from mae.engines.optimizer_config import OPTIMIZERS, OptimizerConfig
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
-from mae.options import BACKENDS, DEVICES, POSITION_MODES, PRECISIONS, STRATEGIES
+from mae.options import BACKENDS, DEVICES, ON_USR1, POSITION_MODES, PRECISIONS, STRATEGIES
 from mae.presets import Architecture
+from mae.signals import ENDING, SAVING
 
 SKIPPED_IN_FLOAT16 = 20  # in a row, by default: enough to halve the loss scale from its start down to 1
 
@@ -66,6 +67,7 @@ class RunConfig:
     log_every: int  # steps
     checkpoint_every: int  # steps
     keep_checkpoints: int  # the newest so many
+    on_usr1: str  # save and go on, or save and end: what SIGUSR1 does, which Slurm can send before the limit
     keep_every: int | None  # steps: checkpoints of its multiples are kept for ever; null: none is
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class RunConfig:
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("strategy", self.strategy, STRATEGIES)
         check_choice("device", self.device, DEVICES)
+        check_choice("on_usr1", self.on_usr1, ON_USR1)
         if self.device == "cpu" and self.strategy == "tpu":
             raise ConfigError("strategy=tpu computes on a TPU, not on the CPU: leave device=auto")
         self._check_processes()
@@ -132,6 +135,11 @@ class RunConfig:
             coordinator=self.coordinator,
             process=self.process,
         )
+
+    @property
+    def signals(self) -> tuple[tuple[int, ...], bool]:
+        """Those that end the training, and whether SIGUSR1 has it save and go on."""
+        return (ENDING, True) if self.on_usr1 == "save" else ((*ENDING, SAVING), False)
 
     @property
     def architecture(self) -> Architecture:

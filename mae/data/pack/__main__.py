@@ -5,6 +5,11 @@ Every video of IN, a list (.csv, .txt, .tsv, .lst or .list), a folder or one vid
 why. Called again, it goes on where it was.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import csv
 import errno
 import fcntl

@@ -18,6 +18,11 @@ files state wrongly. No clip changes by it.
 Exit status: 0 if no video is broken, 2 for a mistake in the command, 3 if broken ones were found.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import os
 import sqlite3
 import sys
