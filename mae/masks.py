@@ -21,8 +21,8 @@ from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.lists.given import given_video
-from mae.data.sampling import CENTERS
 from mae.data.rendered.shapes import CLASS_NAMES, render_video
+from mae.data.sampling import CENTERS
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, running_cell_mask
 from mae.monitoring.moving import FORMATS as MOVING

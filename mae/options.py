@@ -9,6 +9,7 @@ POSITION_MODES = ("recompute", "interpolate", "replace")
 POOLINGS = ("mean", "first")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu")
+ON_USR1 = ("save", "end")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker", "tpu")
 DECODERS = ("pyav", "opencv")  # of video files; the first one is right wherever `ffmpeg` is
 CROPS = ("multi_scale", "random_resized", "center")

@@ -18,14 +18,20 @@ num_heads, decoder_num_heads, image_size, num_frames   of the model, where the c
               run at others
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mae.cli.arguments import command_config
 from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, num_masked
 from mae.monitoring.moving import FORMATS as MOVING
@@ -39,9 +45,10 @@ SIZES = ("num_heads", "decoder_num_heads", "image_size", "num_frames")
 class ReconstructConfig:
     """The arguments of the command."""
 
-    checkpoint: str  # a run directory, or a checkpoint of any format with a decoder
-    video: str
-    output: str | None = None  # .png, .gif or .mp4; null: <video>_reconstruction.png in the working directory
+    checkpoint: str = field(metadata=PATH)  # a run directory, or a checkpoint of any format with a decoder
+    video: str = field(metadata=PATH)
+    # .png, .gif or .mp4; null: <video>_reconstruction.png in the working directory.
+    output: str | None = field(default=None, metadata=PATH)
     mask_ratio: float | None = None  # null: as in training, as all that follow but the seed
     masking: str | None = None
     seed: int = 0  # of the mask

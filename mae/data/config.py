@@ -1,7 +1,8 @@
 """What may be configured about videos: where they are (`dataset=`), how they are read (`data.`, `augment.`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from mae.cli.typed import PATH
 from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.color_jitter import ColorJitter
 from mae.data.transforms.rand_augment import parse_rand_augment
@@ -15,7 +16,7 @@ class RenderedDataset:
 
     name: str
     frame_stride: int  # source frames between two frames of a clip
-    root: str | None  # where the files are rendered; null: the user's cache directory
+    root: str | None = field(metadata=PATH)  # where the files are rendered; null: the user's cache directory
     videos_per_class: int
     seed: int  # of the rendering; another seed is another set of files
     val_videos_per_class: int  # held out for fine-tuning, which renders them with a seed of their own
@@ -54,8 +55,8 @@ class FolderDataset:
 
     name: str
     frame_stride: int  # source frames between two frames of a clip
-    root: str | None
-    val: str | None  # a folder of held-out videos, classes as in `root`; null: see `holdout`
+    root: str | None = field(metadata=PATH)
+    val: str | None = field(metadata=PATH)  # a folder of held-out videos, classes as in `root`; null: see `holdout`
     holdout: float  # share of each class in `root` that fine-tuning holds out; 0: none
 
     def __post_init__(self) -> None:
@@ -71,11 +72,14 @@ class CsvDataset:
 
     name: str
     frame_stride: int  # source frames between two frames of a clip, of videos whose line in the list has no stride
-    root: str | None  # what relative paths in the list are relative to; null: the list's own directory
-    train: str | None  # the list; a relative one is looked for in `root`, then in the working directory
-    val: str | None  # the list that fine-tuning validates on; null: no validation
-    test: str | None  # the list of its test at the end; null: `val`
-    classes: str | None  # class names, one a line, looked for likewise; null: classes.txt beside the list, if any
+    # What relative paths in the list are relative to; null: the list's own directory.
+    root: str | None = field(metadata=PATH)
+    # The list; a relative one is looked for in `root`, then in the working directory.
+    train: str | None = field(metadata=PATH)
+    val: str | None = field(metadata=PATH)  # the list that fine-tuning validates on; null: no validation
+    test: str | None = field(metadata=PATH)  # the list of its test at the end; null: `val`
+    # Class names, one a line, looked for likewise; null: classes.txt beside the list, if any.
+    classes: str | None = field(metadata=PATH)
 
 
 DatasetConfig = RenderedDataset | FolderDataset | CsvDataset

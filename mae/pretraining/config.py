@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mae.cli.typed import checked_sections, register_resolvers
+from mae.cli.typed import checked_sections, register_resolvers, text_settings
 from mae.data.config import Augmentation, DataConfig, DatasetConfig
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.masking import num_masked, num_predicted
@@ -76,6 +76,8 @@ SECTIONS: dict[str, type] = {
     "probe": PeriodicProbeConfig,
     "wandb": WandbConfig,
 }
+
+TEXTS = text_settings(PretrainConfig, SECTIONS, CHOICES)
 
 
 def typed_config(composed: DictConfig) -> PretrainConfig:

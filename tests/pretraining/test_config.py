@@ -247,3 +247,9 @@ def test_dual_masking_by_hand():
     assert c.num_predicted == (176 * 8 // 2, True)
     assert configured("dataset=csv").num_predicted == (176 * 8, True)
     assert configured("remat=blocks").architecture.remat == "blocks"
+
+
+@pytest.mark.parametrize(("given", "ends", "saves"), [("save", {1, 2, 15}, True), ("end", {1, 2, 10, 15}, False)])
+def test_what_usr1_does_is_a_setting(given, ends, saves):
+    signals, is_to_save = configured(f"on_usr1={given}").signals
+    assert (set(signals), is_to_save) == (ends, saves)

@@ -2,7 +2,7 @@
 
 videos     a list (.csv, .txt, .tsv, .lst or .list), a folder of videos, or one video; also without `videos=` as first
            argument
-root       what relative paths in the list are relative to (default: the list's own folder)
+root       what relative paths in a list are relative to (default: the list's own folder)
 output     folder for the files below, there already (default: the list's own folder; else the working directory)
 workers    videos decoded at the same time (default 0: one per core)
 timeout_s  seconds that one video may take (default 600)
@@ -19,19 +19,25 @@ files state wrongly. No clip changes by it.
 Exit status: 0 if no video is broken, 2 for a mistake in the command, 3 if broken ones were found.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import os
 import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from mae.cli.arguments import command_config
 from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.typed import PATH
 from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.places import absolute
 from mae.data.scan.examine import examine
@@ -54,9 +60,11 @@ SAY_EVERY_S = (0.5, 10.0)  # progress, on a terminal and elsewhere
 class ScanConfig:
     """The arguments of the command."""
 
-    videos: str  # a list, a folder or a video
-    root: str | None = None  # of a list's relative paths; null: its own folder
-    output: str | None = None  # folder; null: the list's own, or the working directory
+    videos: str = field(metadata=PATH)  # a list, a folder or a video
+    # What relative paths in a list are relative to; null: the list's own folder.
+    root: str | None = field(default=None, metadata=PATH)
+    # Folder; null: the list's own, or the working directory.
+    output: str | None = field(default=None, metadata=PATH)
     workers: int = 0  # videos decoded at the same time; 0: one per core
     timeout_s: float = 600.0  # per video
     again: bool = False  # whether to decode what is in the cache, too
