@@ -19,8 +19,13 @@ Dark is little and bright is much attention, on one scale for all frames; a numb
 of what every token would get if all got the same. The token that attends has a white frame around it.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +37,7 @@ from mae.cli.arguments import command_config
 from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.monitoring.moving import FORMATS as MOVING
 from mae.options import CLIP_KINDS, PRECISIONS
@@ -46,9 +52,10 @@ SHARE = 0.65  # of the map in the picture; the rest is the frame, in grey
 class AttentionConfig:
     """The arguments of the command."""
 
-    checkpoint: str  # a run directory, or a checkpoint of any format
-    video: str
-    output: str | None = None  # .png, .gif or .mp4; null: <video>_attention.png in the working directory
+    checkpoint: str = field(metadata=PATH)  # a run directory, or a checkpoint of any format
+    video: str = field(metadata=PATH)
+    # .png, .gif or .mp4; null: <video>_attention.png in the working directory.
+    output: str | None = field(default=None, metadata=PATH)
     token: str | None = None  # t,h,w; null: the pooled output
     block: int | None = None  # from 1; null: the last
     head: str = "mean"  # mean | each | a number from 1

@@ -9,8 +9,13 @@ frame_stride  source frames between two frames of the clip (default 2)
 seed          of the masks (default 0)
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -19,6 +24,7 @@ import numpy as np
 from mae.cli.arguments import command_config
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.typed import PATH
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.lists.given import given_video
 from mae.data.rendered.shapes import CLASS_NAMES, render_video
@@ -39,8 +45,8 @@ FORMATS = (".png", *MOVING)
 class MasksConfig:
     """The arguments of the command."""
 
-    output: str = "masks.png"
-    video: str | None = None  # null: one of the demo's
+    output: str = field(default="masks.png", metadata=PATH)
+    video: str | None = field(default=None, metadata=PATH)  # null: one of the demo's
     model: str | None = None  # in `mae.presets.PRESETS`; null: vit_tiny for the demo's video, else vit_base
     mask_ratio: float = 0.75
     decoder_mask_ratio: float = 0.5

@@ -13,6 +13,11 @@ What to do about a problem stands below it, after an arrow. Exit status: 0, 1 if
 the arguments.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -30,7 +35,7 @@ from mae.doctor.machine import check_machine
 from mae.doctor.software import check_software
 from mae.engines.engine import Setup
 from mae.errors import ConfigError
-from mae.pretraining.config import PretrainConfig, typed_config
+from mae.pretraining.config import TEXTS, PretrainConfig, typed_config
 
 EXIT_FAILS = 1
 CONF = Path(__file__).parents[2] / "conf"
@@ -40,12 +45,13 @@ def composed_config(arguments: Sequence[str]) -> PretrainConfig:
     """The config of `pretrain.py` with these arguments; raises `ConfigError` as it does."""
     from hydra import compose, initialize_config_dir
 
-    from mae.cli.overrides import check_overrides
+    from mae.cli.overrides import check_overrides, quote_texts
     from mae.cli.typed import register_resolvers
 
     if not CONF.is_dir():
         raise ConfigError(f"there are no settings in {CONF}: run this in a clone of the repository")
     register_resolvers()
+    arguments = quote_texts(arguments, TEXTS)
     check_overrides(CONF, "pretrain", arguments)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return typed_config(compose("pretrain", overrides=list(arguments)))

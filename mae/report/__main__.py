@@ -11,7 +11,13 @@ that made it. Of several runs it says what they were told differently. Frames ar
 still are. It needs `pip install -e '.[report]'`. Exit status: 0, 2 for a mistake in the arguments.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +25,7 @@ from pathlib import Path
 from mae.cli.arguments import Parser
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.quoting import unquoted
 from mae.errors import ConfigError
 from mae.report.at_end import REPORT
 from mae.report.page import write_page
@@ -53,13 +60,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _path(text: str) -> str:
+    return os.path.expanduser(unquoted(text))
+
+
 def main(arguments: list[str]) -> None:
     """Runs the command."""
     if {"--help", "-h"} & set(arguments):
         print(__doc__)
         return
     given = parse(arguments)
-    print(report(given.runs, given.output))
+    print(report([_path(run) for run in given.runs], given.output and _path(given.output)))
 
 
 if __name__ == "__main__":
