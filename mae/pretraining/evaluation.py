@@ -63,7 +63,7 @@ class PretrainEvaluation(Evaluation):
         return None if self.probe is None else self.probe.course(records)
 
     def _reconstruct(self, step: int, journal: Journal, check: Check) -> Record:
-        target, architecture = self.config.target, self.model.architecture
+        target, architecture = self.config.predicted, self.model.architecture
         predicted = self.predict()
         check()
         loss = self.batch.loss(predicted, architecture, target)
