@@ -8,7 +8,8 @@ output        .png, a sheet of frames, or .gif or .mp4, a moving picture: the or
 masking, mask_ratio   what is hidden: tube, random, frame or block, and which share (default: as in training, else as
               published: tube, 0.9)
 seed          of the mask (default 0)
-target        what the decoder predicts: videomae, mae_st or pixels (default: as in training, else videomae)
+target        what the decoder predicts: videomae, mae_st, pixels or difference (default: as in training, else
+              videomae)
 frame_stride  source frames between two frames of the clip (default: as in training, else 4)
 sampler       dense, or segments: a frame of each of as many equal parts of the video (default: as in training, else
               dense)
@@ -115,7 +116,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     a, told = trained.model.architecture, trained.training
     assert told.masking is not None
     assert told.mask_ratio is not None
-    assert told.target is not None
+    told.predicted.check_frames(a.num_frames)
     num_masked(told.masking, a.grid, told.mask_ratio)
     spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=CENTERS[trained.sampler])
     try:
@@ -124,8 +125,8 @@ def reconstruct(config: ReconstructConfig) -> str:
         raise ConfigError(f"video={config.video}: {error}") from error
     batch = FixedBatch(clip[None], MASKS[told.masking](a.grid, told.mask_ratio, seed=config.seed))
     predicted = batch.prediction(engine, trained.model)()
-    loss = batch.loss(predicted, a, told.target)
-    reconstruction = batch.reconstruct(predicted, a, told.target)
+    loss = batch.loss(predicted, a, told.predicted)
+    reconstruction = batch.reconstruct(predicted, a, told.predicted)
     try:
         if config.output_path.suffix == ".png":
             save_png(config.output_path, reconstruction.whole_picture(told.step, loss))
@@ -133,7 +134,7 @@ def reconstruct(config: ReconstructConfig) -> str:
             save_moving(config.output_path, reconstruction.movie(told.step, loss))
     except OSError as error:
         raise ConfigError(f"output={config.output_path} cannot be written ({error.strerror})") from error
-    how = f"{told.masking} mask {told.mask_ratio:g}, target {told.target}"
+    how = f"{told.masking} mask {told.mask_ratio:g}, target {told.predicted}"
     made = f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
     return f"{made}\n{how}; {trained.description}"
 

@@ -69,7 +69,7 @@ class PretrainEvaluation(Evaluation):
         return figures
 
     def _reconstruct(self, step: int, journal: Journal, check: Check) -> Record:
-        target, architecture = self.config.target, self.model.architecture
+        target, architecture = self.config.predicted, self.model.architecture
         predicted = self.predict()
         check()
         loss = self.batch.loss(predicted, architecture, target)

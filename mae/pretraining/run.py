@@ -51,7 +51,7 @@ class Pretraining(Objective):
         self.reader = _reader(config, engine.workers.is_chief)
         self.index = self.reader.index
         self.batch = _fixed_batch(config, self.reader)
-        self.known_loss = KnownLoss(self.batch.digest(config.target))
+        self.known_loss = KnownLoss(self.batch.digest(config.predicted))
         self.loaded: LoadReport | None = None
         self.plan = TrainingPlan(config, len(self.index.paths), engine.num_replicas)
         self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps)
@@ -96,7 +96,7 @@ class Pretraining(Objective):
         return {"fixed_batch": self.known_loss.state()}
 
     def losses(self, model: Pretrainer) -> Losses:
-        return pretraining_losses(model, self.config.target, self.config.num_masked, self.config.num_predicted)
+        return pretraining_losses(model, self.config.predicted, self.config.num_masked, self.config.num_predicted)
 
     def batches(self, session: Session, first_step: int, bad_videos: BadVideos) -> Iterator[HostBatch]:
         portion = session.portion(first_step, self.plan.total_steps)

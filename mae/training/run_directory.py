@@ -31,6 +31,7 @@ FROZEN = (
     "optimizer.momentum",
     "ema_decay",
     "target",
+    "loss_weight",
     "masking",
     "mask_ratio",
     "decoder_mask_ratio",

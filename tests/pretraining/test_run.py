@@ -24,6 +24,7 @@ from mae.models.norms import set_norm_epsilons
 from mae.models.pretrainer import build_pretrainer
 from mae.monitoring.metrics import read_metrics
 from mae.pretraining.run import pretrain
+from mae.targets import Target
 from mae.training.journal import Journal
 from mae.training.run_directory import RunDirectory
 
@@ -174,6 +175,23 @@ def test_a_probe_changes_nothing_and_says_the_same_after_a_resume(whole, run, tm
         with pytest.raises(Interrupted):
             run("probe.every=2", "probe.clips=48")
     assert probed(run("probe.every=2", "probe.clips=48")) == figures
+
+
+def test_weights_tell_what_they_predict_and_lose_as_much_in_another_run(run, tmp_path, capsys):
+    told = ("target=difference", "target_scale=patch", "target_pixels=0.25", "loss_weight=motion")
+    directory = run(*told, "steps=2")
+    said = capsys.readouterr().out
+    assert "difference and pixels 0.25, scaled by patch, weighted by motion" in said
+    assert "of the trivial predictor, which always says that nothing moves" in said
+    target = Target("difference", "patch", 0.25, "motion")
+    assert load_pretrainer(directory, Training(), "float32", {}).training.predicted == target
+    loss = read_metrics(directory / "metrics.jsonl")[-1]["probe_loss"]
+    with pytest.raises(ConfigError, match="target_scale: patch → clip"):
+        run(*told, "steps=4", "target_scale=clip")
+    run(*told, "steps=1", f"init_from={directory}", f"run_dir={tmp_path / 'next'}")
+    assert f"loss {loss:.4f}, expected {loss:.4f} (from {directory}/checkpoints/" in capsys.readouterr().out
+    run(*told, "steps=1", "target_scale=clip", f"init_from={directory}", f"run_dir={tmp_path / 'other'}")
+    assert "expected" not in capsys.readouterr().out
 
 
 def test_the_same_few_clips_at_every_step(run, shapes, capsys):
