@@ -7,14 +7,8 @@ from keras import ops
 from mae.errors import ConfigError
 from mae.options import TARGET_SCALES
 from mae.patches import normalised_target, patchify
-from mae.targets import (
-    Target,
-    added_to_neighbours,
-    differences,
-    expected_patches,
-    motion_weights,
-    patch_motion,
-)
+from mae.target_config import Target
+from mae.targets import added_to_neighbours, differences, expected_patches, motion_weights, patch_motion
 
 TUBELET = (2, 1, 1)
 ALL = np.array([[0, 1, 2, 3]], "int32")

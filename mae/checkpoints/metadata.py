@@ -27,7 +27,7 @@ from mae.errors import ConfigError, check_choice, shown
 from mae.masking import MASKS
 from mae.patches import channel_statistics
 from mae.presets import Architecture
-from mae.targets import DIFFERENCE, Target
+from mae.target_config import DIFFERENCE, Target
 
 KEY = "mae_video"
 KERAS_NOTE = f"{KEY}.json"  # in the zip that a .keras file is
@@ -57,7 +57,7 @@ class Training:
     licence: str | None = None  # of the weights
     fixed_batch: str | None = None  # digest of the clips and masks that the run looked at again and again
     fixed_batch_loss: float | None = None  # of these weights on them
-    target_scale: str | None = None  # of a target of differences, as the next one; see `mae.targets.Target`
+    target_scale: str | None = None  # of a target of differences, as the next one; see `mae.target_config.Target`
     target_pixels: float | None = None
     loss_weight: str | None = None  # None: all patches counted the same
 

@@ -35,4 +35,4 @@ def attention_map(model: Any, videos: Any, block: int, token: int | None) -> Any
     if token is None and getattr(model, "pooling", "mean") == "first":
         token = 0
     asked = encoder.blocks[block]
-    return ops.mean(asked.attention.weights(tokens, asked.norm1, token), axis=2)
+    return ops.mean(asked.attention.attention_weights(tokens, asked.norm1, token), axis=2)

@@ -32,7 +32,8 @@ from mae.patches import (
     unpatchify,
 )
 from mae.presets import Architecture
-from mae.targets import Target, added_to_neighbours, expected_patches, motion_weights
+from mae.target_config import Target
+from mae.targets import added_to_neighbours, expected_patches, motion_weights
 
 
 @dataclass(frozen=True)

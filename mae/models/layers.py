@@ -117,7 +117,7 @@ class Attention(keras.layers.Layer):
         kernel, bias = self._cast(self.projection.kernel, self.projection.bias)
         return _linear(attended, kernel, bias, self.lean)
 
-    def weights(self, tokens: Any, norm: LayerNorm, query: int | None = None) -> Any:
+    def attention_weights(self, tokens: Any, norm: LayerNorm, query: int | None = None) -> Any:
         """How much tokens attend to each of all, as `call` weighs them in inference; for looking at.
 
         Args:

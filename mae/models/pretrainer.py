@@ -15,7 +15,8 @@ from mae.models.lean.squared_error import squared_errors
 from mae.models.tokens import predicted_indices, split_indices
 from mae.patches import gather_patches, in_unit_range, normalise_patches, normalised_target, unnormalise
 from mae.presets import Architecture, architecture
-from mae.targets import Target, expected_differences, motion_weights
+from mae.target_config import Target
+from mae.targets import expected_differences, motion_weights
 
 
 @keras.saving.register_keras_serializable("mae")
@@ -112,7 +113,7 @@ def clip_losses(
         pixels: (b, T, H, W, c) floats in [0, 1], not normalised, or uint8.
         visible: (b, v) indices in the token grid.
         masked: (b, m) indices to predict: all others, or with a decoder mask those of `predicted_indices`.
-        target: see `mae.targets.Target`; a name: one by that name with the defaults.
+        target: see `mae.target_config.Target`; a name: one by that name with the defaults.
         path_noise: (b, depth, 2) uniform numbers, see `Encoder`.
         weights: (b, m), see `predicted_indices`; None: all ones. A clip without any 1 has the loss 0.
 

@@ -15,7 +15,7 @@ from mae.errors import ConfigError, check_at_least
 from mae.masking import num_masked, num_predicted
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
-from mae.targets import Target
+from mae.target_config import Target
 from mae.training.config import CHOICES, RunConfig
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mae.data.lists.index import VideoIndex
 from mae.pretraining.config import PretrainConfig
-from mae.targets import Target
+from mae.target_config import Target
 from mae.training.session import Session, optimizer_rows
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from mae.engines.engine import Batch, Losses
 from mae.models.pretrainer import Pretrainer, clip_losses
 from mae.models.tokens import predicted_indices, split_indices
-from mae.targets import Target
+from mae.target_config import Target
 
 
 def pretraining_losses(
@@ -14,7 +14,7 @@ def pretraining_losses(
     """The loss of each clip of a batch with `videos` (b, T, S, S, c) uint8 and `is_masked` (b, n); in training.
 
     Args:
-        target: or its name, see `mae.targets.Target`.
+        target: or its name, see `mae.target_config.Target`.
         num_masked: True values in each row of `is_masked`.
         num_predicted: see `mae.masking.num_predicted`, for batches with `is_decoder_masked` (dual masking).
     """

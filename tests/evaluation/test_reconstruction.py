@@ -11,7 +11,8 @@ from mae.masking import tube_mask
 from mae.models.pretrainer import pretraining_loss
 from mae.options import TARGETS
 from mae.patches import normalise, patchify
-from mae.targets import Target, expected_patches
+from mae.target_config import Target
+from mae.targets import expected_patches
 
 OTHER_TARGETS = (
     Target("difference", "patch", pixels=0.25),

@@ -11,7 +11,7 @@ from mae.models.pretrainer import clip_losses, pretraining_loss
 from mae.models.tokens import split_indices
 from mae.options import POSITIONS, TARGETS
 from mae.patches import patchify, unpatchify
-from mae.targets import Target
+from mae.target_config import Target
 
 
 def test_shapes_and_loss_are_what_the_contract_says():

@@ -24,7 +24,7 @@ from mae.models.norms import set_norm_epsilons
 from mae.models.pretrainer import build_pretrainer
 from mae.monitoring.metrics import read_metrics
 from mae.pretraining.run import pretrain
-from mae.targets import Target
+from mae.target_config import Target
 from mae.training.journal import Journal
 from mae.training.run_directory import RunDirectory
 
