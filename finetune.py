@@ -4,7 +4,13 @@
 own, `conf/` the groups it shares with `pretrain.py`; `--help` lists the settings.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
@@ -14,9 +20,9 @@ from omegaconf import DictConfig
 
 from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
-from mae.cli.overrides import check_overrides, share_groups
+from mae.cli.overrides import check_overrides, quote_texts, share_groups
 from mae.cli.quiet import quiet_libraries
-from mae.finetuning.config import register_finetune_resolvers, typed_finetune_config
+from mae.finetuning.config import TEXTS, register_finetune_resolvers, typed_finetune_config
 
 CONF = Path(__file__).parent / "conf"
 
@@ -24,10 +30,10 @@ CONF = Path(__file__).parent / "conf"
 @hydra.main(version_base="1.3", config_path="conf/finetune", config_name="finetune")
 def main(composed: DictConfig) -> None:
     with exit_statuses():
+        config = typed_finetune_config(composed)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             # Jobs of a sweep are runs of their own.
-            composed.run_dir = f"{composed.run_dir}-{HydraConfig.get().job.num}"
-        config = typed_finetune_config(composed)
+            config = replace(config, run_dir=f"{config.run_dir}-{HydraConfig.get().job.num}")
         load_backend(config.backend)  # only now: a mistake in the command is told before that
         from mae.finetuning.evaluate import evaluate
         from mae.finetuning.probe import probe
@@ -41,5 +47,6 @@ if __name__ == "__main__":
     register_finetune_resolvers()
     share_groups(CONF)
     with exit_statuses():
-        check_overrides(CONF / "finetune", "finetune", sys.argv[1:], shared_dir=CONF)
-    main()
+        sys.argv[1:] = quote_texts(sys.argv[1:], TEXTS)
+        check_overrides(CONF / "finetune", "finetune", sys.argv[1:], shared_dir=CONF, typed=typed_finetune_config)
+        main()

@@ -4,7 +4,13 @@ Every tensor of IN must have a place and every weight of the model a tensor, els
 `python -m mae.convert IN --describe` says what a file is.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +21,7 @@ from mae.cli.arguments import Parser
 from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.quoting import unquoted
 from mae.data.lists.class_names import read_labels
 from mae.errors import ConfigError, check_choice
 from mae.files import checksums
@@ -26,6 +33,9 @@ TRAINING = {
     "frame_stride": int,
     "sampler": str,
     "target": str,
+    "target_scale": str,
+    "target_pixels": float,
+    "loss_weight": str,
     "masking": str,
     "mask_ratio": float,
     "licence": str,
@@ -39,11 +49,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         ConfigError: wrong ones.
     """
     parser = Parser(prog="python -m mae.convert", description="Any checkpoint in any other format.")
-    parser.add_argument("source", metavar="IN", type=Path, help="checkpoint of any format, or a run directory")
-    parser.add_argument("output", metavar="OUT", type=Path, nargs="?", help="file or folder to write, not there yet")
+    parser.add_argument("source", metavar="IN", type=_path, help="checkpoint of any format, or a run directory")
+    parser.add_argument("output", metavar="OUT", type=_path, nargs="?", help="file or folder to write, not there yet")
     parser.add_argument("--to", metavar="FORMAT", help="huggingface, pytorch, keras_h5, keras or savedmodel")
     parser.add_argument("--describe", action="store_true", help="say format, kind, sizes and sha256 of IN")
-    parser.add_argument("--label-names", metavar="FILE", type=Path, help="class names, one a line or {number: name}")
+    parser.add_argument("--label-names", metavar="FILE", type=_path, help="class names, one a line or {number: name}")
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
@@ -60,6 +70,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return given
 
 
+def _path(text: str) -> Path:
+    return Path(os.path.expanduser(unquoted(text)))
+
+
 def values_given(pairs: Sequence[str]) -> dict[str, Any]:
     """`["num_heads=6", "licence=MIT"]` as values of the fields of `Architecture` and of `TRAINING`."""
     types = {**get_type_hints(Architecture), **TRAINING}
@@ -70,7 +84,7 @@ def values_given(pairs: Sequence[str]) -> dict[str, Any]:
         # Of `float | None` the first; the word for a bool is none of bool's own.
         of = (get_args(types[name]) or (types[name],))[0]
         try:
-            values[name] = {"true": True, "false": False}[value.lower()] if of is bool else of(value)
+            values[name] = {"true": True, "false": False}[value.lower()] if of is bool else of(unquoted(value))
         except (ValueError, KeyError) as error:
             raise ConfigError(f"--set {pair}: not a value of type {of.__name__}") from error
     return values

@@ -3,6 +3,7 @@
 checkpoint    a run directory, or a checkpoint of any format: pre-trained, fine-tuned, or an encoder alone
 video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
               label` a line)
+root          what relative paths in a list are relative to (default: the list's own folder)
 output        folder: <video>.npz for each video, and index.csv; what is there already is not computed again
 tokens        true: (clips, t, h, w, d) features of every token; false (default): (clips, d), their mean
 clips         evenly spaced clips of a video, or of each window (default 1: the middle); by segments 1 or 2
@@ -25,13 +26,18 @@ again the next time.
 Exit status: 0 if at least one video was read, 2 for a mistake in the command or if no video can be read.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import csv
 import json
 import os
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +49,7 @@ from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.cli.trained_arguments import TrainedArguments
+from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.options import FEATURE_DTYPES
 
@@ -55,7 +62,7 @@ EARLIER = {"sampler": "dense"}  # what folders of earlier versions were made wit
 class ExtractConfig(TrainedArguments):
     """The arguments of the command; see the module's own text."""
 
-    output: str
+    output: str = field(metadata=PATH)
     tokens: bool = False
     clips: int = 1
     dtype: str = "float32"
@@ -96,7 +103,7 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_encoder
 
-    given = given_videos("video=", config.video)
+    given = given_videos("video=", config.video, config.root)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     trained = load_encoder(config.checkpoint, config.frame_stride, dtype, config.sizes, config.sampler)

@@ -3,12 +3,16 @@
 BACKENDS = ("tensorflow", "jax")
 ATTENTIONS = ("chunked", "plain", "fused")
 REMATS = ("none", "blocks")
-TARGETS = ("videomae", "mae_st", "pixels")
+PATCH_TARGETS = ("videomae", "mae_st", "pixels")  # of each patch by itself
+TARGETS = (*PATCH_TARGETS, "difference")
+TARGET_SCALES = ("clip", "patch", "none")  # of differences, see `mae.targets`
+LOSS_WEIGHTS = ("none", "motion")
 POSITIONS = ("sincos", "sincos_factorised", "learnable")
 POSITION_MODES = ("recompute", "interpolate", "replace")
 POOLINGS = ("mean", "first")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu")
+ON_USR1 = ("save", "end")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker", "tpu")
 DECODERS = ("pyav", "opencv")  # of video files; the first one is right wherever `ffmpeg` is
 CROPS = ("multi_scale", "random_resized", "center")

@@ -3,6 +3,7 @@
 checkpoint    a run directory, or a fine-tuned checkpoint of any format; it must hold a trained head
 video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
               label` a line)
+root          what relative paths in a list are relative to (default: the list's own folder)
 clips         evenly spaced clips whose probabilities are averaged (default 5, by segments 2; in each window 1)
 window        seconds: cut videos into windows of this length and say what happens in each
 stride        seconds between the starts of two windows (default: one follows the other)
@@ -21,11 +22,16 @@ A clip is the square in the middle of the picture. Videos that cannot be read ar
 Exit status: 0 if at least one video was read, 2 for a mistake in the command or if no video can be read.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import csv
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +42,7 @@ from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.cli.trained_arguments import TrainedArguments
+from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.monitoring.console import format_table
 
@@ -49,9 +56,9 @@ class PredictConfig(TrainedArguments):
     """The arguments of the command; see the module's own text."""
 
     clips: int | None = None
-    classes: str | None = None
+    classes: str | None = field(default=None, metadata=PATH)
     top: int = 5
-    output: str | None = None
+    output: str | None = field(default=None, metadata=PATH)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,7 +97,7 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_classifier
 
-    given = given_videos("video=", config.video)
+    given = given_videos("video=", config.video, config.root)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     trained = load_classifier(

@@ -2,12 +2,14 @@
 
 checkpoint    a run directory, or a pre-trained checkpoint of any format: it must hold a decoder
 video         one video
-output        .png, a sheet of frames, or .gif or .mp4, a moving picture: original, masked, reconstruction (default:
-              <video>_reconstruction.png in the working directory)
+output        .png, a sheet of frames, or .gif or .mp4, a moving picture: the original, what is left of it under the
+              mask, the predicted patches, and these among the visible ones (default: <video>_reconstruction.png in the
+              working directory)
 masking, mask_ratio   what is hidden: tube, random, frame or block, and which share (default: as in training, else as
               published: tube, 0.9)
 seed          of the mask (default 0)
-target        what the decoder predicts: videomae, mae_st or pixels (default: as in training, else videomae)
+target        what the decoder predicts: videomae, mae_st, pixels or difference (default: as in training, else
+              videomae)
 frame_stride  source frames between two frames of the clip (default: as in training, else 4)
 sampler       dense, or segments: a frame of each of as many equal parts of the video (default: as in training, else
               dense)
@@ -17,19 +19,26 @@ num_heads, decoder_num_heads, image_size, num_frames   of the model, where the c
               run at others
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mae.cli.arguments import command_config
 from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, num_masked
+from mae.monitoring.moving import FORMATS as MOVING
 from mae.options import CLIP_KINDS, PRECISIONS, TARGETS
 
-FORMATS = (".png", ".gif", ".mp4")
+FORMATS = (".png", *MOVING)
 SIZES = ("num_heads", "decoder_num_heads", "image_size", "num_frames")
 
 
@@ -37,9 +46,10 @@ SIZES = ("num_heads", "decoder_num_heads", "image_size", "num_frames")
 class ReconstructConfig:
     """The arguments of the command."""
 
-    checkpoint: str  # a run directory, or a checkpoint of any format with a decoder
-    video: str
-    output: str | None = None  # .png, .gif or .mp4; null: <video>_reconstruction.png in the working directory
+    checkpoint: str = field(metadata=PATH)  # a run directory, or a checkpoint of any format with a decoder
+    video: str = field(metadata=PATH)
+    # .png, .gif or .mp4; null: <video>_reconstruction.png in the working directory.
+    output: str | None = field(default=None, metadata=PATH)
     mask_ratio: float | None = None  # null: as in training, as all that follow but the seed
     masking: str | None = None
     seed: int = 0  # of the mask
@@ -106,7 +116,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     a, told = trained.model.architecture, trained.training
     assert told.masking is not None
     assert told.mask_ratio is not None
-    assert told.target is not None
+    told.predicted.check_frames(a.num_frames)
     num_masked(told.masking, a.grid, told.mask_ratio)
     spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=CENTERS[trained.sampler])
     try:
@@ -115,16 +125,16 @@ def reconstruct(config: ReconstructConfig) -> str:
         raise ConfigError(f"video={config.video}: {error}") from error
     batch = FixedBatch(clip[None], MASKS[told.masking](a.grid, told.mask_ratio, seed=config.seed))
     predicted = batch.prediction(engine, trained.model)()
-    loss = batch.loss(predicted, a, told.target)
-    reconstruction = batch.reconstruct(predicted, a, told.target)
+    loss = batch.loss(predicted, a, told.predicted)
+    reconstruction = batch.reconstruct(predicted, a, told.predicted)
     try:
         if config.output_path.suffix == ".png":
-            save_png(config.output_path, reconstruction.picture(told.step, loss))
+            save_png(config.output_path, reconstruction.whole_picture(told.step, loss))
         else:
             save_moving(config.output_path, reconstruction.movie(told.step, loss))
     except OSError as error:
         raise ConfigError(f"output={config.output_path} cannot be written ({error.strerror})") from error
-    how = f"{told.masking} mask {told.mask_ratio:g}, target {told.target}"
+    how = f"{told.masking} mask {told.mask_ratio:g}, target {told.predicted}"
     made = f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
     return f"{made}\n{how}; {trained.description}"
 

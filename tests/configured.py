@@ -6,9 +6,10 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from mae.cli.overrides import share_groups
+from mae.cli.overrides import quote_texts, share_groups
+from mae.finetuning.config import TEXTS as FINETUNE_TEXTS
 from mae.finetuning.config import FinetuneConfig, typed_finetune_config
-from mae.pretraining.config import PretrainConfig, typed_config
+from mae.pretraining.config import TEXTS, PretrainConfig, typed_config
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -30,6 +31,7 @@ SMALL_RUN = (
     "checkpoint_every=2",
     "evaluate_every=null",
     "wandb.mode=disabled",
+    "report=false",
 )
 
 
@@ -51,7 +53,7 @@ def settings_of(path: Path) -> list[tuple[str, object]]:
 
 def configured(*overrides: str) -> PretrainConfig:
     """What `python pretrain.py <overrides>` runs with; of two overrides of a key the later one holds."""
-    last = {override.split("=", 1)[0]: override for override in overrides}
+    last = {override.split("=", 1)[0]: override for override in quote_texts(overrides, TEXTS)}
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return typed_config(compose("pretrain", overrides=list(last.values())))
 
@@ -59,6 +61,6 @@ def configured(*overrides: str) -> PretrainConfig:
 def configured_finetuning(*overrides: str) -> FinetuneConfig:
     """What `python finetune.py <overrides>` runs with."""
     share_groups(CONF)
-    last = {override.split("=", 1)[0]: override for override in overrides}
+    last = {override.split("=", 1)[0]: override for override in quote_texts(overrides, FINETUNE_TEXTS)}
     with initialize_config_dir(str(CONF / "finetune"), version_base="1.3"):
         return typed_finetune_config(compose("finetune", overrides=list(last.values())))

@@ -6,8 +6,17 @@ import pytest
 from mae.signals import StopRequest
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_is_noted_and_the_handlers_come_back(signum):
+@pytest.fixture
+def hangup():
+    """What SIGHUP does is put back."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_is_noted_and_the_handlers_come_back(signum, hangup):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     before = signal.getsignal(signum)
     with StopRequest() as stop:
         assert stop.signum is None
@@ -23,3 +32,25 @@ def test_a_second_interrupt_acts_as_usual(interrupts):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert stop.signum == signal.SIGINT
+
+
+def test_a_hangup_that_nohup_ignores_stays_ignored(hangup):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.signum is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def test_usr1_is_no_end_where_it_saves():
+    """Which of both goes to the others, and what is left once they agreed."""
+    with StopRequest(saves=True) as stop:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        stop.check()
+        assert (stop.signum, stop.noted) == (None, signal.SIGUSR1)
+        assert stop.split(signal.SIGTERM) == (signal.SIGTERM, False)
+        assert stop.split(stop.noted) == (None, True)
+        assert stop.noted is None
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.noted == signal.SIGTERM

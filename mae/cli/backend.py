@@ -19,9 +19,14 @@ def _is_installed(name: str) -> bool:
 def default_backend(
     environment: MutableMapping[str, str] = os.environ, is_installed: Callable[[str], bool] = _is_installed
 ) -> str:
-    """What `KERAS_BACKEND` says; else TensorFlow, unless JAX alone is installed."""
+    """What `KERAS_BACKEND` says; else TensorFlow, unless JAX alone is installed.
+
+    Raises:
+        ConfigError: it says something else.
+    """
     named = environment.get(_VARIABLE)
     if named:
+        check_choice(f"{_VARIABLE}=", named, BACKENDS)
         return named
     return "jax" if is_installed("jax") and not is_installed("tensorflow") else "tensorflow"
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from mae.errors import ConfigError, Interrupted, TrainingStopped, one_line
+from mae.signals import handle, restore
 
 EXIT_MISTAKE = 2
 EXIT_STOPPED = 3
@@ -17,11 +18,17 @@ EXIT_SIGNAL = 128
 def exit_statuses() -> Iterator[None]:
     """Turns the errors of `mae.errors` into one line on stderr and the exit status of their kind.
 
-    A SIGTERM outside the training loop, which has its own handling, ends the command the same way.
+    A SIGTERM or SIGHUP outside the training loop, which has its own handling, ends the command the same way. A SIGUSR1
+    there is for nothing: before the first step there is nothing to save.
     """
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    previous = handle(_terminate, (signal.SIGTERM, signal.SIGHUP)) | handle(_pass, (signal.SIGUSR1,))
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # as `end_on_interrupt` left it
+        previous |= handle(signal.default_int_handler, (signal.SIGINT,))
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # a reader who left is found here, not when the interpreter ends
     except ConfigError as error:
         _leave(f"error: {one_line(error)}", EXIT_MISTAKE)
     except TrainingStopped as error:
@@ -31,7 +38,20 @@ def exit_statuses() -> Iterator[None]:
     except KeyboardInterrupt:
         _leave("interrupted; what was saved before is complete", EXIT_SIGNAL + signal.SIGINT)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        restore(previous)
+
+
+def end_on_interrupt() -> None:
+    """Has Ctrl-C end this process at once, without a traceback, until `exit_statuses` takes over.
+
+    For the first line of a command: what it imports takes seconds.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _pass(_signum: int, _frame: FrameType | None) -> None:
+    """Does nothing."""
 
 
 def _terminate(signum: int, _frame: FrameType | None) -> None:

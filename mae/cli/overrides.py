@@ -1,19 +1,31 @@
 """The `group=option` and `key=value` arguments of Hydra's commands: mistakes are found before Hydra finds them."""
 
+import argparse
+import difflib
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from mae.cli.quoting import NONE, quoted, swept, unquoted
 from mae.errors import ConfigError, one_line, unknown_name
+
+_HELP = ("help", "hydra_help", "info")  # Hydra's flags that need no right settings
+_SHELLS = ("bash", "zsh", "fish")
+_FUNCTION = re.compile(r"(?P<name>choice|range|interval|glob|shuffle|sort|tag)\((?P<inside>.*)\)", re.DOTALL)
+_MOST_CHECKED = 200  # combinations of a sweep that are composed beforehand, of some 0.1 s each
 
 
 def share_groups(config_dir: Path) -> None:
@@ -26,39 +38,143 @@ def share_groups(config_dir: Path) -> None:
     Plugins.instance().register(SharedGroups)
 
 
+def quote_texts(arguments: Sequence[str], texts: Mapping[str, bool]) -> list[str]:
+    """The arguments with every text in Hydra's quotes, so that Hydra takes it as typed: see `mae.cli.quoting`.
+
+    In a sweep, commas separate the texts, also inside `choice()`, and Hydra's other functions stay what they are.
+    `${…}` refers to other settings, in quotes too.
+
+    Args:
+        texts: the settings that are text, and whether each may be none, which is written `null`.
+    """
+    is_sweep = _is_sweep(arguments)
+    return [_quote_text(argument, texts, is_sweep) for argument in arguments]
+
+
+def _quote_text(argument: str, texts: Mapping[str, bool], is_sweep: bool) -> str:
+    key, equals, value = argument.partition("=")
+    name = key.lstrip("+")
+    if not equals or name not in texts:
+        return argument
+
+    def quote(text: str) -> str:
+        return text if text == NONE and texts[name] else quoted(unquoted(text))
+
+    if not is_sweep:
+        return f"{key}={quote(value)}"
+    function = _FUNCTION.fullmatch(value)
+    if function is not None and function["name"] != "choice":
+        return argument
+    # Hydra keeps the quotes of what commas separate, and drops those inside `choice()`.
+    texts_of_sweep = swept(value if function is None else function["inside"])
+    return f"{key}={','.join(map(quote, texts_of_sweep))}"
+
+
+def _is_sweep(arguments: Sequence[str]) -> bool:
+    return bool({"-m", "--multirun"} & set(arguments)) or "hydra.mode=MULTIRUN" in arguments
+
+
 def check_overrides(
-    config_dir: Path, config_name: str, arguments: Sequence[str], shared_dir: Path | None = None
+    config_dir: Path,
+    config_name: str,
+    arguments: Sequence[str],
+    shared_dir: Path | None = None,
+    typed: Callable[[DictConfig], object] | None = None,
 ) -> None:
     """Composes once to find mistakes that Hydra itself would report over many lines.
 
-    Flags are Hydra's own business, and with them sweeps (`-m`).
+    The runs of a sweep are composed and checked as well, before the first of them begins.
 
     Args:
+        arguments: their texts in quotes, see `quote_texts`.
         shared_dir: where else groups are, see `share_groups`.
+        typed: what else finds mistakes in what is composed; a run that is none of a sweep does that itself.
 
     Raises:
-        ConfigError: an unknown key or option, with the nearest one; a value that cannot be parsed.
+        ConfigError: an unknown key, option or flag, with the nearest one; a value that cannot be parsed.
     """
-    if {"-m", "--multirun"} & set(arguments):
-        return
-    if any(argument.startswith("-") for argument in arguments):
-        arguments = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
-    for argument in arguments:
-        if "=" not in argument:
-            raise ConfigError(f"{argument!r} is not of the form key=value")
-        _check_syntax(argument)
+    directories = (config_dir,) if shared_dir is None else (shared_dir, config_dir)
     with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
-        try:
-            compose(config_name, overrides=list(arguments))
-        except (HydraException, OmegaConfBaseException) as error:
-            directories = (config_dir,) if shared_dir is None else (shared_dir, config_dir)
-            raise _explained(error, directories, config_name, arguments) from error
+        flags = _flags(arguments, directories, config_name)
+        if any(getattr(flags, name) for name in _HELP):
+            return
+        if flags.shell_completion:
+            _check_completion(flags.overrides)
+            return
+        overrides = [_parsed(argument) for argument in flags.overrides]
+        is_sweep = _is_sweep(arguments)
+        for combination in itertools.islice(_combinations(overrides), _MOST_CHECKED) if is_sweep else [flags.overrides]:
+            try:
+                composed = compose(config_name, overrides=combination)
+            except (HydraException, OmegaConfBaseException) as error:
+                raise _explained(error, directories, config_name, combination) from error
+            if is_sweep and typed is not None:
+                typed(composed)
 
 
-def _check_syntax(argument: str) -> None:
-    """Raises `ConfigError` for an argument that Hydra's grammar does not take, and says how to write it."""
+class _Mistake(Exception):
+    """What a parser of flags finds."""
+
+
+def _flags(arguments: Sequence[str], config_dirs: Sequence[Path], config_name: str) -> argparse.Namespace:
+    """Hydra's flags and, as `overrides`, the settings; raises `ConfigError` for other flags."""
+    parser = get_args_parser()
+
+    def fail(message: str) -> NoReturn:
+        raise _Mistake(message)
+
+    parser.error = fail
     try:
-        OverridesParser.create().parse_override(argument)
+        flags, others = parser.parse_known_args(list(arguments))
+    except _Mistake as error:
+        raise ConfigError(f"{' '.join(arguments)}: {error}; see --help") from error
+    if not others:
+        return flags
+    name, equals, value = others[0].lstrip("-").partition("=")
+    if not others[0].startswith("-"):
+        raise ConfigError(f"{others[0]!r} stands behind a flag: settings are written side by side, and flags first")
+    known = [flag.lstrip("-") for action in parser._actions for flag in action.option_strings if flag[:2] == "--"]
+    keys = _known_keys(config_dirs, config_name)
+    near = difflib.get_close_matches(name, [*keys, *known], n=1, cutoff=0.5)
+    hint = "settings are written without dashes, as seed=1"
+    if near:
+        right = f"{near[0]}={value or '…'}" if near[0] in keys else f"--{near[0]}"
+        hint = f"did you mean {right!r}?"
+    raise ConfigError(f"there is no flag --{name}{equals}{value}: {hint}")
+
+
+def _check_completion(settings: Sequence[str]) -> None:
+    """Raises `ConfigError` unless Hydra's `--shell-completion` is told what it needs."""
+    wanted = [f"{what}={shell}" for what in ("install", "uninstall", "query") for shell in _SHELLS]
+    if len(settings) != 1 or settings[0] not in wanted:
+        raise ConfigError(f"--shell-completion needs one of {', '.join(wanted)}")
+
+
+def _combinations(overrides: Sequence[Override]) -> Iterator[list[str]]:
+    """The first values of all that is swept, and then each other value of one beside the first ones of the others."""
+    values = [list(_values(override)) for override in overrides]
+    first = [of_one[0] for of_one in values]
+    yield first
+    for index, of_one in enumerate(values):
+        for value in of_one[1:]:
+            yield [*first[:index], value, *first[index + 1 :]]
+
+
+def _values(override: Override) -> Iterator[str]:
+    """The arguments that one of a sweep stands for."""
+    if not override.is_sweep_override() or isinstance(override.value(), Glob):  # what matches only Hydra knows
+        yield override.input_line or ""
+        return
+    for value in override.sweep_string_iterator():
+        yield f"{override.get_key_element()}={value}"
+
+
+def _parsed(argument: str) -> Override:
+    """The argument as Hydra reads it; raises `ConfigError` where its grammar does not take it."""
+    if "=" not in argument and not argument.startswith("~"):
+        raise ConfigError(f"{argument!r} is not of the form key=value")
+    try:
+        return OverridesParser.create().parse_override(argument)
     except HydraException as error:
         key, _, value = argument.partition("=")
         raise ConfigError(
@@ -71,13 +187,7 @@ def _explained(
     error: Exception, config_dirs: Sequence[Path], config_name: str, arguments: Sequence[str]
 ) -> ConfigError:
     """Hydra's error as one line that names the nearest valid word."""
-    groups = {
-        path.name: [option.stem for option in sorted(path.glob("[!_]*.yaml"))]
-        for config_dir in config_dirs
-        for path in config_dir.iterdir()
-        if not (path / f"{path.name}.yaml").exists()  # the directory of another command
-    }
-    keys = sorted({*_keys(compose(config_name)), *(name for name, options in groups.items() if options)})
+    groups, keys = _groups(config_dirs), _known_keys(config_dirs, config_name)
     for argument in arguments:
         key, _, value = argument.lstrip("+~").partition("=")
         if groups.get(key) and value not in groups[key] and re.fullmatch(r"[\w-]+", value):
@@ -85,6 +195,22 @@ def _explained(
         if not any(known == key or known.startswith(f"{key}.") for known in keys):
             return unknown_name("config key", key, keys)
     return ConfigError(f"{' '.join(arguments)}: {one_line(error)}")
+
+
+def _groups(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
+    """The options of each group."""
+    return {
+        path.name: [option.stem for option in sorted(path.glob("[!_]*.yaml"))]
+        for config_dir in config_dirs
+        for path in config_dir.iterdir()
+        if not (path / f"{path.name}.yaml").exists()  # the directory of another command
+    }
+
+
+def _known_keys(config_dirs: Sequence[Path], config_name: str) -> list[str]:
+    """What may stand before a `=`, but for what the chosen groups add."""
+    groups = _groups(config_dirs)
+    return sorted({*_keys(compose(config_name)), *(name for name, options in groups.items() if options)})
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The arguments that commands have in common which run a trained model over videos."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from mae.cli.typed import PATH
 from mae.errors import check_at_least, check_choice
 from mae.options import CLIP_KINDS, PRECISIONS
 
@@ -10,8 +11,10 @@ from mae.options import CLIP_KINDS, PRECISIONS
 class TrainedArguments:
     """What to run, over which videos and how; the commands' own texts say more."""
 
-    checkpoint: str  # a run directory, or a checkpoint of any format
-    video: str  # a video, a folder of videos, or a list
+    checkpoint: str = field(metadata=PATH)  # a run directory, or a checkpoint of any format
+    video: str = field(metadata=PATH)  # a video, a folder of videos, or a list
+    # What relative paths in a list are relative to; null: the list's own folder.
+    root: str | None = field(default=None, metadata=PATH)
     window: float | None = None  # seconds; null: videos are not cut
     stride: float | None = None  # seconds between the starts of two windows; null: one follows the other
     frame_stride: int | None = None  # source frames between two of a clip; null: as the checkpoint tells

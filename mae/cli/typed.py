@@ -1,15 +1,19 @@
 """From composed YAML to frozen dataclasses: the types of their fields are the schema."""
 
 import math
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, make_dataclass
-from typing import Any, get_origin
+from dataclasses import Field, dataclass, fields, make_dataclass
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mae.cli.backend import default_backend
 from mae.errors import ConfigError, check_choice
+
+PATH = {"path": True}  # metadata of a field that names a file or a folder: `~` is filled in
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,29 @@ def register_resolvers() -> None:
 
     OmegaConf.register_new_resolver("by_preset", by_preset, replace=True)
     OmegaConf.register_new_resolver("default_backend", default_backend, replace=True)
+
+
+def text_settings(
+    cls: type, sections: Mapping[str, type] | None = None, choices: Mapping[str, Choice] | None = None
+) -> dict[str, bool]:
+    """The settings that are text, by the names that a user gives them, and whether each may be none (`null`).
+
+    Args: as of `checked_sections`; whatever is chosen counts.
+    """
+    owners = [("", cls), *((f"{name}.", section) for name, section in (sections or {}).items())]
+    for name, choice in (choices or {}).items():
+        owners += [(f"{name}.", option) for option in choice.options.values()]
+    return {
+        f"{prefix}{field.name}": NoneType in get_args(field.type)
+        for prefix, owner in owners
+        for field in fields(owner)
+        if _is_text(field)
+    }
+
+
+def _is_text(field: Field[Any]) -> bool:
+    kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+    return set(kinds) - {NoneType} == {str}
 
 
 def checked_sections(
@@ -60,8 +87,12 @@ def checked_sections(
     return values
 
 
-def checked_values(cls: type, node: DictConfig, prefix: str = "", elsewhere: tuple[str, ...] = ()) -> dict[str, Any]:
+def checked_values(
+    cls: type, node: DictConfig | Mapping[str, Any], prefix: str = "", elsewhere: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """The values of one flat section of the config, converted to the types of the fields of `cls`.
+
+    A text stays as it is, whatever it holds, but for the `~` that a path begins with.
 
     Args:
         prefix: what stands before its keys where a user gives them, as `data.`.
@@ -70,21 +101,31 @@ def checked_values(cls: type, node: DictConfig, prefix: str = "", elsewhere: tup
     Raises:
         ConfigError: an unknown key, with the nearest one; a value of the wrong type, or one that is not a number.
     """
-    types = {field.name: field.type for field in fields(cls) if field.name not in elsewhere}
+    typed = {field.name: field for field in fields(cls) if field.name not in elsewhere}
+    types = {name: field.type for name, field in typed.items()}
     schema = OmegaConf.structured(make_dataclass(cls.__name__, types.items()))
     for key in node:
         if key not in elsewhere:
             check_choice("config key", f"{prefix}{key}", [prefix + name for name in types])
-    for name, kind in types.items():
-        if get_origin(kind) is list and isinstance(node[name], str):
+    values = {}
+    for name, field in typed.items():
+        if get_origin(field.type) is list and isinstance(node[name], str):
             raise ConfigError(
                 f"{prefix}{name}={node[name]} is not a list: give '{prefix}{name}=[{node[name]}]', with the quotes"
             )
         try:
-            schema[name] = node[name]
+            value = node[name]
+            # Not through the schema, which would take `${` for a reference once more.
+            if not (_is_text(field) and isinstance(value, str)):
+                schema[name] = value
+                value = schema[name]
         except OmegaConfBaseException as error:
+            if isinstance(error.__cause__, ConfigError):  # of one of our resolvers
+                raise error.__cause__ from error
             reason = str(error).splitlines()[0]
             raise ConfigError(f"{prefix}{name}: {reason}") from error
-        if isinstance(schema[name], float) and not math.isfinite(schema[name]):
-            raise ConfigError(f"{prefix}{name}={schema[name]} is not a number")
-    return {name: schema[name] for name in types}
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{prefix}{name}={value} is not a number")
+        is_path = field.metadata == PATH and value is not None
+        values[name] = os.path.expanduser(value) if is_path else value
+    return values

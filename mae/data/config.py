@@ -1,7 +1,8 @@
 """What may be configured about videos: where they are (`dataset=`), how they are read (`data.`, `augment.`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from mae.cli.typed import PATH
 from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.color_jitter import ColorJitter
 from mae.data.transforms.rand_augment import parse_rand_augment
@@ -10,30 +11,52 @@ from mae.options import CROPS, DECODERS
 
 
 @dataclass(frozen=True)
-class ShapesDataset:
-    """The embedded default: small rendered videos whose class is their motion."""
+class RenderedDataset:
+    """Small videos that are rendered on first use, whose class is their motion."""
 
     name: str
     frame_stride: int  # source frames between two frames of a clip
-    root: str | None  # where the files are rendered; null: the user's cache directory
+    root: str | None = field(metadata=PATH)  # where the files are rendered; null: the user's cache directory
     videos_per_class: int
     seed: int  # of the rendering; another seed is another set of files
     val_videos_per_class: int  # held out for fine-tuning, which renders them with a seed of their own
+
+
+@dataclass(frozen=True)
+class ShapesDataset(RenderedDataset):
+    """The embedded default: one object before a still background."""
+
     classes: str  # all | straight: those that do not turn (neither circle nor rotate)
     background: str  # ramp: of strong colours, no patch is flat | dark: an even grey behind a bright object
+
+
+@dataclass(frozen=True)
+class CameraDataset(RenderedDataset):
+    """A camera that moves over a natural picture."""
+
+
+@dataclass(frozen=True)
+class ObjectsDataset(RenderedDataset):
+    """A textured object before a textured background that moves, too."""
+
+
+@dataclass(frozen=True)
+class OrderDataset(RenderedDataset):
+    """An object before a still picture that changes in one order or the other, fast or slowly."""
 
 
 @dataclass(frozen=True)
 class FolderDataset:
     """Every video below `root`; a directory is a class where all videos lie in directories.
 
-    A directory of images only is one video.
+    A directory that holds a series of pictures is one video. Where `root` has folders called train, val and test, these
+    are the lists.
     """
 
     name: str
     frame_stride: int  # source frames between two frames of a clip
-    root: str | None
-    val: str | None  # a folder of held-out videos, classes as in `root`; null: see `holdout`
+    root: str | None = field(metadata=PATH)
+    val: str | None = field(metadata=PATH)  # a folder of held-out videos, classes as in `root`; null: see `holdout`
     holdout: float  # share of each class in `root` that fine-tuning holds out; 0: none
 
     def __post_init__(self) -> None:
@@ -49,15 +72,25 @@ class CsvDataset:
 
     name: str
     frame_stride: int  # source frames between two frames of a clip, of videos whose line in the list has no stride
-    root: str | None  # what relative paths in the list are relative to; null: the list's own directory
-    train: str | None  # the list; a relative one is looked for in `root`, then in the working directory
-    val: str | None  # the list that fine-tuning validates on; null: no validation
-    test: str | None  # the list of its test at the end; null: `val`
-    classes: str | None  # class names, one a line, looked for likewise; null: classes.txt beside the list, if any
+    # What relative paths in the list are relative to; null: the list's own directory.
+    root: str | None = field(metadata=PATH)
+    # The list; a relative one is looked for in `root`, then in the working directory.
+    train: str | None = field(metadata=PATH)
+    val: str | None = field(metadata=PATH)  # the list that fine-tuning validates on; null: no validation
+    test: str | None = field(metadata=PATH)  # the list of its test at the end; null: `val`
+    # Class names, one a line, looked for likewise; null: classes.txt beside the list, if any.
+    classes: str | None = field(metadata=PATH)
 
 
-DatasetConfig = ShapesDataset | FolderDataset | CsvDataset
-DATASET_KINDS = {"shapes": ShapesDataset, "folder": FolderDataset, "csv": CsvDataset}
+DatasetConfig = RenderedDataset | FolderDataset | CsvDataset
+DATASET_KINDS = {
+    "shapes": ShapesDataset,
+    "camera": CameraDataset,
+    "objects": ObjectsDataset,
+    "order": OrderDataset,
+    "folder": FolderDataset,
+    "csv": CsvDataset,
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +100,7 @@ class DataConfig:
     workers: int  # videos decoded at the same time; 0: one per CPU core
     prefetch: int  # batches kept ready, at most
     ram_budget_gb: float | None  # 10⁹ bytes that decoded clips may take; null: a quarter of the machine's memory
+    frames: str | None  # which pictures of a directory are its frames, as img_*; null: one series; none: no picture is
     decoder: str  # of video files: pyav (what `ffmpeg` shows) | opencv
     timeout_s: float  # seconds; a video that is not decoded by then is bad
     max_bad_frac: float  # of the listed videos; training stops (exit 3) when more than this are unreadable

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mae.cli.typed import checked_sections, register_resolvers
+from mae.cli.typed import checked_sections, register_resolvers, text_settings
 from mae.data.config import Augmentation, DataConfig, DatasetConfig, TestViews
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.evaluation.probes.config import ProbeConfig
@@ -122,6 +122,8 @@ SECTIONS: dict[str, type] = {
     "probe": ProbeConfig,
     "wandb": WandbConfig,
 }
+
+TEXTS = text_settings(FinetuneConfig, SECTIONS, CHOICES)
 
 
 def register_finetune_resolvers() -> None:

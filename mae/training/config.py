@@ -1,18 +1,19 @@
 """What may be configured about a run, whatever it trains, and about its optimizer: a dataclass for each choice."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mae.cli.typed import Choice
+from mae.cli.typed import PATH, Choice
 from mae.data.config import DATASET_KINDS, Augmentation, DataConfig
 from mae.engines.engine import Setup
 from mae.engines.optimizer_config import OPTIMIZERS, OptimizerConfig
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig, check_monitors
-from mae.options import BACKENDS, DEVICES, POSITION_MODES, PRECISIONS, STRATEGIES
+from mae.options import BACKENDS, DEVICES, ON_USR1, POSITION_MODES, PRECISIONS, STRATEGIES
 from mae.presets import Architecture
+from mae.signals import ENDING, SAVING
 
 SKIPPED_IN_FLOAT16 = 20  # in a row, by default: enough to halve the loss scale from its start down to 1
 
@@ -57,14 +58,19 @@ class RunConfig:
     seed: int
     deterministic: bool  # same results bit for bit, with slower kernels
 
-    run_dir: str
-    resume: str  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file
-    init_from: str | None  # weights a new run starts from: a checkpoint of any format, or another run
+    run_dir: str = field(metadata=PATH)
+    resume: str = field(
+        metadata=PATH
+    )  # auto: continue if the run directory holds a checkpoint | never | a checkpoint file
+    # Weights a new run starts from: a checkpoint of any format, or another run.
+    init_from: str | None = field(metadata=PATH)
     init_positions: str  # recompute | interpolate | replace: what becomes of fixed tables, see `load_checkpoint`
     log_every: int  # steps
     checkpoint_every: int  # steps
     keep_checkpoints: int  # the newest so many
+    on_usr1: str  # save and go on, or save and end: what SIGUSR1 does, which Slurm can send before the limit
     keep_every: int | None  # steps: checkpoints of its multiples are kept for ever; null: none is
+    report: bool  # write report.html into the run directory at the end
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "monitor", list(self.monitor))  # a plain list, whatever composed it
@@ -73,6 +79,7 @@ class RunConfig:
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("strategy", self.strategy, STRATEGIES)
         check_choice("device", self.device, DEVICES)
+        check_choice("on_usr1", self.on_usr1, ON_USR1)
         if self.device == "cpu" and self.strategy == "tpu":
             raise ConfigError("strategy=tpu computes on a TPU, not on the CPU: leave device=auto")
         self._check_processes()
@@ -132,6 +139,11 @@ class RunConfig:
             coordinator=self.coordinator,
             process=self.process,
         )
+
+    @property
+    def signals(self) -> tuple[tuple[int, ...], bool]:
+        """Those that end the training, and whether SIGUSR1 has it save and go on."""
+        return (ENDING, True) if self.on_usr1 == "save" else ((*ENDING, SAVING), False)
 
     @property
     def architecture(self) -> Architecture:

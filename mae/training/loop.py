@@ -44,19 +44,23 @@ def train(
     first_step: int,
     cadence: Cadence,
     meter_state: MeterState | None = None,
+    stop: StopRequest | None = None,
 ) -> None:
     """Trains from `first_step`, whose checkpoint held `meter_state`, to the end of the cadence.
 
     What is logged depends on the steps alone, not on where a run was interrupted. A signal gives an evaluation up: the
     record it belongs to is saved with the state, and the run that goes on begins by making up for the evaluation.
 
+    Args:
+        stop: which signals end the training, and whether SIGUSR1 is answered by saving alone.
+
     Raises:
         TrainingStopped: losses or gradients that are not finite, before any update was made with them; what
             `run.check` and `run.save` raise. The checkpoints stay as they are.
-        Interrupted: SIGINT or SIGTERM, after the state was saved.
+        Interrupted: a signal that ends it, after the state was saved.
     """
     meter = Meter(cadence, run.scalars, meter_state)
-    with StopRequest() as stop:
+    with stop or StopRequest() as stop:
         if meter.unlogged is not None:
             signum = _look_and_log(run, meter, first_step, stop)
             run.save(first_step, meter.state)
@@ -64,12 +68,12 @@ def train(
         for step in range(first_step + 1, cadence.total_steps + 1):
             meter.add(*_timed_step(step_function, batches))
             run.note_step(step)
-            signum = run.agree(stop.signum)
+            signum, is_to_save = stop.split(run.agree(stop.noted))
             evaluating = cadence.is_evaluated(step)
             saving = cadence.is_due(cadence.checkpoint_every, step)
             # The first step is logged alone: it contains the compilation, which would spoil the first averages.
             logging = saving or evaluating or step == 1 or cadence.is_due(cadence.log_every, step)
-            if logging or signum is not None:
+            if logging or is_to_save or signum is not None:
                 run.check()
                 meter.check(step)  # nothing that is not finite gets into a checkpoint
             if logging:
@@ -78,10 +82,10 @@ def train(
                     run.log(meter.take_record())
                 elif signum is None:
                     signum = _look_and_log(run, meter, step, stop)
-            if saving or signum is not None:
+            if saving or is_to_save or signum is not None:
                 run.save(step, meter.state)
             _raise_if_interrupted(signum, step)
-            if evaluating or saving or step == first_step + 1:
+            if evaluating or saving or is_to_save or step == first_step + 1:
                 meter.restart_clock()
 
 

@@ -20,7 +20,7 @@ from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.monitoring.data_wait import DataWait
 from mae.monitoring.metrics import read_metrics
 from mae.presets import Architecture
-from mae.signals import Check
+from mae.signals import Check, StopRequest
 from mae.training.config import RunConfig
 from mae.training.journal import Journal
 from mae.training.loop import train
@@ -126,7 +126,8 @@ class Session:
                     objective.batches(self, progress.step, bad_videos), self.config.accumulate
                 )
                 with closing(batches):
-                    train(run, self._step(objective), batches, progress.step, objective.cadence, progress.meter)
+                    step, stop = self._step(objective), StopRequest(*self.config.signals)
+                    train(run, step, batches, progress.step, objective.cadence, progress.meter, stop)
         except Interrupted as stop:
             again = f"{stop}; the same command goes on from there ({self.directory.path})"
             raise Interrupted(stop.signum, again) from stop

@@ -33,7 +33,7 @@ def test_keras_is_told():
     ("name", "environment", "message"),
     [
         ("torch", {}, "backend 'torch' does not exist"),
-        (None, {"KERAS_BACKEND": "torch"}, "backend 'torch' does not exist"),
+        (None, {"KERAS_BACKEND": "torch"}, "KERAS_BACKEND= 'torch' does not exist. There are: tensorflow, jax"),
         ("jax", {"KERAS_BACKEND": "tensorflow"}, "backend=jax, but KERAS_BACKEND=tensorflow in the environment"),
         ("tensorflow", {}, r"backend=tensorflow is not installed: pip install -e '\.\[tensorflow\]'"),
     ],

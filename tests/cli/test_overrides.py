@@ -12,6 +12,7 @@ from mae.cli.arguments import command_config
 from mae.cli.exit_status import exit_statuses
 from mae.cli.overrides import check_overrides
 from mae.errors import ConfigError, Interrupted, TrainingStopped
+from mae.pretraining.config import typed_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +49,12 @@ def test_other_errors_keep_their_traceback():
         ("model=vit_bas", "did you mean 'vit_base'?"),
         ("mask_ratio", "'mask_ratio' is not of the form key=value"),
         ("mask_ratio=[0.9", "'mask_ratio=[0.9' cannot be read as key=value"),
-        ("run_dir=~/x (1)", """is quoted twice: run_dir='"~/x (1)"'"""),
+        ("--epochs=10", "there is no flag --epochs=10: did you mean 'epochs=10'?"),
+        ("--epoch=10", "did you mean 'epochs=10'?"),
+        ("--multirn", "there is no flag --multirn: did you mean '--multirun'?"),
+        ("--xyz", "there is no flag --xyz: settings are written without dashes, as seed=1"),
+        ("--shell-completion", "--shell-completion needs one of install=bash, "),
+        ("--cfg", "--cfg: argument --cfg/-c: expected one argument; see --help"),
     ],
 )
 def test_a_wrong_argument_is_told_with_the_nearest_right_one(argument, message):
@@ -59,7 +65,38 @@ def test_a_wrong_argument_is_told_with_the_nearest_right_one(argument, message):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["dataset=ssv2", "mask_ratio=0.9", "dataset.root=/x"], ["--help"], ["--cfg", "job"]]
+    ("arguments", "message"),
+    [
+        (["mask_ration=0.5,0.9"], "config key 'mask_ration' does not exist; did you mean 'mask_ratio'?"),
+        (["mask_ratio=0.5,0.9", "dataset=shapes,ssv3"], "dataset= 'ssv3' does not exist; did you mean 'ssv2'?"),
+        (["mask_ratio=0.5,0.9", "target=pixels,pixel"], "target 'pixel' does not exist; did you mean 'pixels'?"),
+        (["seed=range(1,4)", "batch_size=choice(4,-1)"], "batch_size=-1 must be at least 1"),
+        (["seed=range(1,4", "batch_size=4"], "'seed=range(1,4' cannot be read as key=value"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["-m", "--multirun"])
+def test_a_mistake_in_a_sweep_is_told_before_its_first_run(flag, arguments, message):
+    with pytest.raises(ConfigError) as error:
+        check_overrides(ROOT / "conf", "pretrain", [flag, *arguments], typed=typed_config)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_of_a_sweep_each_value_is_checked_once():
+    checked = []
+    arguments = ["-m", "seed=range(1,4)", "mask_ratio=0.5,0.9", "epochs=10"]
+    check_overrides(ROOT / "conf", "pretrain", arguments, typed=lambda c: checked.append((c.seed, c.mask_ratio)))
+    assert checked == [(1, 0.5), (2, 0.5), (3, 0.5), (1, 0.9)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--shell-completion", "install=bash"],
+        ["dataset=ssv2", "mask_ratio=0.9", "dataset.root=/x"],
+        ["--help"],
+        ["--cfg", "job"],
+    ],
 )
 def test_right_arguments_pass(arguments):
     check_overrides(ROOT / "conf", "pretrain", arguments)

@@ -19,6 +19,7 @@ from mae.cli.arguments import command_config
 from mae.data.sampling import dense_stride_center
 from mae.data.transforms.crops import view_crops
 from mae.errors import ConfigError
+from mae.extract import ExtractConfig, extract
 from mae.models.classifier import build_classifier
 from mae.patches import normalise
 from mae.predict import PredictConfig, main, predict
@@ -231,3 +232,13 @@ def test_a_mistake_is_one_line_and_status_2_before_tensorflow_is_imported(comman
     assert done.returncode == 2
     assert done.stderr.startswith("error: argument 'chekpoint' does not exist; did you mean 'checkpoint'?")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "cls", "more"), [(predict, PredictConfig, []), (extract, ExtractConfig, ["output=o"])]
+)
+def test_root_says_what_a_list_is_relative_to(command, cls, more, tmp_path):
+    """Not there, it is a mistake that is found before the checkpoint is looked for."""
+    (tmp_path / "list.csv").write_text("a.mp4\n")
+    with pytest.raises(ConfigError, match="root=/not/there is not a directory"):
+        command(command_config(cls, ["checkpoint=x", f"video={tmp_path}/list.csv", "root=/not/there", *more]))

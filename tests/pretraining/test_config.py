@@ -229,7 +229,7 @@ def test_figures_that_do_not_fit_are_refused_with_both_numbers(overrides, videos
 
 def test_yaml_and_dataclasses_have_the_same_keys():
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for dataset in (ROOT / "conf" / "dataset").glob("*.yaml"):
+        for dataset in (ROOT / "conf" / "dataset").glob("[!_]*.yaml"):
             composed = compose("pretrain", overrides=[f"dataset={dataset.stem}"])
             assert set(composed) == {field.name for field in fields(PretrainConfig)}
             for name, cls in SECTIONS.items():
@@ -247,3 +247,9 @@ def test_dual_masking_by_hand():
     assert c.num_predicted == (176 * 8 // 2, True)
     assert configured("dataset=csv").num_predicted == (176 * 8, True)
     assert configured("remat=blocks").architecture.remat == "blocks"
+
+
+@pytest.mark.parametrize(("given", "ends", "saves"), [("save", {1, 2, 15}, True), ("end", {1, 2, 10, 15}, False)])
+def test_what_usr1_does_is_a_setting(given, ends, saves):
+    signals, is_to_save = configured(f"on_usr1={given}").signals
+    assert (set(signals), is_to_save) == (ends, saves)

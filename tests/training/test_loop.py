@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mae.errors import Interrupted, TrainingStopped
+from mae.signals import StopRequest
 from mae.training.loop import train
 from mae.training.meter import Cadence, Meter
 
@@ -31,10 +32,10 @@ class Run:
     def __init__(self):
         self.logged, self.saved, self.calls, self.noted = [], {0: None}, [], []
 
-    def go(self, from_step=0, step=scalars, check=lambda: None, during_evaluation=lambda step: None):
+    def go(self, from_step=0, step=scalars, check=lambda: None, during_evaluation=lambda step: None, stop=None):
         self.logged = [record for record in self.logged if record["step"] <= from_step]
         self.check, self.during_evaluation = check, during_evaluation
-        train(self, step, iter(range(from_step + 1, 100)), from_step, CADENCE, self.saved[from_step])
+        train(self, step, iter(range(from_step + 1, 100)), from_step, CADENCE, self.saved[from_step], stop)
 
     def scalars(self, values):
         return {name: float(value) for name, value in values.items()}
@@ -85,12 +86,12 @@ def test_a_second_cadence_of_looks():
     assert [step for step in range(1, 12) if CADENCE.is_evaluated(step)] == [4, 8, 11]
 
 
-def terminated_at(at, then=lambda step: None):
+def terminated_at(at, then=lambda step: None, signum=signal.SIGTERM):
     """A function of the step that gets a signal at one of them."""
 
     def terminated(step):
         if step == at:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signum)
         return then(step)
 
     return terminated
@@ -119,6 +120,33 @@ def test_a_signal_gives_an_evaluation_up_and_the_run_that_goes_on_makes_up_for_i
     expected = [step for _, step in whole.calls]
     assert [step for _, step in run.calls] == sorted([*expected, at, at])
     assert run.saved[at]["unlogged"] is None  # nor is it looked at once more when the run is started again
+
+
+def test_usr1_has_the_state_saved_and_the_training_go_on(whole):
+    run = Run()
+    run.go(step=terminated_at(7, scalars, signal.SIGUSR1), stop=StopRequest(saves=True))
+    assert list(run.saved) == [0, 5, 7, 10, 11]
+    assert run.logged == whole.logged
+    run.go(from_step=7)
+    assert run.logged == whole.logged
+
+
+def test_usr1_during_an_evaluation_does_not_give_it_up(whole):
+    """The state is saved after the next step."""
+    run = Run()
+    run.go(during_evaluation=terminated_at(8, signum=signal.SIGUSR1), stop=StopRequest(saves=True))
+    assert list(run.saved) == [0, 5, 9, 10, 11]
+    assert run.logged == whole.logged
+
+
+@pytest.mark.parametrize("signum", [signal.SIGUSR1, signal.SIGHUP])
+def test_signals_that_end_after_the_state_is_saved(whole, signum):
+    run = Run()
+    with pytest.raises(Interrupted, match="interrupted after step 7; its state is saved") as stopped:
+        run.go(step=terminated_at(7, scalars, signum), stop=StopRequest(ends=(signal.SIGHUP, signal.SIGUSR1)))
+    assert stopped.value.signum == signum
+    run.go(from_step=7)
+    assert run.logged == whole.logged
 
 
 def test_other_workers_are_told_of_an_evaluation_that_is_given_up(whole):

@@ -2,11 +2,12 @@
 
 videos     a list (.csv, .txt, .tsv, .lst or .list), a folder of videos, or one video; also without `videos=` as first
            argument
-root       what relative paths in the list are relative to (default: the list's own folder)
+root       what relative paths in a list are relative to (default: the list's own folder)
 output     folder for the files below, there already (default: the list's own folder; else the working directory)
 workers    videos decoded at the same time (default 0: one per core)
 timeout_s  seconds that one video may take (default 600)
 again      true: decode also what an earlier scan has decoded (default false)
+frames     which pictures of a directory are its frames, as img_* (default: there is one series; none: no picture is)
 
 Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
 `<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those, by
@@ -18,19 +19,25 @@ files state wrongly. No clip changes by it.
 Exit status: 0 if no video is broken, 2 for a mistake in the command, 3 if broken ones were found.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import os
 import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from mae.cli.arguments import command_config
 from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
 from mae.cli.quiet import quiet_libraries
+from mae.cli.typed import PATH
 from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.places import absolute
 from mae.data.scan.examine import examine
@@ -53,12 +60,15 @@ SAY_EVERY_S = (0.5, 10.0)  # progress, on a terminal and elsewhere
 class ScanConfig:
     """The arguments of the command."""
 
-    videos: str  # a list, a folder or a video
-    root: str | None = None  # of a list's relative paths; null: its own folder
-    output: str | None = None  # folder; null: the list's own, or the working directory
+    videos: str = field(metadata=PATH)  # a list, a folder or a video
+    # What relative paths in a list are relative to; null: the list's own folder.
+    root: str | None = field(default=None, metadata=PATH)
+    # Folder; null: the list's own, or the working directory.
+    output: str | None = field(default=None, metadata=PATH)
     workers: int = 0  # videos decoded at the same time; 0: one per core
     timeout_s: float = 600.0  # per video
     again: bool = False  # whether to decode what is in the cache, too
+    frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in each
 
     def __post_init__(self) -> None:
         if self.workers < 0:
@@ -89,7 +99,7 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     Raises:
         ConfigError: nothing to scan, or no place to write.
     """
-    given = given_videos("videos=", config.videos, config.root)
+    given = given_videos("videos=", config.videos, config.root, config.frames, "frames=")
     paths = list(dict.fromkeys(given.index.paths))
     folder = _results_folder(config, given)
     check_writable(folder)
@@ -102,7 +112,9 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     reports = {path: reports[path] for path in paths}
     source = given.path if given.kind == "list" else None
     written = write_scan(folder, _results_name(given), source, given.index, reports, config.root)
-    print(format_table([*scan_rows(reports), ("written", "\n".join(map(str, written)))], "scan"))
+    rows = dict(scan_rows(reports))
+    rows |= {name: value for name, value in given.index.notes if name not in rows}
+    print(format_table([*rows.items(), ("written", "\n".join(map(str, written)))], "scan"))
     return reports
 
 

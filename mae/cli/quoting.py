@@ -1,0 +1,45 @@
+"""How a setting that is text is written on a command line, the same in every command.
+
+It is taken as typed, whatever it looks like: `run_dir=2024_1_12`, `video=a, b=c.mp4`. In quotes from end to end it is
+what stands between them, so that `'"null"'` is the word, where `null` means none.
+"""
+
+import re
+
+_QUOTED = re.compile(r"""(?P<quote>['"])(?P<text>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)""", re.DOTALL)
+_PIECE = re.compile(rf"{_QUOTED.pattern}|\$\{{|.", re.DOTALL)
+
+NONE = "null"
+
+
+def unquoted(value: str) -> str:
+    """The text that is meant by a value; inside quotes, a backslash before a quote stands for the quote alone."""
+    match = _QUOTED.fullmatch(value)
+    if match is None:
+        return value
+    quote = match["quote"]
+    # As Hydra does it: of the backslashes before a quote, two are one; elsewhere each is one.
+    return re.sub(rf"(\\+)({quote}|\Z)", lambda found: "\\" * (len(found[1]) // 2) + found[2], match["text"])
+
+
+def quoted(text: str) -> str:
+    """The text in single quotes, from which `unquoted` gives it back."""
+    doubled = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + (r"\'" if found[2] else ""), text)
+    return f"'{doubled}'"
+
+
+def setting(key: str, text: str) -> str:
+    """`key=value` for a text; in quotes only where it would be taken for something else without."""
+    return f"{key}={text if unquoted(text) == text != NONE else quoted(text)}"
+
+
+def swept(values: str) -> list[str]:
+    """What the commas of a sweep separate; those in quotes, and in `${…}`, separate nothing."""
+    found, depth = [""], 0
+    for piece in (match[0] for match in _PIECE.finditer(values)):
+        depth += (piece == "${") - (piece == "}" and depth > 0)
+        if piece == "," and not depth:
+            found.append("")
+        else:
+            found[-1] += piece
+    return [value.strip() for value in found]
