@@ -55,7 +55,7 @@ def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
         session.check_same_everywhere(progress)
         workers.say(format_table(objective.rows(session), "run"))
         if workers.is_chief:
-            directory.note_command(sys.argv)
+            directory.note_command(sys.orig_argv[1:])
         _train(session, objective, progress)
         objective.finish(session)
         if config.report and workers.is_chief:
