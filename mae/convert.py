@@ -38,6 +38,8 @@ TRAINING = {
     "loss_weight": str,
     "masking": str,
     "mask_ratio": float,
+    "mask_motion": str,
+    "mask_motion_share": float,
     "licence": str,
 }
 

@@ -14,6 +14,8 @@ from collections.abc import Callable
 import numpy as np
 
 from mae.errors import ConfigError, check_choice
+from mae.motion import block_motion
+from mae.options import MASK_MOTIONS
 
 Grid = tuple[int, int, int]
 Seed = int | np.random.Generator | None
@@ -123,12 +125,84 @@ def _running_cells(grid: Grid, mask_ratio: float, starts: np.ndarray) -> np.ndar
     return after_first % 4 < 4 * mask_ratio
 
 
+def motion_mask(
+    kind: str, mask_ratio: float, motion: np.ndarray, prefer: str, share: float, seed: Seed = None
+) -> np.ndarray:
+    """A mask of `kind` that follows what moves in a clip; it masks as many tokens as any other of that kind.
+
+    What is masked as a whole (a tube, a time step, or a single token) moves as much as its tokens do on average. Where
+    moving ones are hidden (MGM, arXiv:2308.12962), those that move most make up a share of what is masked, and the
+    rest is drawn at random among all others. Where they are kept (AdaMAE, arXiv:2211.09120, learns to), they make up a
+    share of what is visible. Of equally moving ones chance decides.
+
+    Args:
+        kind: tube, random or frame.
+        motion: (t, h, w), see `mae.motion.block_motion`.
+        prefer: hide | keep.
+        share: in (0, 1], rounded down to whole tubes, time steps or tokens.
+        seed: an int, or a generator to draw from.
+
+    Returns:
+        (t·h·w,) bool, True where masked.
+
+    Raises:
+        ConfigError: another kind, or a ratio or share that cannot be.
+    """
+    t, h, w = motion.shape
+    check_follows_motion(kind, prefer, share)
+    masked = num_masked(kind, motion.shape, mask_ratio)
+    rng = np.random.default_rng(seed)
+    moved = {"tube": motion.mean(axis=0).ravel(), "frame": motion.mean(axis=(1, 2))}.get(kind, motion.ravel())
+    chosen = masked * len(moved) // (t * h * w)
+    if prefer == "keep":
+        chosen = len(moved) - chosen
+    first = np.lexsort((rng.random(len(moved)), -moved))[: _masked_of(chosen, share)]
+    rank = rng.random(len(moved))
+    rank[first] = -1
+    is_chosen = rank.argsort().argsort() < chosen
+    units = ~is_chosen if prefer == "keep" else is_chosen
+    return {"tube": np.tile(units, t), "frame": np.repeat(units, h * w)}.get(kind, units)
+
+
+def check_follows_motion(kind: str, prefer: str, share: float, num_frames: int | None = None) -> None:
+    """Raises `ConfigError` where no mask of `kind` follows the motion of so many frames in this way."""
+    if num_frames == 1:
+        raise ConfigError(f"mask_motion={prefer} compares frames, and num_frames=1: give 2 or more")
+    check_choice("mask_motion", prefer, [name for name in MASK_MOTIONS if name != "none"])
+    if kind == "block":
+        raise ConfigError(
+            f"masking=block draws boxes wherever they are: mask_motion={prefer} takes tube, random or frame"
+        )
+    if not 0 < share <= 1:
+        raise ConfigError(f"mask_motion_share={share} must lie in (0, 1]; mask_motion=none masks at random alone")
+
+
 MASKS: dict[str, Callable[..., np.ndarray]] = {
     "tube": tube_mask,
     "random": random_mask,
     "frame": frame_mask,
     "block": block_mask,
 }
+
+
+def clip_mask(
+    clip: np.ndarray,
+    tubelet: tuple[int, int, int],
+    kind: str,
+    mask_ratio: float,
+    prefer: str = "none",
+    share: float = 0.5,
+    seed: Seed = None,
+) -> np.ndarray:
+    """The mask of one clip (T, H, W, c) uint8, which is looked at where masks follow motion: (t·h·w,) bool.
+
+    Args:
+        prefer, share: see `motion_mask`; `none`: what moves is masked as everything else.
+    """
+    if prefer != "none":
+        return motion_mask(kind, mask_ratio, block_motion(clip, tubelet), prefer, share, seed)
+    t, h, w = (size // by for size, by in zip(clip.shape[:3], tubelet, strict=True))
+    return MASKS[kind]((t, h, w), mask_ratio, seed=seed)[0]
 
 
 def num_masked(kind: str, grid: Grid, mask_ratio: float) -> int:

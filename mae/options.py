@@ -7,6 +7,7 @@ PATCH_TARGETS = ("videomae", "mae_st", "pixels")  # of each patch by itself
 TARGETS = (*PATCH_TARGETS, "difference")
 TARGET_SCALES = ("clip", "patch", "none")  # of differences, see `mae.targets`
 LOSS_WEIGHTS = ("none", "motion")
+MASK_MOTIONS = ("none", "hide", "keep")  # what moves, see `mae.masking.motion_mask`
 POSITIONS = ("sincos", "sincos_factorised", "learnable")
 POSITION_MODES = ("recompute", "interpolate", "replace")
 POOLINGS = ("mean", "first")

@@ -7,6 +7,7 @@ output        .png, a sheet of frames, or .gif or .mp4, a moving picture: the or
               working directory)
 masking, mask_ratio   what is hidden: tube, random, frame or block, and which share (default: as in training, else as
               published: tube, 0.9)
+mask_motion   what moves: none, hidden as everything else, or hide or keep (default: as in training, else none)
 seed          of the mask (default 0)
 target        what the decoder predicts: videomae, mae_st, pixels or difference (default: as in training, else
               videomae)
@@ -34,9 +35,9 @@ from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
-from mae.masking import MASKS, num_masked
+from mae.masking import MASKS, clip_mask, num_masked
 from mae.monitoring.moving import FORMATS as MOVING
-from mae.options import CLIP_KINDS, PRECISIONS, TARGETS
+from mae.options import CLIP_KINDS, MASK_MOTIONS, PRECISIONS, TARGETS
 
 FORMATS = (".png", *MOVING)
 SIZES = ("num_heads", "decoder_num_heads", "image_size", "num_frames")
@@ -52,6 +53,7 @@ class ReconstructConfig:
     output: str | None = field(default=None, metadata=PATH)
     mask_ratio: float | None = None  # null: as in training, as all that follow but the seed
     masking: str | None = None
+    mask_motion: str | None = None  # none | hide | keep
     seed: int = 0  # of the mask
     target: str | None = None
     frame_stride: int | None = None  # source frames between two of the clip
@@ -79,7 +81,12 @@ class ReconstructConfig:
 
     def __post_init__(self) -> None:
         check_choice("format of output=", self.output_path.suffix, FORMATS)
-        for name, choices in (("masking", MASKS), ("target", TARGETS), ("sampler", CLIP_KINDS)):
+        for name, choices in (
+            ("masking", MASKS),
+            ("target", TARGETS),
+            ("sampler", CLIP_KINDS),
+            ("mask_motion", MASK_MOTIONS),
+        ):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
         check_choice("precision", self.precision, PRECISIONS)
@@ -107,7 +114,11 @@ def reconstruct(config: ReconstructConfig) -> str:
 
     video = given_video("video=", config.video)
     given = Training(
-        frame_stride=config.frame_stride, target=config.target, masking=config.masking, mask_ratio=config.mask_ratio
+        frame_stride=config.frame_stride,
+        target=config.target,
+        masking=config.masking,
+        mask_ratio=config.mask_ratio,
+        mask_motion=config.mask_motion,
     )
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
@@ -123,7 +134,9 @@ def reconstruct(config: ReconstructConfig) -> str:
         clip = ClipReader(video, spec, seed=0).center_clip(0)
     except BadVideo as error:
         raise ConfigError(f"video={config.video}: {error}") from error
-    batch = FixedBatch(clip[None], MASKS[told.masking](a.grid, told.mask_ratio, seed=config.seed))
+    prefer, share = told.mask_motion or "none", told.mask_motion_share or 0.5
+    mask = clip_mask(clip, a.tubelet, told.masking, told.mask_ratio, prefer, share, config.seed)
+    batch = FixedBatch(clip[None], mask[None])
     predicted = batch.prediction(engine, trained.model)()
     loss = batch.loss(predicted, a, told.predicted)
     reconstruction = batch.reconstruct(predicted, a, told.predicted)
@@ -134,7 +147,8 @@ def reconstruct(config: ReconstructConfig) -> str:
             save_moving(config.output_path, reconstruction.movie(told.step, loss))
     except OSError as error:
         raise ConfigError(f"output={config.output_path} cannot be written ({error.strerror})") from error
-    how = f"{told.masking} mask {told.mask_ratio:g}, target {told.predicted}"
+    followed = "" if prefer == "none" else f" that follows motion ({prefer})"
+    how = f"{told.masking} mask {told.mask_ratio:g}{followed}, target {told.predicted}"
     made = f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
     return f"{made}\n{how}; {trained.description}"
 

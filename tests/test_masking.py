@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from mae.errors import ConfigError
-from mae.masking import MASKS, frame_mask, num_masked, num_predicted, running_cell_mask, tube_mask
+from mae.masking import (
+    MASKS,
+    clip_mask,
+    frame_mask,
+    motion_mask,
+    num_masked,
+    num_predicted,
+    running_cell_mask,
+    tube_mask,
+)
+from mae.motion import block_motion
 from mae.seeds import generator
 
 GRID = (8, 14, 14)
@@ -148,3 +158,90 @@ def test_no_clip_has_more_than_is_said_and_all_have_it_where_that_is_said(kind, 
         counts = (is_masked & ~running_cell_mask(grid, ratio, 200, seed=1)).sum(axis=1)
         assert counts.max() <= most
         assert not always or counts.min() == most
+
+
+def moving_square():
+    """Four frames of 8×8 pixels in patches of 2×2: a square goes through the upper row of patches, one a frame.
+
+    In steps of its contrast, the patches of that row move (the first frame compared with the second): 1 1 0 0, 1 1 0 0,
+    0 1 1 0, 0 0 1 1. All others stand still.
+    """
+    clip = np.repeat(np.random.default_rng(0).integers(0, 100, (1, 8, 8, 3), "uint8"), 4, axis=0)
+    for frame in range(4):
+        clip[frame, :2, 2 * frame : 2 * frame + 2] = clip[frame, :2, 2 * frame : 2 * frame + 2] + 100
+    return clip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_all_that_moves_is_hidden_or_kept_by_hand(seed):
+    clip = moving_square()
+    row = np.zeros((2, 4, 4), bool)
+    row[:, 0] = True
+    # 4 of 16 tubes: the upper row.
+    hidden = clip_mask(clip, (2, 2, 2), "tube", 0.25, "hide", 1.0, seed)
+    np.testing.assert_array_equal(hidden, row.ravel())
+    kept = clip_mask(clip, (2, 2, 2), "tube", 0.75, "keep", 1.0, seed)
+    np.testing.assert_array_equal(kept, ~row.ravel())
+    # Tokens of one frame: the 8 of 64 that move.
+    moving = np.zeros((4, 4, 4), bool)
+    moving[:, 0] = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
+    np.testing.assert_array_equal(clip_mask(clip, (1, 2, 2), "random", 8 / 64, "hide", 1.0, seed), moving.ravel())
+
+
+def test_time_steps_that_move_are_hidden():
+    clip = np.zeros((6, 4, 4, 3), "uint8")
+    clip[3:5] = 90  # frames 3 and 5 differ from those before them
+    for seed in range(5):
+        mask = clip_mask(clip, (1, 2, 2), "frame", 1 / 3, "hide", 1.0, seed).reshape(6, 4)
+        assert mask.all(axis=1).tolist() == [False, False, False, True, False, True]
+
+
+@pytest.mark.parametrize("prefer", ["hide", "keep"])
+def test_a_share_follows_motion_and_the_rest_is_drawn_among_all_others(prefer):
+    """Half of 8 tubes: the upper row is among them, the other four are anywhere below."""
+    motion = block_motion(moving_square(), (2, 2, 2))
+    masks = np.stack([
+        motion_mask("tube", 0.5, motion, prefer, 0.5, generator(0, "mask", clip)).reshape(2, 4, 4) for clip in range(40)
+    ])  # fmt: skip
+    assert (masks == masks[:, :1]).all()
+    chosen = masks[:, 0] if prefer == "hide" else ~masks[:, 0]
+    assert chosen[:, 0].all()
+    assert (chosen[:, 1:].sum(axis=(1, 2)) == 4).all()
+    counts = chosen[:, 1:].sum(axis=0)  # each of 12 in a third of the clips: 13.3 of 40 on average
+    assert counts.min() >= 4
+    assert counts.max() <= 24
+
+
+@pytest.mark.parametrize("kind", ["tube", "random", "frame"])
+@pytest.mark.parametrize("prefer", ["hide", "keep"])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_masks_that_follow_motion_hide_as_many_as_others(kind, prefer, share):
+    motion = np.random.default_rng(0).random(GRID)
+    for ratio in (0.5, 0.75):
+        mask = motion_mask(kind, ratio, motion, prefer, share, seed=0)
+        assert mask.sum() == num_masked(kind, GRID, ratio)
+        assert (mask == motion_mask(kind, ratio, motion, prefer, share, seed=0)).all()
+
+
+def test_in_a_still_clip_all_places_are_masked_equally_often():
+    masks = np.stack([motion_mask("tube", 0.5, np.zeros((1, 2, 2)), "hide", 1.0, seed) for seed in range(200)])
+    assert (np.abs(masks.mean(axis=0) - 0.5) < 0.12).all()
+
+
+def test_without_motion_the_mask_of_a_clip_is_that_of_its_seed():
+    for kind in MASKS:
+        made = clip_mask(moving_square(), (2, 2, 2), kind, 0.5, seed=3)
+        np.testing.assert_array_equal(made, MASKS[kind]((2, 4, 4), 0.5, seed=3)[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefer", "share", "message"),
+    [
+        ("block", "hide", 0.5, "masking=block draws boxes wherever they are: mask_motion=hide takes tube, random or"),
+        ("tube", "hid", 0.5, "mask_motion 'hid' does not exist; did you mean 'hide'"),
+        ("tube", "keep", 0.0, r"mask_motion_share=0.0 must lie in \(0, 1\]"),
+    ],
+)
+def test_masks_that_cannot_follow_motion_are_refused(kind, prefer, share, message):
+    with pytest.raises(ConfigError, match=message):
+        motion_mask(kind, 0.5, np.zeros((2, 4, 4)), prefer, share)

@@ -25,6 +25,7 @@ from mae.checkpoints.schema import (
 from mae.data.sampling import SAMPLERS
 from mae.errors import ConfigError, check_choice, shown
 from mae.masking import MASKS
+from mae.options import MASK_MOTIONS
 from mae.patches import channel_statistics
 from mae.presets import Architecture
 from mae.target_config import DIFFERENCE, Target
@@ -41,6 +42,7 @@ _RULES = {
     "fixed_batch": text(),
     "fixed_batch_loss": above_zero(1e9),
     "target_pixels": share(),
+    "mask_motion_share": share(),
 }
 
 
@@ -60,11 +62,13 @@ class Training:
     target_scale: str | None = None  # of a target of differences, as the next one; see `mae.target_config.Target`
     target_pixels: float | None = None
     loss_weight: str | None = None  # None: all patches counted the same
+    mask_motion: str | None = None  # hide | keep: masks followed motion; None: they did not
+    mask_motion_share: float | None = None
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
             check("how weights were trained", name, getattr(self, name), optional(rule))
-        for name, choices in (("sampler", SAMPLERS), ("masking", MASKS)):
+        for name, choices in (("sampler", SAMPLERS), ("masking", MASKS), ("mask_motion", MASK_MOTIONS)):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
         _ = self.predicted  # raises for what is no target
@@ -95,7 +99,8 @@ RELEASED = Training(frame_stride=4, sampler="dense_stride", target="videomae", m
 
 
 # What only a decoder is for.
-PRETRAINED = ("target", "target_scale", "target_pixels", "loss_weight", "masking", "mask_ratio")
+_MASKED = ("masking", "mask_ratio", "mask_motion", "mask_motion_share")
+PRETRAINED = ("target", "target_scale", "target_pixels", "loss_weight", *_MASKED)
 
 
 @dataclass(frozen=True)
@@ -193,6 +198,8 @@ def training_of_run(meta: Mapping[str, Any], source: str | Path) -> Training:
         told |= {name: config.get(name) for name in ("target_scale", "target_pixels")}
     if config.get("loss_weight") != "none":
         told["loss_weight"] = config.get("loss_weight")
+    if config.get("mask_motion") != "none":
+        told |= {name: config.get(name) for name in ("mask_motion", "mask_motion_share")}
     dataset = check(source, "config.dataset", config.get("dataset") or {}, table())
     data = check(source, "config.data", config.get("data") or {}, table())
     told |= {"frame_stride": dataset.get("frame_stride"), "sampler": data.get("sampler"), "step": meta.get("step")}

@@ -145,7 +145,8 @@ def _visit_loader(reader: ClipReader, extras: Extras, bad_videos: BadVideos) -> 
             (videos, is_short), valid = (np.zeros(shape, np.uint8), np.zeros(clips, bool)), 0.0
         decode_ms = 1000 * (time.perf_counter() - started) / clips
         more = {
-            name: np.stack([extra(epoch, example, clip) for clip in range(clips)]) for name, extra in extras.items()
+            name: np.stack([extra(epoch, example, clip, videos[clip]) for clip in range(clips)])
+            for name, extra in extras.items()
         }
         return {
             "videos": videos,

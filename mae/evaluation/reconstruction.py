@@ -182,13 +182,13 @@ class Reconstruction:
 def make_fixed_batch(
     reader: ClipReader,
     num_videos: int,
-    mask_of: Callable[[int], np.ndarray],
+    mask_of: Callable[[int, np.ndarray], np.ndarray],
     size: int,
 ) -> FixedBatch:
     """Centre clips of `size` videos spread over the list, the first readable ones from evenly spaced places.
 
     Args:
-        mask_of: of an example: (n,) bool.
+        mask_of: of an example and its clip (T, H, W, c): (n,) bool.
 
     Raises:
         ConfigError: the list has no readable video.
@@ -201,7 +201,7 @@ def make_fixed_batch(
         except BadVideo as error:
             reasons.append(str(error))
             continue
-        masks.append(mask_of(example))
+        masks.append(mask_of(example, clips[-1]))
         if len(clips) == size:
             break
     if not clips:

@@ -38,7 +38,7 @@ def labelled_batches(
 
 def _labels(reader: ClipReader) -> Extra:
     labels = np.array(reader.index.labels, np.int32)
-    return lambda _epoch, example, _clip: labels[example]
+    return lambda _epoch, example, _clip, _pixels: labels[example]
 
 
 def _with_mixtures(config: FinetuneConfig, steps: range, batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -8,7 +8,7 @@ from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.extras import Extra, at_every_visit, masks, path_noise
 from mae.data.pipeline import Batch, Portion, training_batches
-from mae.masking import MASKS, running_cell_mask
+from mae.masking import clip_mask, running_cell_mask
 from mae.pretraining.config import PretrainConfig
 
 
@@ -31,14 +31,15 @@ def masked_batches(
     )
 
 
-def drawn_mask(config: PretrainConfig, rng: np.random.Generator) -> np.ndarray:
-    """(n,) bool, True where the encoder does not see."""
-    return MASKS[config.masking](config.model.architecture.grid, config.mask_ratio, seed=rng)[0]
+def drawn_mask(config: PretrainConfig, rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
+    """(n,) bool, True where the encoder does not see; `clip` (T, S, S, 3) uint8 is asked where masks follow motion."""
+    c, tubelet = config, config.model.architecture.tubelet
+    return clip_mask(clip, tubelet, c.masking, c.mask_ratio, c.mask_motion, c.mask_motion_share, rng)
 
 
 def training_masks(config: PretrainConfig) -> Extra:
     """The mask of every training clip."""
-    return masks(lambda rng: drawn_mask(config, rng), config.seed)
+    return masks(lambda rng, clip: drawn_mask(config, rng, clip), config.seed)
 
 
 def _extras(config: PretrainConfig) -> dict[str, Extra]:
@@ -46,7 +47,7 @@ def _extras(config: PretrainConfig) -> dict[str, Extra]:
     extras = {"is_masked": training_masks(c)}
     if c.decoder_mask_ratio > 0:
         extras["is_decoder_masked"] = masks(
-            lambda rng: running_cell_mask(a.grid, c.decoder_mask_ratio, seed=rng)[0], c.seed, "decoder mask"
+            lambda rng, _clip: running_cell_mask(a.grid, c.decoder_mask_ratio, seed=rng)[0], c.seed, "decoder mask"
         )
     if a.drop_path_rate > 0:
         extras["path_noise"] = path_noise(a.depth, c.seed)

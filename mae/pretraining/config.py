@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 
 from mae.cli.typed import checked_sections, register_resolvers, text_settings
 from mae.data.config import Augmentation, DataConfig, DatasetConfig
-from mae.errors import ConfigError, check_at_least
-from mae.masking import num_masked, num_predicted
+from mae.errors import ConfigError, check_at_least, check_choice
+from mae.masking import check_follows_motion, num_masked, num_predicted
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
+from mae.options import MASK_MOTIONS
 from mae.target_config import Target
 from mae.training.config import CHOICES, RunConfig
 
@@ -42,6 +43,8 @@ class PretrainConfig(RunConfig):
 
     mask_ratio: float  # share of tokens hidden from the encoder, rounded down to whole tokens
     masking: str  # tube | random | frame | block
+    mask_motion: str  # what moves: none (as everything else) | hide | keep, see `mae.masking.motion_mask`
+    mask_motion_share: float  # of what is hidden, or kept: chosen by motion; the rest at random
     decoder_mask_ratio: float  # share of tokens the decoder leaves out (dual masking): 0 (off), 0.25, 0.5 or 0.75
     target: str  # videomae | mae_st | pixels | difference
     target_scale: str  # of differences: divided by what they are over the clip | patch, or not at all (none)
@@ -52,6 +55,11 @@ class PretrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choice("mask_motion", self.mask_motion, MASK_MOTIONS)
+        if self.mask_motion != "none":
+            check_follows_motion(
+                self.masking, self.mask_motion, self.mask_motion_share, self.model.architecture.num_frames
+            )
         self.predicted.check_frames(self.model.architecture.num_frames)
         check_at_least(1, self, "evaluate_every")
         _ = self.num_predicted  # raises for ratios that leave nothing masked, visible or predicted

@@ -23,9 +23,16 @@ def clip_rows(config: PretrainConfig) -> list[tuple[str, str]]:
     return [
         ("clip", f"{a.num_frames} frames, stride {stride}, {a.image_size}×{a.image_size} pixels"),
         ("token grid", f"{t} × {h} × {w} = {a.num_tokens} tokens of {a.patch_dim} values"),
-        ("mask", f"{config.masking} {config.mask_ratio}: {realised}"),
+        ("mask", f"{config.masking} {config.mask_ratio}: {realised}{_followed(config)}"),
         *decoder,
     ]
+
+
+def _followed(config: PretrainConfig) -> str:
+    if config.mask_motion == "none":
+        return ""
+    what = "masked" if config.mask_motion == "hide" else "visible"
+    return f"; {100 * config.mask_motion_share:.0f} % of what is {what} is what moves most"
 
 
 def clip_figures(config: PretrainConfig) -> dict[str, int]:

@@ -148,10 +148,10 @@ def _reader(config: PretrainConfig, is_chief: bool) -> ClipReader:
 def _fixed_batch(config: PretrainConfig, reader: ClipReader) -> FixedBatch:
     """The clips whose reconstruction is looked at."""
 
-    def mask_of(example: int) -> np.ndarray:
+    def mask_of(example: int, clip: np.ndarray) -> np.ndarray:
         # What was learnt by heart is looked at as it was trained on.
         if config.overfit_clips is not None:
-            return training_masks(config)(0, example, 0)
-        return drawn_mask(config, generator(config.seed, "probe mask", example))
+            return training_masks(config)(0, example, 0, clip)
+        return drawn_mask(config, generator(config.seed, "probe mask", example), clip)
 
     return make_fixed_batch(reader, len(reader.index.paths), mask_of, FIXED_CLIPS)

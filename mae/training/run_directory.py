@@ -34,6 +34,7 @@ FROZEN = (
     "loss_weight",
     "masking",
     "mask_ratio",
+    "mask_motion",
     "decoder_mask_ratio",
     "mixing.",
     "head_dropout_rate",

@@ -26,7 +26,7 @@ FILES = {"huggingface": "hf", "pytorch": "x.pth", "keras_h5": "x.h5", "keras": "
 NAMES = {0: "öffnen", 1: "close", 2: "push"}
 CONFIG = {"dataset": {"frame_stride": 3}, "data": {"sampler": "tsn_segments"}}
 PRETRAINING = {"target": "difference", "target_scale": "patch", "target_pixels": 0.25, "loss_weight": "motion"}
-PRETRAINING |= {"masking": "random", "mask_ratio": 0.6}
+PRETRAINING |= {"masking": "random", "mask_ratio": 0.6, "mask_motion": "hide", "mask_motion_share": 0.25}
 
 
 def write_run(folder, kind, positions):
@@ -59,6 +59,7 @@ def test_a_converted_run_is_described_and_used_as_the_run(to, kind, tmp_path):
     told |= {"sampler": "tsn_segments", "step": "9", "licence": "CC-BY-NC-4.0"}
     if kind == "pretrainer":
         told |= {"target": "difference", "target_scale": "patch", "target_pixels": "0.25", "loss_weight": "motion"}
+        told |= {"mask_motion": "hide", "mask_motion_share": "0.25"}
         told |= {"masking": "random", "mask_ratio": "0.6", "decoder_num_heads": "2"}
         told |= {"fixed_batch": "5a" * 32, "fixed_batch_loss": "0.25"}
     assert {name: rows[name] for name in told} == told
@@ -85,6 +86,7 @@ def test_a_loss_is_told_of_the_weights_that_have_it():
 def test_settings_that_change_nothing_are_not_told():
     """A file says no more than earlier versions know, so that they read it."""
     config = {"target": "pixels", "target_scale": "clip", "target_pixels": 0.0, "loss_weight": "none"}
+    config |= {"mask_motion": "none", "mask_motion_share": 0.5}
     assert training_of_run({"config": config}, "file") == Training(target="pixels")
 
 

@@ -119,6 +119,21 @@ def test_what_is_told_wins_over_the_run(trained, tmp_path):
     assert "assumed" not in said
 
 
+def test_a_mask_that_follows_motion(trained, tmp_path):
+    run, video = trained
+    said, losses = {}, set()
+    for name in ("none", "hide", "keep"):
+        said[name] = reconstruct(ReconstructConfig(str(run), str(video), str(tmp_path / "a.png"), mask_motion=name))
+        losses.add(re.search(r": loss (\S+),", said[name])[1])
+    assert "tube mask 0.75, target" in said["none"]
+    assert "tube mask 0.75 that follows motion (hide), target" in said["hide"]
+    assert len(losses) == 3
+    with pytest.raises(ConfigError, match="masking=block draws boxes"):
+        reconstruct(
+            ReconstructConfig(str(run), str(video), str(tmp_path / "b.png"), masking="block", mask_motion="hide")
+        )
+
+
 def test_help_names_every_argument(capsys):
     main(["--help"])
     text = capsys.readouterr().out

@@ -57,7 +57,7 @@ def reader(paths):
 
 def batches_of(reader, bad_videos=None, seed=1, **arguments):
     bad_videos = bad_videos or BadVideos(None, NUM_VIDEOS, 1.0)
-    extras = {"is_masked": masks(make_mask, seed), "path_noise": path_noise(3, seed)}
+    extras = {"is_masked": masks(lambda rng, _clip: make_mask(rng), seed), "path_noise": path_noise(3, seed)}
     given = {"batch_size": BATCH, "first_step": 0, "num_steps": 6, "positions": None, "workers": 2, "prefetch": 1}
     given |= arguments
     steps = range(given["first_step"], given["first_step"] + given["num_steps"])
