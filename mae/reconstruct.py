@@ -150,6 +150,8 @@ def reconstruct(config: ReconstructConfig) -> str:
     followed = "" if prefer == "none" else f" that follows motion ({prefer})"
     how = f"{told.masking} mask {told.mask_ratio:g}{followed}, target {told.predicted}"
     made = f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
+    if reconstruction.psnr_of_neighbours is not None:
+        made += f" (the frame before as it is: {reconstruction.psnr_of_neighbours:.1f} dB)"
     return f"{made}\n{how}; {trained.description}"
 
 

@@ -15,6 +15,7 @@ from mae.errors import BadVideo, ConfigError
 from mae.models.pretrainer import Pretrainer
 from mae.models.tokens import gather_tokens, split_indices
 from mae.monitoring.panels import (
+    difference_views,
     mask_to_pixels,
     panel_title,
     patch_statistics_from_visible,
@@ -23,6 +24,7 @@ from mae.monitoring.panels import (
     reconstruction_views,
 )
 from mae.monitoring.sheets import View, draw_sheet, shown_frames
+from mae.motion import block_motion
 from mae.patches import (
     group_values,
     normalise_patches,
@@ -33,7 +35,18 @@ from mae.patches import (
 )
 from mae.presets import Architecture
 from mae.target_config import Target
-from mae.targets import added_to_neighbours, expected_patches, motion_weights
+from mae.targets import added_to_neighbours, expected_patches, motion_weights, neighbours
+
+STEP = 1.0  # of uint8: what moves less on average does not move
+
+
+@dataclass(frozen=True)
+class Part:
+    """The loss over some of the masked patches, beside that of a predictor that learnt nothing."""
+
+    patches: int
+    loss: float
+    trivial: float
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,27 @@ class FixedBatch:
         average = self._mean(expected, architecture, target)
         return self._mean(np.square(expected - average), architecture, target)
 
+    def by_motion(self, predicted: np.ndarray, architecture: Architecture, target: str | Target) -> dict[str, Part]:
+        """The mean squared error over masked patches that move, and over those that stand still, without weights.
+
+        Moving are those that move more than their clip does on average, and by more than a step of uint8: of an object
+        before a still background about those that it touches.
+
+        Returns:
+            `moving` and `still`, of which one is missing where there is no such patch.
+        """
+        motion = np.stack([block_motion(clip, architecture.tubelet).ravel() for clip in self.pixels])
+        is_moving = motion > np.maximum(motion.mean(axis=1, keepdims=True), STEP)
+        is_moving = is_moving[self.is_masked].reshape(len(self.pixels), -1)
+        expected = self._expected(architecture, target)
+        average = self._mean(expected, architecture, target)
+        losses, trivial = (np.square(expected - made).mean(axis=2) for made in (predicted, average))
+        return {
+            name: Part(int(chosen.sum()), float(losses[chosen].mean()), float(trivial[chosen].mean()))
+            for name, chosen in (("moving", is_moving), ("still", ~is_moving))
+            if chosen.any()
+        }
+
     def reconstruct(self, predicted: np.ndarray, architecture: Architecture, target: str | Target) -> "Reconstruction":
         """The predicted patches, put back into the clips."""
         a, patches, target = architecture, self._patches(architecture), Target.of(target)
@@ -105,8 +139,9 @@ class FixedBatch:
         """The clips with predicted differences added to the original frames they are differences to."""
         made = ops.convert_to_numpy(added_to_neighbours(predicted, self.pixels, self._masked, target, a.tubelet))
         whole = np.where(self.is_masked[..., None], _scatter(made, self.is_masked), self._patches(a))
-        restored = np.clip(unpatchify(whole, a.grid, a.tubelet), 0, 1)
-        return Reconstruction(self, a.grid, a.tubelet, restored, None)
+        restored = np.asarray(unpatchify(whole, a.grid, a.tubelet))
+        differences = restored - ops.convert_to_numpy(neighbours(self.pixels.astype("float32") / 255))
+        return Reconstruction(self, a.grid, a.tubelet, np.clip(restored, 0, 1), None, differences)
 
     def _patches(self, architecture: Architecture) -> np.ndarray:
         """(k, n, p) in [0, 1]."""
@@ -136,6 +171,7 @@ class Reconstruction:
 
     A target that is normalised leaves the mean and contrast of a patch unsaid. They are taken from the original,
     as publications do, and once more from the visible patches around, as one would have to without the original.
+    Differences are added to the frames of the original that they are differences to.
     """
 
     batch: FixedBatch
@@ -143,6 +179,7 @@ class Reconstruction:
     tubelet: tuple[int, int, int]
     with_original_statistics: np.ndarray
     with_visible_statistics: np.ndarray | None
+    differences: np.ndarray | None = None  # in [-1, 1], where they are what is predicted; else None
 
     @property
     def psnr(self) -> float:
@@ -150,8 +187,21 @@ class Reconstruction:
         hidden = mask_to_pixels(self.batch.is_masked, self.grid, self.tubelet)
         return psnr(self.batch.pixels, self.with_original_statistics, hidden)
 
+    @property
+    def psnr_of_neighbours(self) -> float | None:
+        """As `psnr`, of the frames that differences are added to: what there would be if nothing were predicted."""
+        if self.differences is None:
+            return None
+        hidden = mask_to_pixels(self.batch.is_masked, self.grid, self.tubelet)
+        return psnr(self.batch.pixels, self._neighbours, hidden)
+
     def picture(self, step: int | None, loss: float) -> np.ndarray:
-        """One sheet, original | masked | reconstruction of each clip: (height, width, 3) uint8 RGB."""
+        """One sheet, original | masked | reconstruction of each clip: (height, width, 3) uint8 RGB.
+
+        Of differences these are shown too: a still background gives a picture that looks well whatever is predicted.
+        """
+        if self.differences is not None:
+            return self.whole_picture(step, loss)
         first, *_, last = self._views()
         return draw_sheet([*first, *last], shown_frames(self.grid[0], self.tubelet[0]), self._title(step, loss))
 
@@ -164,7 +214,14 @@ class Reconstruction:
         """All of `whole_picture` of the first clip, moving: (T, height, width, 3) uint8 RGB."""
         return reconstruction_movie(self._views(), self._title(step, loss))
 
+    @property
+    def _neighbours(self) -> np.ndarray:
+        return np.asarray(ops.convert_to_numpy(neighbours(self.batch.pixels.astype("float32") / 255)))
+
     def _views(self) -> list[list[View]]:
+        if self.differences is not None:
+            clips, hidden = self.batch.pixels, self.batch.is_masked
+            return difference_views(clips, hidden, self._neighbours, self.differences, self.grid, self.tubelet)
         return reconstruction_views(
             self.batch.pixels,
             self.batch.is_masked,

@@ -47,19 +47,54 @@ def reconstruction_views(
     for name, video in (("originals", originals), *(("reconstruction", video) for _, video in made)):
         if video.shape != originals.shape or video.ndim != 5 or video.shape[1:4] != size:
             raise ValueError(f"{name}: shape {video.shape}, expected (clips, *{size}, channels) as the originals")
-    original = _rgb(originals)
     hidden = mask_to_pixels(is_masked, grid, patch)[..., None]
-    masked = np.where(hidden, np.float32(GREY), original)
     shown = [(source, _rgb(video)) for source, video in made]
     return [
-        [View(("original",), original), View((f"masked ({np.mean(is_masked):.0%})",), masked)],
+        _original_and_masked(originals, is_masked, hidden),
         [View(("predicted patches", *source), np.where(hidden, video, np.float32(BLANK))) for source, video in shown],
         [View(("predicted and visible", *source), video) for source, video in shown],
     ]
 
 
+def difference_views(
+    originals: np.ndarray,
+    is_masked: np.ndarray,
+    neighbours: np.ndarray,
+    differences: np.ndarray,
+    grid: Triple,
+    patch: Triple,
+) -> list[list[View]]:
+    """Three groups: original and masked; differences, true ones and predicted ones; the latter added to `neighbours`.
+
+    Differences are shown as they are: what stands still is grey, the largest true one white or black. Where a patch is
+    visible nothing is predicted, which is left blank.
+
+    `originals`, `is_masked`, `grid`, `patch`: as of `reconstruction_views`. `neighbours`: the frames of the original
+    that `differences` in [-1, 1] are to, both (k, T, H, W, c).
+    """
+    true = _unit(originals) - neighbours
+    largest = max(float(np.abs(true).max()), 1 / 255)
+    hidden = mask_to_pixels(is_masked, grid, patch)[..., None]
+    shown, predicted = (_rgb(0.5 + video / (2 * largest)) for video in (true, differences))
+    return [
+        _original_and_masked(originals, is_masked, hidden),
+        [
+            View(("minus the frame before", f"white +{largest:.2f}, black -{largest:.2f}"), shown),
+            View(("predicted difference",), np.where(hidden, predicted, np.float32(BLANK))),
+        ],
+        [View(("… added to the", "original's frame before"), _rgb(neighbours + differences))],
+    ]
+
+
+def _original_and_masked(originals: np.ndarray, is_masked: np.ndarray, hidden: np.ndarray) -> list[View]:
+    """`hidden`: (k, T, H, W, 1) bool."""
+    original = _rgb(originals)
+    masked = np.where(hidden, np.float32(GREY), original)
+    return [View(("original",), original), View((f"masked ({np.mean(is_masked):.0%})",), masked)]
+
+
 def reconstruction_movie(columns: list[list[View]], title: str) -> np.ndarray:
-    """The first clip of `reconstruction_views`, moving: (T, height, width, 3) uint8 RGB."""
+    """The first clip of views in three groups, moving: (T, height, width, 3) uint8 RGB."""
     first, *others = columns
     if len(others[0]) == 1:  # two and two
         others = [[view for column in others for view in column]]

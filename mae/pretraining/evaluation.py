@@ -14,7 +14,7 @@ from mae.monitoring.panels import save_png
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.known_loss import KnownLoss, compare_with_expected
 from mae.pretraining.periodic_probe import PeriodicProbe
-from mae.pretraining.report import compare_with_trivial
+from mae.pretraining.report import compare_by_motion, compare_with_trivial
 from mae.signals import Check, never
 from mae.training.journal import Journal
 from mae.training.meter import Cadence, Record
@@ -74,6 +74,7 @@ class PretrainEvaluation(Evaluation):
         predicted = self.predict()
         check()
         loss = self.batch.loss(predicted, architecture, target)
+        parts = self.batch.by_motion(predicted, architecture, target)
         reconstruction = self.batch.reconstruct(predicted, architecture, target)
         check()
         path = self.directory.reconstructions / f"step_{step:08d}.png"
@@ -85,4 +86,9 @@ class PretrainEvaluation(Evaluation):
         self.known_loss.note(loss, step)
         if step == self.cadence.total_steps:
             print(compare_with_trivial(loss, self.batch.trivial_loss(architecture, target), target))
-        return {"fixed_batch_loss": loss, "psnr": reconstruction.psnr}
+            print(compare_by_motion(parts))
+        return {
+            "fixed_batch_loss": loss,
+            **{f"fixed_batch_loss_{name}": part.loss for name, part in parts.items()},
+            "psnr": reconstruction.psnr,
+        }

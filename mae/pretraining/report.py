@@ -1,9 +1,11 @@
 """What a run tells the person who started it, besides its progress."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from mae.data.lists.index import VideoIndex
+from mae.evaluation.reconstruction import Part
 from mae.pretraining.config import PretrainConfig
 from mae.target_config import Target
 from mae.training.session import Session, optimizer_rows
@@ -61,11 +63,24 @@ def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> lis
 
 def compare_with_trivial(loss: float, trivial: float, target: Target) -> str:
     """The loss on the fixed batch beside that of a predictor that learnt nothing."""
-    relation = f"{100 * (1 - loss / trivial):.0f} % under" if loss < trivial else "NOT under"
     return (
-        f"fixed batch: loss {loss:.4f} (target {target}): {relation} the {trivial:.4f} of the trivial predictor, "
-        f"which always says {'that nothing moves' if target.is_difference else 'the average'}"
+        f"fixed batch: loss {loss:.4f} (target {target}): {_relation(loss, trivial)} the {trivial:.4f} of the trivial "
+        f"predictor, which always says {'that nothing moves' if target.is_difference else 'the average'}"
     )
+
+
+def compare_by_motion(parts: Mapping[str, Part]) -> str:
+    """The loss on the fixed batch over the hidden patches that move beside that over those that do not."""
+    told = [
+        f"{part.patches} that {'move' if name == 'moving' else 'stand still'}: {part.loss:.4f}, "
+        f"{_relation(part.loss, part.trivial)} the trivial predictor's {part.trivial:.4f}"
+        for name, part in parts.items()
+    ]
+    return f"fixed batch: loss over hidden patches: of {'; of '.join(told)}"
+
+
+def _relation(loss: float, trivial: float) -> str:
+    return f"{100 * (1 - loss / trivial):.0f} % under" if loss < trivial else "NOT under"
 
 
 def print_summary(run_dir: Path, index: VideoIndex, dataset: str) -> str:

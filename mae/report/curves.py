@@ -37,6 +37,10 @@ PANELS = (
             "trivial_loss": "who always says the average",
         },
     ),
+    Panel(
+        "Loss over hidden patches of the fixed batch",
+        {"fixed_batch_loss_moving": "that move", "fixed_batch_loss_still": "that stand still"},
+    ),
     Panel("PSNR of the fixed batch, dB over masked pixels", {"psnr": "PSNR"}),
     Panel("k-NN top-1 of frozen features, %", {"probe_top1": "top-1"}, scale=100),
     Panel("Rank of the features", {"feature_rank": "rank"}),

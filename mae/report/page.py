@@ -130,6 +130,8 @@ _TOLD: dict[str, tuple[str, Callable[[Any], str]]] = {
     "epoch": ("epochs", lambda v: f"{v:.2f}"),
     "loss": ("training loss", lambda v: f"{v:.4f}"),
     "fixed_batch_loss": ("loss of the fixed batch", lambda v: f"{v:.4f}"),
+    "fixed_batch_loss_moving": ("… over patches that move", lambda v: f"{v:.4f}"),
+    "fixed_batch_loss_still": ("… over patches that stand still", lambda v: f"{v:.4f}"),
     "trivial_loss": ("loss of who always says the average", lambda v: f"{v:.4f}"),
     "psnr": ("PSNR of the fixed batch", lambda v: f"{v:.2f} dB"),
     "probe_top1": ("k-NN top-1 of frozen features", _percent),

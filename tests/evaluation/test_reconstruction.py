@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from replicas import engine_of
@@ -78,7 +80,7 @@ def test_visible_patches_stay_and_masked_ones_are_predicted(batch, target):
     assert np.abs(after[batch.is_masked] - before[batch.is_masked]).mean() > 0.01
     assert (made.with_visible_statistics is None) == (target in ("pixels", "difference"))
     assert np.isfinite(made.psnr)
-    assert made.whole_picture(1, 0.5).shape[0] > made.picture(1, 0.5).shape[0]
+    assert (made.whole_picture(1, 0.5).shape[0] > made.picture(1, 0.5).shape[0]) == (target != "difference")
     assert len(made.movie(1, 0.5)) == 4
 
 
@@ -99,6 +101,63 @@ def test_perfect_differences_give_the_video_back(batch, target):
     made = batch.reconstruct(perfect, tiny_pretrainer().architecture, target)
     np.testing.assert_allclose(made.with_original_statistics, batch.pixels / 255, atol=1e-5)
     assert made.psnr > 90
+
+
+def moving_square():
+    """One clip of 4 frames of 16×16 pixels: of its patches 2×4×4 only (0, 0, 0) and (1, 0, 0) move, the former twice.
+
+    The upper left patch is 0, 60, 60, 120: minus its neighbour -60, 60 in the first tubelet, 0, 60 in the second.
+    """
+    pixels = np.repeat(np.random.default_rng(0).integers(0, 256, (1, 1, 16, 16, 3), "uint8"), 4, axis=1)
+    for frame, value in enumerate((0, 60, 60, 120)):
+        pixels[:, frame, :4, :4] = value
+    return FixedBatch(pixels, np.array([[True] * 4 + [False] * 12 + [True] * 4 + [False] * 12]))
+
+
+def test_the_loss_over_what_moves_and_over_what_stands_still_by_hand():
+    """Of 8 masked patches two move. Predicted are differences of 0.1 everywhere, unscaled."""
+    square, sizes = moving_square(), tiny_pretrainer().architecture
+    parts = square.by_motion(np.full((1, 8, 96), 0.1, "float32"), sizes, Target("difference", "none"))
+    step = 60 / 255
+    moving = ((-step - 0.1) ** 2 + (step - 0.1) ** 2 + 0.1**2 + (step - 0.1) ** 2) / 4
+    average = (-step + step + 0 + step) / 2 / 8  # a patch is two frames, there are 8
+    without = ((-step - average) ** 2 + 2 * (step - average) ** 2 + average**2) / 4
+    assert {name: part.patches for name, part in parts.items()} == {"moving": 2, "still": 6}
+    assert parts["moving"].loss == pytest.approx(moving, rel=1e-4)
+    assert parts["still"].loss == pytest.approx(0.01, rel=1e-4)
+    assert parts["moving"].trivial == pytest.approx(without, rel=1e-4)
+    assert parts["still"].trivial == pytest.approx(average**2, rel=1e-4)
+
+
+@pytest.mark.parametrize("target", [*TARGETS, *OTHER_TARGETS])
+def test_both_losses_make_up_that_over_all_patches(batch, target):
+    target, sizes = Target.of(target), tiny_pretrainer().architecture
+    predicted = np.random.default_rng(1).normal(size=(2, 24, 96)).astype("float32")
+    parts = batch.by_motion(predicted, sizes, target).values()
+    total = sum(part.patches * part.loss for part in parts) / sum(part.patches for part in parts)
+    assert total == pytest.approx(batch.loss(predicted, sizes, replace(target, weight="none")), rel=1e-5)
+    still = FixedBatch(np.repeat(batch.pixels[:, :1], 4, axis=1), batch.is_masked)
+    assert list(still.by_motion(predicted, sizes, target)) == ["still"]
+
+
+def test_differences_are_shown_as_they_are_and_added_to_the_frame_before():
+    square, sizes = moving_square(), tiny_pretrainer().architecture
+    made = square.reconstruct(np.full((1, 8, 96), 0.1, "float32"), sizes, Target("difference", "none"))
+    (_, _), (original, predicted), (restored,) = ([view.videos for view in column] for column in made._views())
+    # The largest difference, 60 steps of uint8, is white, as much less is black; what stands still is grey.
+    np.testing.assert_allclose(original[0, :, 0, 0, 0], [0, 1, 0.5, 1], atol=1e-6)
+    np.testing.assert_array_equal(original[0, :, 4:], 0.5)
+    np.testing.assert_allclose(predicted[0, :, :4], 0.5 + 0.1 / (2 * 60 / 255), atol=1e-5)
+    assert (predicted[0, :, 4:] == np.float32(0.9)).all()  # visible: nothing is predicted there
+    # The first frame is added to the second, which is its neighbour.
+    expected = [60 / 255 + 0.1, 0 + 0.1, 60 / 255 + 0.1, 60 / 255 + 0.1]
+    np.testing.assert_allclose(made.with_original_statistics[0, :, 0, 0, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(restored, made.with_original_statistics, atol=1e-6)
+    # 3 of 4 frames differ by 60 / 255 in 1 of 4 masked patches.
+    assert made.psnr_of_neighbours == pytest.approx(-10 * np.log10((60 / 255) ** 2 * 3 / 16), abs=1e-3)
+    pixels = square.reconstruct(np.full((1, 8, 96), 0.1, "float32"), sizes, "pixels")
+    assert pixels.psnr_of_neighbours is None
+    assert made.picture(3, 0.5).shape[0] > 1.5 * pixels.picture(3, 0.5).shape[0]
 
 
 class Reader(ClipReader):

@@ -6,6 +6,7 @@ from einops import rearrange
 from mae.monitoring.panels import (
     BLANK,
     GREY,
+    difference_views,
     mask_to_pixels,
     panel_title,
     patch_statistics_from_visible,
@@ -128,6 +129,20 @@ def test_a_movie_shows_all_views_at_once(videos, is_masked, both, panels):
     assert movie.dtype == np.uint8
     assert len(movie) == 4
     assert panels * 192 < movie.shape[2] < (panels + 1) * 192
+
+
+def test_views_of_differences_by_hand(videos, is_masked):
+    """Every pixel is 0.2 brighter than the frame before; that it is 0.1 darker is predicted."""
+    hidden = mask_to_pixels(is_masked, GRID, PATCH)[..., None]
+    columns = difference_views(videos, is_masked, videos - 0.2, np.full_like(videos, -0.1), GRID, PATCH)
+    assert [view.label[0] for view in columns[1]] == ["minus the frame before", "predicted difference"]
+    assert columns[1][0].label[1] == "white +0.20, black -0.20"
+    np.testing.assert_array_equal(columns[0][1].videos, np.where(hidden, np.float32(GREY), videos))
+    np.testing.assert_allclose(columns[1][0].videos, 1, atol=1e-5)
+    predicted = np.where(hidden, np.float32(0.25), np.full_like(videos, BLANK))
+    np.testing.assert_allclose(columns[1][1].videos, predicted, atol=1e-5)
+    np.testing.assert_allclose(columns[2][0].videos, np.clip(videos - 0.3, 0, 1), atol=1e-6)
+    assert len(reconstruction_movie(columns, "title")) == 4
 
 
 @pytest.mark.parametrize("channels", [1, 4])

@@ -199,7 +199,10 @@ def test_weights_tell_what_they_predict_and_lose_as_much_in_another_run(run, tmp
     assert "of the trivial predictor, which always says that nothing moves" in said
     target = Target("difference", "patch", 0.25, "motion")
     assert load_pretrainer(directory, Training(), "float32", {}).training.predicted == target
-    loss = read_metrics(directory / "metrics.jsonl")[-1]["fixed_batch_loss"]
+    last = read_metrics(directory / "metrics.jsonl")[-1]
+    loss = last["fixed_batch_loss"]
+    assert f"that move: {last['fixed_batch_loss_moving']:.4f}, " in said
+    assert f"that stand still: {last['fixed_batch_loss_still']:.4f}, " in said
     with pytest.raises(ConfigError, match="target_scale: patch → clip"):
         run(*told, "steps=4", "target_scale=clip")
     run(*told, "steps=1", f"init_from={directory}", f"run_dir={tmp_path / 'next'}")
