@@ -12,9 +12,10 @@ import mae
 
 PACKAGE = Path(mae.__file__).parent
 # These run under any Keras backend; see tests/golden/check_backend.py.
+_MATHS = ("checks", "masking", "motion", "patches", "presets", "target_config", "targets")
 ANY_BACKEND = [
     *sorted((PACKAGE / "models").rglob("*.py")),
-    *(PACKAGE / f"{n}.py" for n in ("checks", "masking", "patches", "presets")),
+    *(PACKAGE / f"{n}.py" for n in _MATHS),
 ]
 ALLOWED = {"keras", "einops", "numpy", "mae", *sys.stdlib_module_names}
 # Asks for the backend first: tests/models/lean/test_one_pass.py.

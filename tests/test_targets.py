@@ -67,6 +67,23 @@ def test_what_stands_still_in_a_clip_is_zero_and_a_clip_counts_alike_whatever_it
     np.testing.assert_allclose(made(Target("difference"), clip / 4, indices, (2, 2, 2)), found, rtol=1e-4, atol=1e-6)
 
 
+def test_a_clip_is_alone_what_it_is_in_a_batch():
+    """So that parts and replicas change nothing."""
+    clips = np.random.default_rng(0).random((3, 4, 4, 4, 3)).astype("float32") * np.array([1, 0.5, 0.1]).reshape(
+        3, 1, 1, 1, 1
+    )
+    indices = np.array([[0, 5, 7], [1, 2, 3], [0, 1, 6]], "int32")
+    whole = made(Target("difference", "patch", 0.25), clips, indices, (2, 2, 2))
+    weights = ops.convert_to_numpy(motion_weights(clips, indices, tubelet=(2, 2, 2)))
+    for k in range(3):
+        one = slice(k, k + 1)
+        alone = made(Target("difference", "patch", 0.25), clips[one], indices[one], (2, 2, 2))
+        np.testing.assert_allclose(alone[0], whole[k], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            motion_weights(clips[one], indices[one], tubelet=(2, 2, 2))[0], weights[k], rtol=1e-5
+        )
+
+
 def test_bytes_are_as_the_same_floats():
     whole = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 4, 3), "uint8")
     indices = np.array([[0, 5, 7], [1, 2, 3]], "int32")
