@@ -12,7 +12,8 @@ from mae.data.lists.index import VideoIndex
 from mae.data.sampling import CENTERS, KINDS, SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.crops import Crop, crop_frame, view_crops
 from mae.data.videos.read import read_frames
-from mae.errors import check_at_least, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
+from mae.motion import block_motion
 from mae.seeds import generator
 
 CropsOf = Callable[[int, int], Sequence[Crop]]  # of height and width
@@ -29,13 +30,18 @@ class ClipSpec:
     sampler: str = "dense_stride"  # of training clips: a name of `mae.data.sampling.SAMPLERS`
     short_clip: str = "repeat_last"  # what a video too short for its clip gives
     clips_per_video: int = 1  # training clips cut from one decoding pass
+    motion_candidates: int = 1  # windows read for each training clip, of which the one that moves most is taken
     decoder: str = "pyav"  # of video files: a name in `mae.options.DECODERS`
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "frame_stride", prefix="dataset.")
         check_choice("data.sampler", self.sampler, SAMPLERS)
         check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
-        check_at_least(1, self, "clips_per_video", prefix="data.")
+        check_at_least(1, self, "clips_per_video", "motion_candidates", prefix="data.")
+        if self.motion_candidates > 1 and self.num_frames < 2:
+            raise ConfigError(
+                f"data.motion_candidates={self.motion_candidates} compares frames, and num_frames=1: give 2 or more"
+            )
 
     @property
     def kind(self) -> str:
@@ -67,27 +73,37 @@ class ClipReader:
     def training_clips(self, epoch: int, example: int) -> tuple[np.ndarray, np.ndarray]:
         """The clips of one visit, each from a random time, cropped and augmented.
 
+        Of several candidates, from as many random times, the one is taken whose frames differ most from those before
+        them, inside the crop, which they share.
+
         Returns:
             The clips (clips_per_video, T, S, S, 3), and for each whether its video was too short for it, so that it
             shows frames again: (clips_per_video,) bool.
         """
         spec, visit = self.spec, [clip_counters(epoch, example, clip) for clip in range(self.spec.clips_per_video)]
         stride = self._stride(example)
+        # The first candidate is the clip that there is without others.
+        purposes = ["clip start", *(f"clip start {number}" for number in range(1, spec.motion_candidates))]
 
         def choose(count: int) -> np.ndarray:
             sample = SAMPLERS[spec.sampler]
             return np.stack([
-                sample(count, spec.num_frames, stride, self._generator("clip start", clip), spec.short_clip)
+                sample(count, spec.num_frames, stride, self._generator(purpose, clip), spec.short_clip)
                 for clip in visit
+                for purpose in purposes
             ])  # fmt: skip
 
         def crops(height: int, width: int) -> list[Crop]:
-            return [
+            drawn = [
                 draw_crop(spec.augmentation, height, width, spec.image_size, self._generator("crop", clip))
                 for clip in visit
             ]
+            return [crop for crop in drawn for _ in purposes]
 
         clips, is_short = self._read(example, choose, crops)
+        if spec.motion_candidates > 1:
+            taken = _most_moving(clips, spec.motion_candidates)
+            clips, is_short = clips[taken], is_short[taken]
         for pixels, clip in zip(clips, visit, strict=True):
             augmented = augment_pixels(pixels, spec.augmentation, self._generator("augment", clip))
             if augmented is not pixels:
@@ -145,6 +161,12 @@ class ClipReader:
             for clip, view in zip(cutter.users[position], views, strict=True):
                 clips[clip, cutter.indices[clip] == position] = view
         return clips, cutter.is_short
+
+
+def _most_moving(clips: np.ndarray, candidates: int) -> np.ndarray:
+    """The index of the one that moves most of every `candidates` clips that follow each other; of equals the first."""
+    moved = np.array([block_motion(clip, clip.shape[:3]).item() for clip in clips]).reshape(-1, candidates)
+    return moved.argmax(axis=1) + candidates * np.arange(len(moved))
 
 
 class _Cutter:

@@ -107,11 +107,12 @@ class DataConfig:
     sampler: str  # which frames make a clip: a name of `mae.data.sampling.SAMPLERS`
     short_clip: str  # of a video too short for a clip: repeat_last | loop | skip
     clips_per_video: int  # cut from one decoding pass (repeated sampling)
+    motion_candidates: int  # windows read for each clip, of which the one that moves most is taken; 1: the only one
 
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise ConfigError(f"data.workers={self.workers} must be 0 (one per core) or more")
-        check_at_least(1, self, "prefetch", "clips_per_video", prefix="data.")
+        check_at_least(1, self, "prefetch", "clips_per_video", "motion_candidates", prefix="data.")
         for name in ("ram_budget_gb", "timeout_s"):
             value = getattr(self, name)
             if value is not None and value <= 0:

@@ -17,13 +17,15 @@ def clip_rows(config: PretrainConfig) -> list[tuple[str, str]]:
     t, h, w = a.grid
     visible, stride = a.num_tokens - config.num_masked, config.dataset.frame_stride
     realised = f"{config.num_masked} masked, {visible} visible (realised {config.num_masked / a.num_tokens:.4f})"
+    candidates = config.data.motion_candidates
+    chosen = f", the one of {candidates} that moves most" if candidates > 1 else ""
     decoder = []
     if config.decoder_mask_ratio > 0:
         predicted, is_same_for_all = config.num_predicted
         few = "" if is_same_for_all else "at most "
         decoder = [("decoder mask", f"running cells {config.decoder_mask_ratio}: {few}{predicted} tokens predicted")]
     return [
-        ("clip", f"{a.num_frames} frames, stride {stride}, {a.image_size}×{a.image_size} pixels"),
+        ("clip", f"{a.num_frames} frames, stride {stride}, {a.image_size}×{a.image_size} pixels{chosen}"),
         ("token grid", f"{t} × {h} × {w} = {a.num_tokens} tokens of {a.patch_dim} values"),
         ("mask", f"{config.masking} {config.mask_ratio}: {realised}{_followed(config)}"),
         *decoder,

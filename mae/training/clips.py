@@ -18,6 +18,7 @@ def clip_spec(config: RunConfig, frame_stride: int, architecture: Architecture) 
         config.data.sampler,
         config.data.short_clip,
         config.data.clips_per_video,
+        config.data.motion_candidates,
         config.data.decoder,
     )
 
@@ -27,11 +28,12 @@ def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int, kept: i
 
     `kept`: clips of a probe. Only the chief has them; they are counted everywhere, so that all machines agree.
     """
+    data = config.data
     return fitting_footprint(
         clip_bytes=spec.clip_bytes,
         batch_size=config.clips_per_step // num_workers,
-        clips_in_flight=(config.data.workers or os.cpu_count() or 1) * config.data.clips_per_video,
-        prefetch=config.data.prefetch,
-        budget_gb=config.data.ram_budget_gb,
+        clips_in_flight=(data.workers or os.cpu_count() or 1) * data.clips_per_video * data.motion_candidates,
+        prefetch=data.prefetch,
+        budget_gb=data.ram_budget_gb,
         kept=kept,
     )

@@ -32,7 +32,7 @@ def overfitting(config: Config) -> Config:
     return replace(
         config,
         augment=CENTER,
-        data=replace(config.data, sampler=CENTERS[KINDS[config.data.sampler]], clips_per_video=1),
+        data=replace(config.data, sampler=CENTERS[KINDS[config.data.sampler]], clips_per_video=1, motion_candidates=1),
         model=replace(config.model, **_NO_DROPOUT),
         batch_size=batch_size,
         learning_rate=config.learning_rate * larger,

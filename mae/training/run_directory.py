@@ -25,6 +25,7 @@ FROZEN = (
     "data.sampler",
     "data.short_clip",
     "data.clips_per_video",
+    "data.motion_candidates",
     "augment.",
     "optimizer.name",
     "optimizer.beta",

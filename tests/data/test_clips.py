@@ -256,3 +256,43 @@ def test_what_an_augmentation_refuses(changed, message):
 def test_what_views_refuse(values, message):
     with pytest.raises(ConfigError, match=message):
         TestViews(*values)
+
+
+@pytest.fixture
+def moving_in_the_end(make_video):
+    """Sixty frames of noise, one square of which jumps from frame 50 on."""
+    frames = np.random.default_rng(0).integers(0, 100, (1, 64, 64, 3), np.uint8).repeat(60, axis=0)
+    for frame in range(50, 60):
+        frames[frame, 20:44, 10 * (frame % 5) : 10 * (frame % 5) + 10] = 250
+    return make_video("end.avi", frames), frames
+
+
+def test_of_several_windows_the_one_that_moves_most_is_taken(moving_in_the_end):
+    """A window of 4 frames at stride 3 reaches the end from frame 41 on, which 8 of 49 do: most clips stand still."""
+    path, _ = moving_in_the_end
+
+    def moving(candidates):
+        reader = reader_of([path], CENTER, motion_candidates=candidates)
+        clips = [training_clip(reader, epoch, 0).astype(int) for epoch in range(12)]
+        return [np.abs(np.diff(clip, axis=0)).mean() for clip in clips]
+
+    alone, chosen = moving(1), moving(30)
+    assert sum(moved > 0 for moved in alone) < 6
+    assert all(moved > 0 for moved in chosen)
+    assert all(more >= less for more, less in zip(chosen, alone, strict=True))  # the first candidate is that clip
+    assert moving(30) == chosen
+
+
+def test_each_clip_of_a_visit_has_its_own_candidates(moving_in_the_end):
+    path, _ = moving_in_the_end
+    made, is_short = reader_of([path], clips_per_video=2, motion_candidates=5).training_clips(0, 0)
+    first, _ = reader_of([path], motion_candidates=5).training_clips(0, 0)
+    assert made.shape == (2, 4, 16, 16, 3)
+    assert is_short.tolist() == [False, False]
+    np.testing.assert_array_equal(made[0], first[0])
+    assert (made[0] != made[1]).any()
+
+
+def test_candidates_of_one_frame_are_refused():
+    with pytest.raises(ConfigError, match="motion_candidates=2 compares frames, and num_frames=1: give 2 or more"):
+        ClipSpec(1, 1, 16, motion_candidates=2)

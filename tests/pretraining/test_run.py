@@ -192,9 +192,11 @@ def test_a_probe_changes_nothing_and_says_the_same_after_a_resume(whole, run, tm
 
 def test_weights_tell_what_they_predict_and_lose_as_much_in_another_run(run, tmp_path, capsys):
     told = ("target=difference", "target_scale=patch", "target_pixels=0.25", "loss_weight=motion", "mask_motion=hide")
+    told = (*told, "data.motion_candidates=2")
     directory = run(*told, "steps=2")
     said = capsys.readouterr().out
     assert "difference and pixels 0.25, scaled by patch, weighted by motion" in said
+    assert "stride 1, 32×32 pixels, the one of 2 that moves most" in said
     assert "(realised 0.7500); 50 % of what is masked is what moves most" in said
     assert "of the trivial predictor, which always says that nothing moves" in said
     target = Target("difference", "patch", 0.25, "motion")
