@@ -56,7 +56,7 @@ class Pretraining(Objective):
         self.known_loss = KnownLoss(self.batch.digest(config.target))
         self.loaded: LoadReport | None = None
         self.plan = TrainingPlan(config, len(self.index.paths), engine.num_replicas)
-        self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps)
+        self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps, config.architecture.grid[0])
         self.cadence = Cadence.of(config, self.plan, config.evaluate_every, self.probe.every)
         self.footprint = clips_in_memory(config, self.reader.spec, engine.workers.count, kept=len(self.probe.indices))
 
