@@ -19,6 +19,7 @@ from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import ConfigError
 from mae.evaluation.reconstruction import FixedBatch, make_fixed_batch
 from mae.models.pretrainer import Pretrainer
+from mae.pretraining.advice import Advisor
 from mae.pretraining.batches import drawn_mask, masked_batches, training_masks
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.evaluation import PretrainEvaluation
@@ -117,7 +118,13 @@ class Pretraining(Objective):
             self.known_loss,
             self.loaded,
             probe,
+            None if probe is None else self._advisor(probe),
         )
+
+    def _advisor(self, probe: PeriodicProbe) -> Advisor:
+        c = self.config
+        trivial_loss = self.batch.trivial_loss(c.architecture, c.target)
+        return Advisor(probe.signs, trivial_loss, c.init_from is not None, c.target, c.mask_ratio)
 
     def finish(self, session: Session) -> None:
         session.workers.say(print_summary(session.directory.path, self.index, self.config.dataset.name))
