@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from mae.checks import check_shape, check_videos
@@ -36,3 +37,26 @@ def pool(model: Any, tokens: Any) -> Any:
     """
     check_shape("tokens", tokens, batch=None, tokens=None, width=model.architecture.embed_dim)
     return tokens[:, 0] if getattr(model, "pooling", "mean") == "first" else ops.mean(tokens, axis=1)
+
+
+def pool_cells(model: Any, tokens: Any, most: int) -> Any:
+    """Means of neighbouring tokens of each time: (b, t·h·w, d) → (b, t·rows·columns, d).
+
+    Attention over the features stays affordable whatever the patches, and time and rough place stay visible.
+
+    Args:
+        most: rows and columns of cells into which a frame is divided, or as many as it has tokens.
+    """
+    t, h, w = model.architecture.grid
+    check_shape("tokens", tokens, batch=None, tokens=t * h * w, width=model.architecture.embed_dim)
+    grid = ops.reshape(tokens, (-1, t, h, w, tokens.shape[-1]))
+    cells = ops.einsum("bthwd,hr,wc->btrcd", grid, _means_over_runs(h, most), _means_over_runs(w, most))
+    return ops.reshape(cells, (-1, t * min(h, most) * min(w, most), tokens.shape[-1]))
+
+
+def _means_over_runs(length: int, most: int) -> np.ndarray:
+    """(length, min(length, most)): the matrix that averages over runs of nearly the same length."""
+    matrix = np.zeros((length, min(length, most)), np.float32)
+    for column, run in enumerate(np.array_split(np.arange(length), min(length, most))):
+        matrix[run, column] = 1 / len(run)
+    return matrix

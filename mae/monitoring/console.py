@@ -88,6 +88,8 @@ _FIELDS = {
     "grad_norm": _grad,
     "psnr": lambda v: f"psnr {v:.1f} dB",
     "probe_top1": lambda v: f"probe top-1 {100 * v:.1f} %",
+    "probe_attentive_top1": lambda v: f"probe attentive top-1 {100 * v:.1f} %",
+    "probe_order": lambda v: f"probe order {100 * v:.1f} %",
     "feature_rank": lambda v: f"rank {v:.1f}",
     "feature_std": lambda v: f"std {v:.3f}",
     "val_top1": lambda v: f"val top-1 {100 * v:.1f} %",

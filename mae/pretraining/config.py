@@ -26,12 +26,14 @@ class PeriodicProbeConfig:
 
     every: int | None  # steps between two looks, from step 0 on and at the end; null, or more than `steps`: none
     clips: int  # looked at, at most, and held in memory: one of each of so many videos, spread over the list
+    attentive_steps: int | None  # updates of each small attentive probe that a look fits; null: k-NN, rank, std only
 
     def __post_init__(self) -> None:
         if self.every is not None and self.every < 1:
             raise ConfigError(f"probe.every={self.every} must be at least 1, or null for no probe")
         if self.clips < 2:
             raise ConfigError(f"probe.clips={self.clips} must be at least 2: neighbours are looked for among them")
+        check_at_least(1, self, "attentive_steps", prefix="probe.")
 
 
 @dataclass(frozen=True)

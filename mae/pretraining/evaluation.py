@@ -9,8 +9,10 @@ from mae.checkpoints.load import LoadReport
 from mae.evaluation.probes.looked_at import LOOKED_AT
 from mae.evaluation.reconstruction import FixedBatch
 from mae.models.pretrainer import Pretrainer
+from mae.monitoring.metrics import read_metrics
 from mae.monitoring.moving import save_moving
 from mae.monitoring.panels import save_png
+from mae.pretraining.advice import Advisor
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.known_loss import KnownLoss, compare_with_expected
 from mae.pretraining.periodic_probe import PeriodicProbe
@@ -35,6 +37,7 @@ class PretrainEvaluation(Evaluation):
     known_loss: KnownLoss  # of the batch
     loaded: LoadReport | None  # what the run starts from; None: nothing, or a checkpoint of its own
     probe: PeriodicProbe | None
+    advisor: Advisor | None  # of the probe's figures
 
     def __call__(self, step: int, journal: Journal, check: Check) -> Record:
         record: Record = {}
@@ -42,6 +45,7 @@ class PretrainEvaluation(Evaluation):
             record |= self._reconstruct(step, journal, check)
         if self.probe is not None and self.cadence.is_due(self.cadence.probe_every, step):
             record |= self._look(self.probe, step, check)
+            self._advise({"step": step, **record})
         return record
 
     def log_initial(self, journal: Journal) -> None:
@@ -68,6 +72,13 @@ class PretrainEvaluation(Evaluation):
         figures = probe.figures(check)
         probe.keep(self.directory.path / LOOKED_AT, step)
         return figures
+
+    def _advise(self, record: Record) -> None:
+        """Prints what the records up to this one call for; they are those in the file, also after a resume."""
+        assert self.advisor is not None
+        advice = self.advisor.advice([*read_metrics(self.directory.metrics), record])
+        if advice is not None:
+            print(advice)
 
     def _reconstruct(self, step: int, journal: Journal, check: Check) -> Record:
         target, architecture = self.config.predicted, self.model.architecture

@@ -12,20 +12,19 @@ from mae.data.lists.video_index import VideoIndex
 from mae.data.read_ahead import read_ahead
 from mae.engines.engine import Engine
 from mae.errors import BadVideo, ConfigError
-from mae.evaluation.features import encode, pool
-from mae.evaluation.metrics import accuracy
-from mae.evaluation.probes.knn import leave_one_out_knn
+from mae.evaluation.features import encode, pool, pool_cells
+from mae.evaluation.probes.feature_figures import FeatureFigures
 from mae.evaluation.probes.looked_at import LookedAt
-from mae.evaluation.probes.spread import feature_spread
+from mae.evaluation.probes.signs import LEAST_CLIPS, Sign, signs_of
 from mae.pretraining.config import PeriodicProbeConfig
 from mae.signals import Check
 from mae.training.meter import Record
 
 # Clips computed at a time: they show the encoder all of their tokens, several times what it trains on.
 BATCH = 8
+# Rows and columns of cells that a frame's tokens are averaged over for the attentive probes.
+CELLS = 4
 _LEAST_OF_A_CLASS = 4  # videos
-
-Pooled = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class ProbePlan:
     config: PeriodicProbeConfig
     index: VideoIndex
     total_steps: int
+    times: int  # places in time that the tokens of a clip have
 
     @property
     def every(self) -> int | None:
@@ -59,13 +59,15 @@ class ProbePlan:
             late = f": probe.every={self.config.every} is more than the steps of the run" if self.config.every else ""
             return "probe", f"none{late}"
         indices = self.indices
-        looks = f"every {self.every} steps: {len(indices)} clips"
-        if self.index.labels is None:
-            return "probe", f"{looks} without labels, so no k-NN: feature rank and std only"
-        classes = len({self.index.labels[position] for position in indices})
-        if classes < 2:
-            return "probe", f"{looks} of one class, so no k-NN: feature rank and std only"
-        return "probe", f"{looks} of {classes} classes: k-NN top-1 (chance {100 / classes:.1f} %), feature rank and std"
+        labels = None if self.index.labels is None else [self.index.labels[position] for position in indices]
+        classes = 0 if labels is None else len(set(labels))
+        knn = f"k-NN top-1 (chance {100 / classes:.1f} %), " if classes > 1 else ""
+        of = {0: "without labels, so no k-NN", 1: "of one class, so no k-NN"}.get(classes, f"of {classes} classes")
+        signs = signs_of(labels, len(indices), self.times) if self.config.attentive_steps is not None else []
+        shares = "".join(f"{sign.title} (chance {100 * sign.chance:.1f} %), " for sign in signs)
+        few = f"; attentive probes need {LEAST_CLIPS} clips" if len(indices) < LEAST_CLIPS else ""
+        looks = f"every {self.every} steps: {len(indices)} clips {of}"
+        return "probe", f"{looks}: {knn}{shares}feature rank and std{few if self.config.attentive_steps else ''}"
 
 
 class PeriodicProbe:
@@ -90,12 +92,21 @@ class PeriodicProbe:
                 "probe.every=null"
             ) from error
         labels = None if plan.index.labels is None else np.array(plan.index.labels)[kept]
-        pooled = engine.inference(model, lambda videos: pool(model, encode(model, videos)))
-        self._features = FeatureFigures(pooled, clips, labels, BATCH)
         self._videos = [plan.index.paths[position] for position in kept]
         self._labels, self._class_names = labels, plan.index.class_names
-        self._size = len(kept)
-        self._classes = 0 if labels is None else len(np.unique(labels))
+
+        def encoded(videos: Any) -> tuple[Any, Any]:
+            tokens = encode(model, videos)
+            return pool(model, tokens), pool_cells(model, tokens, CELLS)
+
+        compute = engine.inference(model, encoded)
+        steps = plan.config.attentive_steps
+        self._features = FeatureFigures(compute, clips, labels, plan.times, BATCH, steps)
+
+    @property
+    def signs(self) -> list[Sign]:
+        """Those among the figures, by which it is seen whether the encoder learns what moves."""
+        return self._features.signs
 
     def figures(self, check: Check) -> Record:
         """See `FeatureFigures.figures`."""
@@ -106,60 +117,28 @@ class PeriodicProbe:
         LookedAt(self._features.latest, self._videos, self._labels, self._class_names, step).write(path)
 
     def course(self, records: Sequence[Record]) -> str:
-        """How the figure that counts went over the records of the run."""
-        if self._classes < 2:
-            first, last = _ends(records, "feature_rank")
-            ranks = f"{first['feature_rank']:.1f} at step {first['step']} → {last['feature_rank']:.1f}"
-            return f"feature rank of {self._size} clips: {ranks} at step {last['step']}"
-        first, last = _ends(records, "probe_top1")
-        shares = f"{100 * first['probe_top1']:.1f} % at step {first['step']} → {100 * last['probe_top1']:.1f} %"
-        chance = f"chance {100 / self._classes:.1f} %: 1 of {self._classes} classes"
-        return f"k-NN top-1 of {self._size} clips: {shares} at step {last['step']} ({chance})"
+        """How the figures that count went over the records of the run, each on a line."""
+        clips, classes = self._features.num_clips, self._features.num_classes
+        lines = []
+        if classes > 1:
+            chance = f"chance {100 / classes:.1f} %: 1 of {classes} classes"
+            lines.append(f"k-NN top-1 of {clips} clips: {_course(records, 'probe_top1', _percent)} ({chance})")
+        else:
+            lines.append(f"feature rank of {clips} clips: {_course(records, 'feature_rank', '{:.1f}'.format)}")
+        for sign in self.signs:
+            chance = f"chance {_percent(sign.chance)}"
+            lines.append(f"{sign.title} of {clips} clips: {_course(records, sign.key, _percent)} ({chance})")
+        return "\n".join(lines)
 
 
-def _ends(records: Sequence[Record], name: str) -> tuple[Record, Record]:
-    """The first and the last record with a figure."""
+def _course(records: Sequence[Record], name: str, text: Callable[[float], str]) -> str:
+    """The first and the last value that records have of a figure, each with its step."""
     seen = [record for record in records if record.get(name) is not None]
-    return seen[0], seen[-1]
+    return " → ".join(f"{text(record[name])} at step {record['step']}" for record in (seen[0], seen[-1]))
 
 
-class FeatureFigures:
-    """Figures of the encoder of one model on fixed clips.
-
-    Args:
-        pooled: (b, T, S, S, c) uint8 → (b, d) float32, one vector for each clip.
-        clips: (k, T, S, S, c) uint8.
-        labels: (k,) classes; None: only what needs no labels.
-        batch_size: clips computed at a time.
-    """
-
-    def __init__(self, pooled: Pooled, clips: np.ndarray, labels: np.ndarray | None, batch_size: int) -> None:
-        self._clips = clips
-        self._labels = labels
-        self._batch_size = batch_size
-        self._pooled = pooled
-        self.latest = np.zeros((0, 0), np.float32)  # features, (k, d)
-
-    def figures(self, check: Check) -> dict[str, float]:
-        """`feature_rank`, `feature_std` and, with labels of at least two classes, `probe_top1`.
-
-        The latter is the share of clips whose class a vote of their 20 nearest neighbours among the others finds; of
-        small sets fewer vote, as many as an average class has other members. `check` is called after every batch and
-        may give the look up.
-        """
-        pooled = []
-        for batch in np.split(self._clips, range(self._batch_size, len(self._clips), self._batch_size)):
-            pooled.append(self._pooled(batch))
-            check()
-        features = self.latest = np.concatenate(pooled)
-        spread = feature_spread(features)
-        made = {"feature_rank": spread.rank, "feature_std": spread.std}
-        if self._labels is None or len(np.unique(self._labels)) < 2:
-            return made
-        classes = int(self._labels.max()) + 1
-        neighbours = int(np.clip(len(features) // len(np.unique(self._labels)) - 1, 1, 20))
-        votes = leave_one_out_knn(features, self._labels, classes, k=neighbours)
-        return {"probe_top1": accuracy(votes, self._labels)[0], **made}
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def spread_evenly(labels: Iterable[int] | None, count: int, size: int) -> list[int]:

@@ -17,6 +17,7 @@ from mae.engines.engine import Engine, HostBatch, Losses
 from mae.evaluation.reconstruction import FixedBatch, make_fixed_batch
 from mae.models.pretrainer import Pretrainer
 from mae.models.work import flops_per_clip
+from mae.pretraining.advice import Advisor, untried_settings
 from mae.pretraining.batches import drawn_mask, masked_batches, training_masks
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.evaluation import PretrainEvaluation
@@ -55,7 +56,7 @@ class Pretraining(Objective):
         self.known_loss = KnownLoss(self.batch.digest(config.predicted))
         self.loaded: LoadReport | None = None
         self.plan = TrainingPlan(config, len(self.index.paths), engine.num_replicas)
-        self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps)
+        self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps, config.architecture.grid[0])
         self.cadence = Cadence.of(config, self.plan, config.evaluate_every, self.probe.every)
         self.footprint = clips_in_memory(config, self.reader.spec, engine.workers.count, kept=len(self.probe.indices))
 
@@ -123,7 +124,13 @@ class Pretraining(Objective):
             self.known_loss,
             self.loaded,
             probe,
+            None if probe is None else self._advisor(probe),
         )
+
+    def _advisor(self, probe: PeriodicProbe) -> Advisor:
+        c = self.config
+        untried = untried_settings(c.target, c.mask_ratio, c.mask_motion)
+        return Advisor(probe.signs, self.trivial_loss(), c.init_from is not None, untried)
 
     def finish(self, session: Session) -> None:
         session.workers.say(print_summary(session.directory.path, self.index, self.config.dataset.name))

@@ -4,7 +4,7 @@ from replicas import engine_of
 from tiny import GRID, SIZES, tiny_pretrainer, videos
 
 from mae.errors import BadVideo, ConfigError, TrainingStopped
-from mae.evaluation.features import encode, pool
+from mae.evaluation.features import encode, pool, pool_cells
 from mae.evaluation.probes.feature_cache import FeatureCache, fill
 from mae.models.classifier import build_classifier
 from mae.models.tokens import gather_tokens
@@ -22,6 +22,18 @@ def test_all_tokens_of_a_pretrainer():
     patches = gather_tokens(patchify(videos(), (2, 4, 4)), order)
     np.testing.assert_allclose(np.asarray(tokens)[:, ::-1], model.encoder(patches, order), atol=1e-4)
     np.testing.assert_allclose(pool(model, tokens), np.mean(tokens, axis=1), atol=1e-6)
+
+
+def test_cells_are_means_of_neighbours_of_one_time():
+    model = tiny_pretrainer()
+    tokens = np.random.default_rng(0).normal(size=(3, *GRID, SIZES["embed_dim"])).astype("f4")
+    flat = tokens.reshape(3, -1, SIZES["embed_dim"])
+    cells = np.asarray(pool_cells(model, flat, 2)).reshape(3, 2, 2, 2, -1)
+    np.testing.assert_allclose(cells[1, 1, 0, 1], tokens[1, 1, :2, 2:].mean((0, 1)), atol=1e-6)
+    # Four rows in three cells: two, one and one.
+    uneven = np.asarray(pool_cells(model, flat, 3)).reshape(3, 2, 3, 3, -1)
+    np.testing.assert_allclose(uneven[2, 0, 0, 1], tokens[2, 0, :2, 2].mean(0), atol=1e-6)
+    np.testing.assert_allclose(pool_cells(model, flat, 7), flat, atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first"])

@@ -178,6 +178,7 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["overfit_clips=-1"], "overfit_clips=-1 must be at least 1"),
         (["probe.every=0"], "probe.every=0 must be at least 1, or null for no probe"),
         (["probe.clips=1"], "probe.clips=1 must be at least 2"),
+        (["probe.attentive_steps=0"], "probe.attentive_steps=0 must be at least 1"),
         (["batch_size=many"], "batch_size: Value 'many'"),
         (["steps=null"], "give epochs or steps"),
         (["optimizer.beta_1=1"], "optimizer.beta_1=1.0 must lie in"),

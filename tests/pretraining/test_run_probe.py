@@ -19,8 +19,9 @@ def index(labels, count=8):
     return VideoIndex(tuple(f"{number}.mp4" for number in range(count)), labels, None, "")
 
 
-def plan(labels, every=10, clips=4, total_steps=100):
-    return ProbePlan(PeriodicProbeConfig(every, clips), index(labels), total_steps)
+def plan(labels, every=10, clips=4, total_steps=100, attentive_steps=None):
+    count = 80 if labels is None else len(labels)
+    return ProbePlan(PeriodicProbeConfig(every, clips, attentive_steps), index(labels, count), total_steps, times=2)
 
 
 LABELS = (0, 0, 0, 0, 0, 0, 3, 3)
@@ -30,9 +31,18 @@ LABELS = (0, 0, 0, 0, 0, 0, 3, 3)
     ("settings", "row"),
     [
         ((LABELS, 10, 8), "every 10 steps: 6 clips of 2 classes: k-NN top-1 (chance 50.0 %), feature rank and std"),
-        ((None,), "every 10 steps: 4 clips without labels, so no k-NN: feature rank and std only"),
-        (((1,) * 8,), "every 10 steps: 4 clips of one class, so no k-NN: feature rank and std only"),
+        ((None,), "every 10 steps: 4 clips without labels, so no k-NN: feature rank and std"),
+        (((1,) * 8,), "every 10 steps: 4 clips of one class, so no k-NN: feature rank and std"),
         ((LABELS, None), "none"),
+        (
+            (LABELS * 8, 10, 64, 100, 5),
+            "every 10 steps: 48 clips of 2 classes: k-NN top-1 (chance 50.0 %), attentive top-1 (chance 50.0 %), "
+            "order (chance 50.0 %), feature rank and std",
+        ),
+        (
+            (None, 10, 4, 100, 5),
+            "every 10 steps: 4 clips without labels, so no k-NN: feature rank and std; attentive probes need 32 clips",
+        ),
         ((LABELS, 101), "none: probe.every=101 is more than the steps of the run"),
     ],
 )
@@ -42,7 +52,7 @@ def test_what_the_table_says(settings, row):
 
 def test_places_are_those_of_the_classes():
     assert plan(LABELS, clips=8).indices == [0, 1, 3, 4, 6, 7]
-    assert plan(None).indices == [0, 2, 4, 6]
+    assert plan(None).indices == [0, 20, 40, 60]
     assert plan(LABELS, every=None).indices == []
 
 
@@ -52,7 +62,7 @@ def reader(bad):
     def center_clip(example):
         if example in bad:
             raise BadVideo(f"no frames in {example}")
-        return np.random.default_rng(example).integers(0, 20 + 25 * example, (4, 16, 16, 3)).astype("u1")
+        return np.random.default_rng(example).integers(0, 20 + 25 * (example % 8), (4, 16, 16, 3)).astype("u1")
 
     return SimpleNamespace(center_clip=center_clip)
 
@@ -72,6 +82,17 @@ def test_figures_and_course_count_what_could_be_read():
     assert unlabelled.course(records) == "feature rank of 4 clips: 1.5 at step 0 → 2.5 at step 10"
 
 
+def test_unlabelled_clips_are_asked_for_their_order():
+    probe = PeriodicProbe(
+        start_engine(Setup("single")), tiny_pretrainer(), reader(bad=(4,)), plan(None, clips=40, attentive_steps=2)
+    )
+    assert [(sign.key, sign.clips) for sign in probe.signs] == [("probe_order", 39)]
+    records = [{"step": step, **probe.figures(never)} for step in (0, 5)]
+    assert records[0].keys() == {"step", "probe_order", "feature_rank", "feature_std"}
+    course = " → ".join(f"{100 * record['probe_order']:.1f} % at step {record['step']}" for record in records)
+    assert probe.course(records).splitlines()[1] == f"order of 39 clips: {course} (chance 50.0 %)"
+
+
 def test_nothing_to_look_at_is_a_mistake():
     with pytest.raises(ConfigError, match=r"none of the 4 videos of the probe can be read; .*no frames.*every=null"):
-        PeriodicProbe(start_engine(Setup("single")), tiny_pretrainer(), reader(bad=range(8)), plan(None))
+        PeriodicProbe(start_engine(Setup("single")), tiny_pretrainer(), reader(bad=range(80)), plan(None))

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import resource
 import signal
 from contextlib import contextmanager
@@ -15,10 +16,12 @@ from processes import finish, kill, read_until, start
 from mae.checkpoints.run_state import read_checkpoint
 from mae.cli.exit_status import exit_statuses
 from mae.errors import ConfigError, Interrupted, TrainingStopped
+from mae.evaluation.probes import signs
+from mae.evaluation.probes.attentive import AttentiveProbe
+from mae.evaluation.probes.feature_figures import FeatureFigures
 from mae.evaluation.reconstruction import FixedBatch
 from mae.monitoring.metrics import read_metrics
-from mae.pretraining import periodic_probe
-from mae.pretraining.periodic_probe import FeatureFigures
+from mae.pretraining import advice, periodic_probe
 from mae.pretraining.run import pretrain
 from mae.seeds import generator
 from mae.training.run_directory import RunDirectory
@@ -141,6 +144,34 @@ def test_a_signal_during_evaluation_ends_the_run_which_goes_on_bit_for_bit(
     log = same_run(tmp_path / "run", tmp_path / "whole", 6)
     assert [record["step"] for record in log if "fixed_batch_loss" in record] == [3, 6]
     assert [record["step"] for record in log if "probe_top1" in record] == [0, 4, 6]
+
+
+def test_a_signal_while_a_look_fits_its_probes_changes_nothing_and_what_was_warned_of_is_not_warned_of_again(
+    tmp_path, monkeypatch, capsys
+):
+    """Here every loss has fallen, and hardly any sign is high enough to have moved."""
+    monkeypatch.setattr(advice, "FALLEN", 100)
+    monkeypatch.setattr(signs, "ERRORS", 5.5)  # of 36 clips: from 95.8 % on the order has moved
+    common = ("dataset.videos_per_class=3", "probe.every=2", "probe.attentive_steps=3", "deterministic=true")
+    small(tmp_path / "videos", tmp_path / "whole", *common)
+    said = capsys.readouterr().out
+    assert said.count("WARNING: the loss has fallen to") == 1
+    assert said.index("step 3/6") < said.index("WARNING: the loss has fallen") < said.index("step 4/6")
+    for title, chance in (("attentive top-1", "8.3 %"), ("order", "50.0 %")):
+        assert re.search(rf"^{title} of 36 clips: .* at step 0 → .* at step 6 .chance {chance}.$", said, re.MULTILINE)
+    with monkeypatch.context() as patch:
+        # Two halves of two probes: the second call of the look after step 6.
+        patch.setattr(AttentiveProbe, "fitted", interrupting(AttentiveProbe.fitted, at=3 * 4 + 2))
+        with pytest.raises(Interrupted, match="interrupted after step 6; its state is saved"):
+            small(tmp_path / "videos", tmp_path / "run", *common)
+    assert last_logged(tmp_path / "run") == 5
+    assert capsys.readouterr().out.count("WARNING: the loss has fallen to") == 1
+    small(tmp_path / "videos", tmp_path / "run", *common)
+    assert "WARNING: the loss" not in capsys.readouterr().out
+    log = same_run(tmp_path / "run", tmp_path / "whole", 6)
+    looks = [record for record in log if "feature_rank" in record]
+    assert [record["step"] for record in looks] == [0, 2, 4, 6]
+    assert all({"probe_top1", "probe_attentive_top1", "probe_order"} <= record.keys() for record in looks)
 
 
 def test_a_second_signal_while_the_state_is_saved_leaves_the_checkpoint_before(shapes, tmp_path, monkeypatch):

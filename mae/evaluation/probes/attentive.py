@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from mae.evaluation.probes.fitting import Rows, fit, num_steps, predict
+from mae.evaluation.probes.fitting import Rows, compile_classifier, fit, num_steps, predict
+from mae.signals import Check, never
 
 WARMUP = 0.1  # of the updates
 NUM_HEADS = 4
@@ -85,6 +86,57 @@ class AttentivePooling(keras.Model):
         return self.head(self.norm_head(found))
 
 
+class AttentiveProbe:
+    """`AttentivePooling` with AdamW (weight decay 0.05, matrices only), warm-up and cosine to 0.
+
+    Made once, it is fitted as often as wanted: every time from the same initial weights, and compiled the first time
+    only. It has `NUM_HEADS` heads, or the next smaller number of them that divides d.
+
+    Args:
+        tokens: (n, d) of a video.
+        steps: updates of each fit.
+    """
+
+    def __init__(
+        self, tokens: tuple[int, ...], num_classes: int, steps: int, seed: int = 0, learning_rate: float = 1e-3
+    ) -> None:
+        width = tokens[-1]
+        heads = next(heads for heads in range(min(NUM_HEADS, width), 0, -1) if width % heads == 0)
+        self._model = AttentivePooling(width, num_classes, heads, seed)
+        self._model(np.zeros((1, *tokens), np.float32))  # builds it
+        self._steps = steps
+        self._seed = seed
+        warmup = max(int(WARMUP * steps), 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
+        )  # fmt: skip
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=0.05)
+        optimizer.exclude_from_weight_decay(var_list=[v for v in self._model.trainable_variables if _has_no_decay(v)])
+        optimizer.build(self._model.trainable_variables)
+        compile_classifier(self._model, optimizer)
+        self._variables = [*self._model.variables, *optimizer.variables]
+        self._initial = [ops.convert_to_numpy(variable) for variable in self._variables]
+
+    def fitted(
+        self, train: np.ndarray | Rows, labels: np.ndarray, test: np.ndarray | Rows, check: Check = never
+    ) -> np.ndarray:
+        """The classes of other videos, read off the features of `train`.
+
+        Args:
+            train: (n, tokens, d) features of the training videos, perhaps memory-mapped.
+            labels: (n,) their classes.
+            test: (m, tokens, d).
+            check: called before every update; may give it up.
+
+        Returns:
+            (m, num_classes) probabilities, float32.
+        """
+        for variable, value in zip(self._variables, self._initial, strict=True):
+            variable.assign(value)
+        fit(self._model, train, labels, self._steps, BATCH_SIZE, self._seed, check)
+        return predict(self._model, test, BATCH_SIZE)
+
+
 def attentive_probe(
     train: np.ndarray | Rows,
     labels: np.ndarray,
@@ -95,32 +147,9 @@ def attentive_probe(
     epochs: int = 50,
     least_steps: int = 500,
 ) -> np.ndarray:
-    """Trains `AttentivePooling` with AdamW (weight decay 0.05, matrices only), warm-up and cosine to 0.
-
-    It has `NUM_HEADS` heads, or the next smaller number of them that divides d.
-
-    Args:
-        train: (n, tokens, d) features of the training videos, perhaps memory-mapped.
-        labels: (n,) their classes.
-        test: (m, tokens, d).
-        epochs: visits to each row, but `least_steps` updates in any case.
-
-    Returns:
-        (m, num_classes) probabilities, float32.
-    """
-    width = train.shape[-1]
-    heads = next(heads for heads in range(min(NUM_HEADS, width), 0, -1) if width % heads == 0)
-    model = AttentivePooling(width, num_classes, heads, seed)
-    model(np.zeros((1, *train.shape[1:]), np.float32))  # builds it
+    """An `AttentiveProbe` fitted once; `epochs` are visits to each row, but `least_steps` updates in any case."""
     steps = num_steps(len(train), BATCH_SIZE, epochs, least_steps)
-    warmup = max(int(WARMUP * steps), 1)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=warmup
-    )  # fmt: skip
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.05)
-    optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if _has_no_decay(v)])
-    fit(model, optimizer, train, labels, steps, BATCH_SIZE, seed)
-    return predict(model, test, BATCH_SIZE)
+    return AttentiveProbe(train.shape[1:], num_classes, steps, seed, learning_rate).fitted(train, labels, test)
 
 
 def _has_no_decay(variable: Any) -> bool:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from mae.seeds import generator
+from mae.signals import Check, never
 
 
 class Rows:
@@ -32,25 +33,30 @@ class Rows:
         return np.asarray(self._array[self._indices[key]])
 
 
+def compile_classifier(model: Any, optimizer: keras.optimizers.Optimizer) -> None:
+    """Makes a model of logits ready for `fit`."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32")
+    model.compile(optimizer, loss, jit_compile=False)
+
+
 def fit(
     model: Any,
-    optimizer: keras.optimizers.Optimizer,
     features: np.ndarray | Rows,
     labels: np.ndarray,
     steps: int,
     batch_size: int,
     seed: int,
+    check: Check = never,
 ) -> None:
-    """Minimises the cross-entropy of `model(features)` over seeded batches; epochs are permutations.
+    """Minimises the cross-entropy of a compiled model over seeded batches; epochs are permutations.
 
-    Rows are read as they are needed: `features` may be memory-mapped.
+    Rows are read as they are needed: `features` may be memory-mapped. `check` is called before every update.
     """
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32")
-    model.compile(optimizer, loss, jit_compile=False)
     count = len(features)
     batch_size = min(batch_size, count)
     per_epoch = count // batch_size
     for number in range(steps):
+        check()
         epoch, index = divmod(number, per_epoch)
         if index == 0:
             order = generator(seed, "probe order", epoch).permutation(count)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mae.evaluation.probes.fitting import fit, num_steps, predict
+from mae.evaluation.probes.fitting import compile_classifier, fit, num_steps, predict
 
 
 class LinearHead(keras.Model):
@@ -53,7 +53,8 @@ def linear_probe(
     bound = _largest_eigenvalue((np.asarray(train, np.float64) - mean) / std) / 2
     rate = keras.optimizers.schedules.CosineDecay(1 / max(bound, 1e-6), steps)
     model = LinearHead(mean.astype(np.float32), std.astype(np.float32), num_classes)
-    fit(model, keras.optimizers.SGD(rate, momentum=0.9), train, labels, steps, batch_size, seed)
+    compile_classifier(model, keras.optimizers.SGD(rate, momentum=0.9))
+    fit(model, train, labels, steps, batch_size, seed)
     return predict(model, test)
 
 
