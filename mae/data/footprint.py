@@ -22,21 +22,30 @@ class Footprint:
     clips_in_flight: int  # being decoded: workers × clips per video
     prefetch: int  # batches
     kept: int = 0  # clips that stay all the time
+    features: int = 0  # bytes of what a look at them holds of their tokens
 
     @property
     def bytes(self) -> int:
-        return self.clip_bytes * (self.clips_in_flight + (self.prefetch + 2) * self.batch_size + self.kept)
+        clips = self.clips_in_flight + (self.prefetch + 2) * self.batch_size + self.kept
+        return self.clip_bytes * clips + self.features
 
     def __str__(self) -> str:
         kept = f" and {self.kept} of the probe" if self.kept else ""
+        features = f", {self.features / 1e6:.1f} MB of features" if self.features else ""
         return (
             f"{self.bytes / GIGABYTE:.2f} GB: {self.clips_in_flight} clips being decoded and "
-            f"{self.prefetch} + 2 batches of {self.batch_size}{kept}, {self.clip_bytes / 1e6:.2f} MB a clip"
+            f"{self.prefetch} + 2 batches of {self.batch_size}{kept}, {self.clip_bytes / 1e6:.2f} MB a clip{features}"
         )
 
 
 def fitting_footprint(
-    clip_bytes: int, batch_size: int, clips_in_flight: int, prefetch: int, budget_gb: float | None, kept: int = 0
+    clip_bytes: int,
+    batch_size: int,
+    clips_in_flight: int,
+    prefetch: int,
+    budget_gb: float | None,
+    kept: int = 0,
+    features: int = 0,
 ) -> Footprint:
     """The footprint with as many of the `prefetch` batches as the budget allows, at least one.
 
@@ -46,7 +55,9 @@ def fitting_footprint(
     Raises:
         ConfigError: a given budget does not let even one batch wait.
     """
-    footprints = [Footprint(clip_bytes, batch_size, clips_in_flight, number, kept) for number in range(prefetch, 0, -1)]
+    footprints = [
+        Footprint(clip_bytes, batch_size, clips_in_flight, number, kept, features) for number in range(prefetch, 0, -1)
+    ]
     budget = DEFAULT_SHARE * machine_memory() if budget_gb is None else budget_gb * GIGABYTE
     fitting = [footprint for footprint in footprints if footprint.bytes <= budget]
     if not fitting and budget_gb is not None:

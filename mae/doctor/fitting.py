@@ -19,6 +19,8 @@ _NVIDIA_SMI = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,n
 
 def check_memory(config: PretrainConfig, engine: Any) -> list[Finding]:
     """What the run takes in memory, and whether it is there; the largest way to save some where it is not."""
+    from mae.pretraining.periodic_probe import feature_bytes  # only here: Keras loads its backend
+
     a = engine.suited(replace(config.model.architecture, remat=config.remat), config.model.given)
     parts = engine.num_replicas * config.accumulate
     clips = -(-config.clips_per_step // parts)
@@ -34,7 +36,8 @@ def check_memory(config: PretrainConfig, engine: Any) -> list[Finding]:
         jax_on_cpu=on_cpu and engine.name == "jax",
     )
     try:
-        footprint = clips_in_memory(config, clip_spec(config, 1, a), 1, kept=config.probe.clips)
+        kept = config.probe.clips
+        footprint = clips_in_memory(config, clip_spec(config, 1, a), 1, kept, feature_bytes(config.probe, a, kept))
     except ConfigError as error:
         return [fatal("memory", str(error), "see above")]
     host = footprint.bytes + _IMPORTS[engine.name]

@@ -75,6 +75,14 @@ def build_optimizer(
     return Optimizer(model, UpdateSettings(config, learning_rate, weight_decay), _replicas())
 
 
+def needs_xla() -> bool:
+    """Whether Keras' own compiled models are compiled by XLA or not at all.
+
+    A model that is compiled without it is a graph on TensorFlow, and computed operation by operation on JAX.
+    """
+    return _backend() == "jax"
+
+
 def _replicas() -> "Replicas":
     if _backend() == "jax":
         from mae.engines.jax.step import WholeArrays

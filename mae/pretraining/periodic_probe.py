@@ -16,6 +16,7 @@ from mae.evaluation.features import encode, pool, pool_cells
 from mae.evaluation.probes.feature_figures import FeatureFigures
 from mae.evaluation.probes.looked_at import LookedAt
 from mae.evaluation.probes.signs import LEAST_CLIPS, Sign, signs_of
+from mae.presets import Architecture
 from mae.pretraining.config import PeriodicProbeConfig
 from mae.signals import Check
 from mae.training.meter import Record
@@ -34,7 +35,7 @@ class ProbePlan:
     config: PeriodicProbeConfig
     index: VideoIndex
     total_steps: int
-    times: int  # places in time that the tokens of a clip have
+    architecture: Architecture  # of the encoder that is looked at
 
     @property
     def every(self) -> int | None:
@@ -53,6 +54,16 @@ class ProbePlan:
             return []
         return spread_evenly(self.index.labels, len(self.index.paths), self.config.clips)
 
+    @property
+    def feature_bytes(self) -> int:
+        """What a look holds of the tokens of its clips, see `feature_bytes`."""
+        return feature_bytes(self.config, self.architecture, len(self.indices))
+
+    @property
+    def times(self) -> int:
+        """Places in time that the tokens of a clip have."""
+        return self.architecture.grid[0]
+
     def row(self) -> tuple[str, str]:
         """For the table at the start."""
         if self.every is None:
@@ -68,6 +79,17 @@ class ProbePlan:
         few = f"; attentive probes need {LEAST_CLIPS} clips" if len(indices) < LEAST_CLIPS else ""
         looks = f"every {self.every} steps: {len(indices)} clips {of}"
         return "probe", f"{looks}: {knn}{shares}feature rank and std{few if self.config.attentive_steps else ''}"
+
+
+def feature_bytes(config: PeriodicProbeConfig, architecture: Architecture, clips: int) -> int:
+    """Bytes of the tokens that attentive probes are fitted on: of clips and their twins, and of both beside each other.
+
+    They are means over cells, in float16, see `FeatureFigures`.
+    """
+    if config.attentive_steps is None or clips < LEAST_CLIPS:
+        return 0
+    t, h, w = architecture.grid
+    return 4 * clips * t * min(h, CELLS) * min(w, CELLS) * architecture.embed_dim * 2
 
 
 class PeriodicProbe:

@@ -56,9 +56,11 @@ class Pretraining(Objective):
         self.known_loss = KnownLoss(self.batch.digest(config.predicted))
         self.loaded: LoadReport | None = None
         self.plan = TrainingPlan(config, len(self.index.paths), engine.num_replicas)
-        self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps, config.architecture.grid[0])
+        self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps, config.architecture)
         self.cadence = Cadence.of(config, self.plan, config.evaluate_every, self.probe.every)
-        self.footprint = clips_in_memory(config, self.reader.spec, engine.workers.count, kept=len(self.probe.indices))
+        self.footprint = clips_in_memory(
+            config, self.reader.spec, engine.workers.count, len(self.probe.indices), self.probe.feature_bytes
+        )
 
     def rows(self, session: Session) -> list[Row]:
         c = self.config

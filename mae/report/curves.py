@@ -43,6 +43,8 @@ PANELS = (
     ),
     Panel("PSNR of the fixed batch, dB over masked pixels", {"psnr": "PSNR"}),
     Panel("k-NN top-1 of frozen features, %", {"probe_top1": "top-1"}, scale=100),
+    Panel("Attentive top-1 of frozen features, %", {"probe_attentive_top1": "top-1"}, scale=100),
+    Panel("Clips told from the same in another order, %", {"probe_order": "order"}, scale=100),
     Panel("Rank of the features", {"feature_rank": "rank"}),
     Panel("Deviation of the features", {"feature_std": "std"}),
     Panel("Validation, %", {"val_top1": "top-1", "val_top5": "top-5"}, scale=100),

@@ -135,6 +135,8 @@ _TOLD: dict[str, tuple[str, Callable[[Any], str]]] = {
     "trivial_loss": ("loss of who always says the average", lambda v: f"{v:.4f}"),
     "psnr": ("PSNR of the fixed batch", lambda v: f"{v:.2f} dB"),
     "probe_top1": ("k-NN top-1 of frozen features", _percent),
+    "probe_attentive_top1": ("attentive top-1 of frozen features", _percent),
+    "probe_order": ("clips told from the same in another order", _percent),
     "feature_rank": ("rank of the features", lambda v: f"{v:.1f}"),
     "val_loss": ("validation loss", lambda v: f"{v:.4f}"),
     "val_top1": ("validation top-1", _percent),

@@ -23,10 +23,11 @@ def clip_spec(config: RunConfig, frame_stride: int, architecture: Architecture) 
     )
 
 
-def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int, kept: int = 0) -> Footprint:
+def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int, kept: int = 0, features: int = 0) -> Footprint:
     """Of one of `num_workers` machines; raises `ConfigError` where a given budget is too small.
 
-    `kept`: clips of a probe. Only the chief has them; they are counted everywhere, so that all machines agree.
+    `kept`: clips of a probe; `features`: bytes of what it holds of their tokens. Only the chief has them; they are
+    counted everywhere, so that all machines agree.
     """
     data = config.data
     return fitting_footprint(
@@ -36,4 +37,5 @@ def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int, kept: i
         prefetch=data.prefetch,
         budget_gb=data.ram_budget_gb,
         kept=kept,
+        features=features,
     )

@@ -18,6 +18,9 @@ def test_clips_that_are_kept_count():
     made = fitting_footprint(CLIP, 64, 4, 2, 1.5, kept=256)  # (4 + 3 · 64 + 256) clips, as two batches make 1.24 GB
     assert (made.prefetch, made.bytes) == (2, CLIP * (4 + 4 * 64 + 256))
     assert "2 + 2 batches of 64 and 256 of the probe, 2.41 MB a clip" in str(made)
+    with_features = fitting_footprint(CLIP, 64, 4, 2, 1.5, kept=256, features=300_000_000)  # then one batch waits
+    assert (with_features.prefetch, with_features.bytes) == (1, CLIP * (4 + 3 * 64 + 256) + 300_000_000)
+    assert str(with_features).endswith("MB a clip, 300.0 MB of features")
     with pytest.raises(ConfigError, match=r"lower batch_size or probe\.clips or data\.workers"):
         fitting_footprint(CLIP, 64, 4, 2, 1, kept=256)
 

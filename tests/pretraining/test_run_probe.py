@@ -4,15 +4,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny import tiny_pretrainer
+from tiny import SIZES, tiny_pretrainer
 
 from mae.data.lists.index import VideoIndex
 from mae.engines.engine import Setup
 from mae.engines.start import start_engine
 from mae.errors import BadVideo, ConfigError
+from mae.presets import architecture
 from mae.pretraining.config import PeriodicProbeConfig
 from mae.pretraining.periodic_probe import PeriodicProbe, ProbePlan
 from mae.signals import never
+
+SMALL = architecture("vit_tiny", **SIZES)  # 2×4×4 tokens, 24 wide
 
 
 def index(labels, count=8):
@@ -21,7 +24,7 @@ def index(labels, count=8):
 
 def plan(labels, every=10, clips=4, total_steps=100, attentive_steps=None):
     count = 80 if labels is None else len(labels)
-    return ProbePlan(PeriodicProbeConfig(every, clips, attentive_steps), index(labels, count), total_steps, times=2)
+    return ProbePlan(PeriodicProbeConfig(every, clips, attentive_steps), index(labels, count), total_steps, SMALL)
 
 
 LABELS = (0, 0, 0, 0, 0, 0, 3, 3)
@@ -48,6 +51,12 @@ LABELS = (0, 0, 0, 0, 0, 0, 3, 3)
 )
 def test_what_the_table_says(settings, row):
     assert plan(*settings).row() == ("probe", row)
+
+
+def test_cached_tokens_are_counted():
+    """Of 64 clips and of their twins, both held twice: 2×4×4 cells of 24 numbers of two bytes."""
+    assert plan(None, clips=64, attentive_steps=5).feature_bytes == 4 * 64 * 32 * 24 * 2
+    assert plan(None, clips=64).feature_bytes == plan(None, clips=31, attentive_steps=5).feature_bytes == 0
 
 
 def test_places_are_those_of_the_classes():

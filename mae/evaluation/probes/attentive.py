@@ -103,7 +103,7 @@ class AttentiveProbe:
         width = tokens[-1]
         heads = next(heads for heads in range(min(NUM_HEADS, width), 0, -1) if width % heads == 0)
         self._model = AttentivePooling(width, num_classes, heads, seed)
-        self._model(np.zeros((1, *tokens), np.float32))  # builds it
+        self._model(keras.KerasTensor((1, *tokens)))  # builds it, and computes nothing
         self._steps = steps
         self._seed = seed
         warmup = max(int(WARMUP * steps), 1)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from mae.engines.start import needs_xla
 from mae.seeds import generator
 from mae.signals import Check, never
 
@@ -34,9 +35,9 @@ class Rows:
 
 
 def compile_classifier(model: Any, optimizer: keras.optimizers.Optimizer) -> None:
-    """Makes a model of logits ready for `fit`."""
+    """Makes a model of logits ready for `fit`: an update is one compiled function, whatever the engine."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32")
-    model.compile(optimizer, loss, jit_compile=False)
+    model.compile(optimizer, loss, jit_compile=needs_xla())
 
 
 def fit(
