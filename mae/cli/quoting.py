@@ -29,8 +29,9 @@ def quoted(text: str) -> str:
 
 
 def setting(key: str, text: str) -> str:
-    """`key=value` for a text; in quotes only where it would be taken for something else without."""
-    return f"{key}={text if unquoted(text) == text != NONE else quoted(text)}"
+    """`key=value` for a text; in quotes only where it would be taken for something else without, also in a sweep."""
+    is_plain = unquoted(text) == text != NONE and "," not in text
+    return f"{key}={text if is_plain else quoted(text)}"
 
 
 def swept(values: str) -> list[str]:

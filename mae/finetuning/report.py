@@ -1,12 +1,13 @@
 """What a fine-tuning tells the person who started it, besides its progress."""
 
 import math
-import shlex
 from pathlib import Path
 
+from mae.cli.quoting import setting
 from mae.data.lists.splits import Splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
 from mae.finetuning.config import FinetuneConfig
+from mae.training.next_commands import next_commands
 from mae.training.session import Session, optimizer_rows
 
 
@@ -28,12 +29,10 @@ def finetune_rows(config: FinetuneConfig, splits: Splits, session: Session) -> l
     return [*rows, *optimizer_rows(config, session)]
 
 
-def print_summary(run_dir: Path, index: VideoIndex) -> str:
-    """Where the run is, and the command to type next."""
-    return (
-        f"run: {run_dir}. "
-        f"Next: python -m mae.predict checkpoint={shlex.quote(str(run_dir))} video={shlex.quote(index.paths[0])}"
-    )
+def print_summary(run_dir: Path, video: str) -> str:
+    """Where the run is, and the command to type next, which it writes into the run directory as well."""
+    command = ["python", "-m", "mae.predict", setting("checkpoint", str(run_dir)), setting("video", video)]
+    return f"run: {run_dir}\n{next_commands(run_dir, [command])}"
 
 
 def _held_out(index: VideoIndex | None) -> str:

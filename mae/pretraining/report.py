@@ -1,10 +1,13 @@
 """What a run tells the person who started it, besides its progress."""
 
-import shlex
+from dataclasses import asdict
 from pathlib import Path
 
+from mae.cli.quoting import setting
 from mae.data.lists.index import VideoIndex
 from mae.pretraining.config import PretrainConfig
+from mae.training.handed_down import handed_down, hydra_setting
+from mae.training.next_commands import next_commands
 from mae.training.session import Session, optimizer_rows
 
 
@@ -50,11 +53,11 @@ def compare_with_trivial(loss: float, trivial: float, target: str) -> str:
     )
 
 
-def print_summary(run_dir: Path, index: VideoIndex, dataset: str) -> str:
-    """Where the run is, and the commands to type next."""
-    run = shlex.quote(str(run_dir))
-    finetune = f", or python finetune.py dataset={dataset} init_from={run}" if index.labels else ""
-    return (
-        f"run: {run_dir} (pictures in reconstructions/). "
-        f"Next: python -m mae.reconstruct checkpoint={run} video={shlex.quote(index.paths[0])}{finetune}"
-    )
+def print_summary(config: PretrainConfig, index: VideoIndex, run_dir: Path, video: str) -> str:
+    """Where the run is, and the commands to type next, which it writes into the run directory as well."""
+    run = str(run_dir)
+    commands = [["python", "-m", "mae.reconstruct", setting("checkpoint", run), setting("video", video)]]
+    if index.labels:
+        settings = handed_down(asdict(config)).values()
+        commands.append(["python", "finetune.py", *settings, hydra_setting("init_from", run)])
+    return f"run: {run_dir} (pictures in reconstructions/)\n{next_commands(run_dir, commands)}"

@@ -30,6 +30,7 @@ from mae.seeds import generator
 from mae.training.clips import clip_spec, clips_in_memory
 from mae.training.launch import launch
 from mae.training.meter import Cadence
+from mae.training.next_commands import readable_video
 from mae.training.objective import Objective, Row
 from mae.training.overfit import overfit_row
 from mae.training.plan import TrainingPlan
@@ -120,7 +121,8 @@ class Pretraining(Objective):
         )
 
     def finish(self, session: Session) -> None:
-        session.workers.say(print_summary(session.directory.path, self.index, self.config.dataset.name))
+        if session.workers.is_chief:
+            print(print_summary(self.config, self.index, session.directory.path, readable_video(self.reader)))
 
 
 def _weights_to_start_from(config: PretrainConfig) -> Weights | None:

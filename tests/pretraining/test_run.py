@@ -110,8 +110,10 @@ def test_what_a_run_says(run, capsys):
     assert any("tube 0.75: 24 masked, 8 visible (realised 0.7500)" in line for line in lines)
     assert any(line.startswith("step 2/2  loss ") and "data wait" in line and "ETA" in line for line in lines)
     assert any("of the trivial predictor" in line for line in lines)
-    assert "Next: python -m mae.reconstruct checkpoint=" in lines[-1]
-    assert "run: " in lines[-1]
+    assert lines[-4].startswith("run: ")
+    assert lines[-3] == "Next (next_command.txt in the run directory):"
+    assert lines[-2].startswith("  python -m mae.reconstruct checkpoint=")
+    assert lines[-1].startswith("  python finetune.py model=vit_tiny ")
 
 
 @pytest.mark.parametrize("step", [1, 3])
