@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from measures import best_of, flops_per_clip, matmul_side
+from measures import best_of, matmul_side
 from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
 from mae.masking import tube_mask
+from mae.models.work import flops_per_clip
 from mae.presets import architecture
 
 

@@ -1,167 +1,313 @@
-"""Whether pre-training pays, on a set where that can be seen in minutes: `python benchmarks/representation.py`.
+"""Whether pre-training pays, on sets where that can be seen in minutes: `python benchmarks/representation.py`.
 
-Everything is a run of the project's own commands on `dataset=shapes_dark`, whose eight classes are motions: chance is
-1/8, and a token of `model=vit_micro` holds one frame, so that none shows a motion by itself. A run uses one core;
-as many of them go on side by side as there are cores. What is done stays in the folder, so that an interrupted
-benchmark goes on where it was. At the end it prints the tables of docs/benchmarks.md.
+Everything is a run of the project's own commands on data sets whose classes are motions: chance is 1/8, and a token of
+`model=vit_micro` holds one frame, so that none shows a motion by itself. A run uses one core, and as many go on side by
+side as there are cores. What is done stays in the folder, so that an interrupted benchmark goes on where it was. At
+the end it prints a table for each data set and writes the figures to a file, from which `--show` prints them again.
 
-- (a) probes of the frozen pre-trained encoder, trained on few labels, beside those of the encoder as it is initialised;
-- (b) fine-tuning it on the same few labels, beside training from scratch with the same schedule;
-- (c) masks and ratios, in shorter pre-training;
-- and, to see that the set can be learnt at all, training from scratch on all labels, for as long as that takes.
+- A row of a table is a way to pre-train: the settings that `dataset=` brings, and what `ROWS` or `--rows` changes.
+- Its encoder is probed on few labels, frozen, beside the encoder as it is initialised;
+- and fine-tuned on the same few labels, beside training from scratch with the same schedule.
+- With `--all-labels`: training from scratch on all labels, for as long as it takes to see that a set can be learnt.
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PER_CLASS = 500  # videos to pre-train on, and labels when all are used
+DATASETS = ("motion_camera", "motion_objects", "motion_order")  # the last one is looked at once settings are chosen
 LABELS = 50  # of each class, where there are few
 SEEDS = (0, 1, 2)
-PRETRAINING_STEPS = 2000
+STEPS = 2000  # of pre-training, where a row does not set its own
 ALL_LABELS = ("optimizer=muon", "batch_size=16", "learning_rate=1.6e-2", "warmup_steps=100", "steps=4500")
-MASK_STEPS = 800  # of pre-training with each mask
-MASKS = (("tube", 0.5), ("tube", 0.75), ("tube", 0.9), ("random", 0.75), ("random", 0.9))
 KINDS = ("attentive", "linear", "knn")
+UNTRAINED, EVERY_LABEL = "not pre-trained", "from scratch on all labels"
+
+# Ways to pre-train: what each changes of `dataset=`. Settings of the clips and the encoder hold for its probes and
+# fine-tuning, too, and then it has an untrained encoder of its own to be compared with.
+ROWS: dict[str, tuple[str, ...]] = {
+    "pre-trained": (),
+    "pixels": ("target=pixels",),
+    "pixels 0.9": ("target=pixels", "mask_ratio=0.9"),
+    "tube 0.5": ("masking=tube", "mask_ratio=0.5"),
+    "tube 0.75": ("masking=tube", "mask_ratio=0.75"),
+    "tube 0.9": ("masking=tube", "mask_ratio=0.9"),
+    "random 0.75": ("masking=random", "mask_ratio=0.75"),
+    "random 0.9": ("masking=random", "mask_ratio=0.9"),
+    "frame": ("masking=frame",),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run and compared."""
+
+    folder: Path  # where the runs are kept
+    datasets: tuple[str, ...]
+    rows: dict[str, tuple[str, ...]]
+    seeds: tuple[int, ...]
+    steps: int
+    finetuning: bool  # whether whole models are trained, too
+    all_labels: bool
 
 
 @dataclass(frozen=True)
 class Run:
     """One command, whose result is a file in its run directory."""
 
-    name: str  # of the directory
+    place: Path  # the run directory
     command: str  # pretrain.py | finetune.py
     settings: tuple[str, ...]
     result: str  # file that is there when the run is complete
 
 
-def pretraining(name: str, seed: int, steps: int, *more: str) -> Run:
-    settings = (f"seed={seed}", f"steps={steps}", *more)
-    return Run(f"{name}-{seed}", "pretrain.py", settings, f"checkpoints/step_{steps:08d}.npz")
+def pretraining(place: Path, *settings: str, seed: int, steps: int) -> Run:
+    own = [setting for setting in settings if setting.startswith("steps=")]
+    steps = int(own[-1].removeprefix("steps=")) if own else steps
+    rest = tuple(setting for setting in settings if setting not in own)
+    return Run(place, "pretrain.py", (*rest, f"seed={seed}", f"steps={steps}"), f"checkpoints/step_{steps:08d}.npz")
 
 
-def probe(name: str, encoder: str, seed: int) -> Run:
-    settings = ("mode=probe", f"init_from={encoder}", f"seed={seed}", f"probe.labels_per_class={LABELS}")
-    return Run(f"probe-{name}-{seed}", "finetune.py", settings, "probe.json")
+def probe(place: Path, encoder: Path | None, *settings: str, seed: int) -> Run:
+    start = f"init_from={'random' if encoder is None else encoder}"
+    return Run(
+        place,
+        "finetune.py",
+        (*settings, "mode=probe", start, f"seed={seed}", f"probe.labels_per_class={LABELS}"),
+        "probe.json",
+    )
 
 
-def classifier(name: str, encoder: str | None, seed: int, *more: str, labels: int = LABELS) -> Run:
+def classifier(place: Path, encoder: Path | None, *settings: str, seed: int, labels: int | None = LABELS) -> Run:
     """Fine-tuning, or training from scratch; then without layer decay, which would only slow down early layers."""
-    start = ("optimizer.layer_decay=null",) if encoder is None else (f"init_from={encoder}",)
-    settings = (*more, f"seed={seed}", f"dataset.videos_per_class={labels}", *start)
-    return Run(f"{name}-{seed}", "finetune.py", settings, "test.json")
+    start = "optimizer.layer_decay=null" if encoder is None else f"init_from={encoder}"
+    few = () if labels is None else (f"dataset.videos_per_class={labels}",)
+    return Run(place, "finetune.py", (*settings, f"seed={seed}", *few, start), "test.json")
 
 
-def chains(folder: Path) -> list[list[Run]]:
+def of_the_encoder(settings: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that fine-tuning and probes have to be told as well."""
+    return tuple(
+        setting for setting in settings if setting.startswith(("model", "dataset.")) and "model.decoder" not in setting
+    )
+
+
+def untrained(plan: Plan, name: str) -> str:
+    """The row that a row is compared with: one for all that change nothing about clips and encoder."""
+    return f"{UNTRAINED}, as {name}" if of_the_encoder(plan.rows[name]) else UNTRAINED
+
+
+def place_of(plan: Plan, dataset: str, what: str, name: str, seed: int) -> Path:
+    slug = name.replace(",", "").replace(" ", "-")
+    steps = "" if name.startswith(UNTRAINED) or name == EVERY_LABEL else f"-{plan.steps}"
+    return plan.folder / dataset / f"{what}-{slug}{steps}-{seed}"
+
+
+def chains(plan: Plan) -> list[list[Run]]:
     """Runs that follow each other; the longest first, so that the cores are done at about the same time."""
-    made = [[classifier("scratch-all", None, 0, *ALL_LABELS, labels=PER_CLASS)]]
-    for seed in SEEDS:
-        first = pretraining("pretrained", seed, PRETRAINING_STEPS)
-        encoder = str(folder / first.name)
-        made.append([first, probe("pretrained", encoder, seed), classifier("finetuned", encoder, seed)])
-    for masking, ratio in MASKS:
-        mask = f"{masking}-{ratio}"
-        first = pretraining(mask, 0, MASK_STEPS, f"masking={masking}", f"mask_ratio={ratio}")
-        made.append([first, probe(mask, str(folder / first.name), 0)])
-    made += [[probe("initial", "random", seed), classifier("scratch", None, seed)] for seed in SEEDS]
-    return made
+    made = []
+    for dataset in plan.datasets if plan.all_labels else ():
+        place = place_of(plan, dataset, "whole", EVERY_LABEL, 0)
+        made.append([classifier(place, None, f"dataset={dataset}", *ALL_LABELS, seed=0, labels=None)])
+    baselines = {}
+    for dataset in plan.datasets:
+        for name, settings in plan.rows.items():
+            shared = (f"dataset={dataset}", *of_the_encoder(settings))
+            for seed in plan.seeds:
+                encoder = place_of(plan, dataset, "pretrain", name, seed)
+                first = pretraining(encoder, f"dataset={dataset}", *settings, seed=seed, steps=plan.steps)
+                made.append([first, *judges(plan, dataset, name, encoder, shared, seed)])
+                baseline = untrained(plan, name)
+                baselines[dataset, baseline, seed] = judges(plan, dataset, baseline, None, shared, seed)
+    return made + list(baselines.values())
 
 
-def execute(run: Run, folder: Path) -> float:
-    """Seconds the run took; 0 where its result is there already."""
-    place = folder / run.name
-    if (place / run.result).exists():
+def judges(plan: Plan, dataset: str, name: str, encoder: Path | None, shared: tuple[str, ...], seed: int) -> list[Run]:
+    """What tells how good an encoder is."""
+    runs = [probe(place_of(plan, dataset, "probe", name, seed), encoder, *shared, seed=seed)]
+    if plan.finetuning:
+        runs.append(classifier(place_of(plan, dataset, "whole", name, seed), encoder, *shared, seed=seed))
+    return runs
+
+
+def execute(run: Run) -> float:
+    """Seconds the run took; 0 where its result is there already.
+
+    Raises:
+        SystemExit: the command fails, or its place has the run of another one.
+    """
+    words = [run.command, *run.settings]
+    told = run.place.with_name(f"{run.place.name}.json")
+    before = json.loads(told.read_text()) if told.exists() else {"command": words}
+    if before["command"] != words:
+        raise SystemExit(
+            f"{run.place} was made by {' '.join(before['command'])}, not by {' '.join(words)}: "
+            "choose another --folder or another name for the row"
+        )
+    if (run.place / run.result).exists():
         return 0.0
-    place.mkdir(parents=True, exist_ok=True)
-    fixed = ("dataset=shapes_dark", f"run_dir={place}", "data.workers=1", "wandb.mode=disabled")
+    run.place.mkdir(parents=True, exist_ok=True)
+    told.write_text(json.dumps(before))
+    fixed = (f"run_dir={run.place}", "data.workers=1", "wandb.mode=disabled")
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     start = time.perf_counter()
-    with (folder / f"{run.name}.log").open("w") as log:
-        command = [sys.executable, str(ROOT / run.command), *fixed, *run.settings]
-        status = subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=log).returncode
+    log_file = run.place.with_name(f"{run.place.name}.log")
+    with log_file.open("w") as log:
+        command = [sys.executable, str(ROOT / run.command), *run.settings, *fixed]
+        status = subprocess.run(command, cwd=run.place.parent, env=environment, stdout=log, stderr=log).returncode
     if status:
-        raise SystemExit(f"{run.name} ended with status {status}: see {folder / run.name}.log")
-    return time.perf_counter() - start
+        raise SystemExit(f"{run.place.name} ended with status {status}: see {log_file}")
+    seconds = time.perf_counter() - start
+    told.write_text(json.dumps({"command": words, "seconds": before.get("seconds", 0.0) + seconds}))
+    return seconds
 
 
-def execute_chain(chain: list[Run], folder: Path) -> None:
+def execute_chain(chain: list[Run]) -> None:
     for run in chain:
-        seconds = execute(run, folder)
-        print(f"{run.name}: {f'{seconds:.0f} s' if seconds else 'found'}", flush=True)
+        seconds = execute(run)
+        outcome = f"{seconds:.0f} s" if seconds else "found"
+        print(f"{run.place.parent.name} {run.place.name}: {outcome}", flush=True)
 
 
-def top1(folder: Path, name: str, seeds: tuple[int, ...], kind: str | None = None) -> list[float]:
-    """Per cent, of each seed: of a probe of this kind, or of a test."""
-    if kind is None:
-        return [100 * json.loads((folder / f"{name}-{seed}" / "test.json").read_text())["top1"] for seed in seeds]
-    reports = [json.loads((folder / f"probe-{name}-{seed}" / "probe.json").read_text()) for seed in seeds]
-    return [100 * report["probes"][kind]["top1"] for report in reports]
+def collect(plan: Plan) -> dict[str, Any]:
+    """All figures, in per cent by seed, and how they were made."""
+    return {
+        "labels": LABELS,
+        "steps": plan.steps,
+        "seeds": list(plan.seeds),
+        "minutes": sum(json.loads(path.read_text()).get("seconds", 0.0) for path in told_of(plan)) / 60,
+        "versions": {name: version(name) for name in ("keras", "numpy", "tensorflow")},
+        "rows": {name: list(settings) for name, settings in plan.rows.items()},
+        "datasets": {dataset: figures_of(plan, dataset) for dataset in plan.datasets},
+    }
 
 
-def cell(values: list[float]) -> str:
+def told_of(plan: Plan) -> list[Path]:
+    return [run.place.with_name(f"{run.place.name}.json") for chain in chains(plan) for run in chain]
+
+
+def figures_of(plan: Plan, dataset: str) -> dict[str, dict[str, list[float]]]:
+    """Of every row: by kind of probe, and `whole` for fine-tuning or training from scratch."""
+    names = [*plan.rows, *dict.fromkeys(untrained(plan, name) for name in plan.rows)]
+    rows: dict[str, dict[str, list[float]]] = {}
+    for name in names:
+        reports = [read(plan, dataset, "probe", name, seed) for seed in plan.seeds]
+        rows[name] = {kind: [100 * report["probes"][kind]["top1"] for report in reports] for kind in KINDS}
+        if plan.finetuning:
+            rows[name]["whole"] = [100 * read(plan, dataset, "whole", name, seed)["top1"] for seed in plan.seeds]
+    if plan.all_labels:
+        rows[EVERY_LABEL] = {"whole": [100 * read(plan, dataset, "whole", EVERY_LABEL, 0)["top1"]]}
+    return rows
+
+
+def read(plan: Plan, dataset: str, what: str, name: str, seed: int) -> dict[str, Any]:
+    file = "probe.json" if what == "probe" else "test.json"
+    return json.loads((place_of(plan, dataset, what, name, seed) / file).read_text())
+
+
+def cell(values: list[float] | None) -> str:
     """Mean ± standard deviation, or the value where there is one."""
+    if not values:
+        return ""
     if len(values) == 1:
         return f"{values[0]:.1f}"
     return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
 
 
-def tables(folder: Path) -> str:
+def gain(figures: dict[str, dict[str, list[float]]], name: str, kind: str) -> str:
+    """Points over the same without pre-training."""
+    baseline = figures.get(f"{UNTRAINED}, as {name}", figures.get(UNTRAINED, {}))
+    if kind not in figures[name] or kind not in baseline or name.startswith((UNTRAINED, EVERY_LABEL)):
+        return ""
+    return f"{statistics.mean(figures[name][kind]) - statistics.mean(baseline[kind]):+.1f}"
+
+
+def table(dataset: str, result: dict[str, Any]) -> str:
+    """Markdown, one line a row; what pre-training brings beside the attentive probe and the whole model."""
+    figures = result["datasets"][dataset]
+    heading = f"{dataset}: top-1 %, {result['labels']} labels a class"
     lines = [
-        f"| top-1 %, {LABELS} labels a class | attentive probe | linear | k-NN | whole model |",
-        "|---|---|---|---|---|",
+        f"| {heading} | attentive probe | gain | linear | k-NN | whole model | gain |",
+        "|---|---|---|---|---|---|---|",
     ]
-    few = {}
-    for label, probed, trained in (
-        ("pre-trained", "pretrained", "finetuned"),
-        ("not pre-trained", "initial", "scratch"),
-    ):
-        few[label] = [*(top1(folder, probed, SEEDS, kind) for kind in KINDS), top1(folder, trained, SEEDS)]
-        lines.append(f"| {label} | {' | '.join(map(cell, few[label]))} |")
-    attentive, *_, whole = (statistics.mean(yes) - statistics.mean(no) for yes, no in zip(*few.values(), strict=True))
-    whole_set = cell(top1(folder, "scratch-all", (0,)))
-    lines += [
-        "",
-        f"Attentive probe: {attentive:+.1f} points. Whole model: {whole:+.1f} points. Chance: 12.5.",
-        f"From scratch on all {PER_CLASS} labels a class, longer: {whole_set}.",
-        "",
-        f"| top-1 %, mask of {MASK_STEPS} steps | attentive probe | linear | k-NN |",
-        "|---|---|---|---|",
-    ]
-    for masking, ratio in MASKS:
-        cells = [top1(folder, f"{masking}-{ratio}", (0,), kind) for kind in KINDS]
-        lines.append(f"| {masking} {ratio} | {' | '.join(map(cell, cells))} |")
+    for name, row in figures.items():
+        cells = [cell(row.get("attentive")), gain(figures, name, "attentive"), *(cell(row.get(k)) for k in KINDS[1:])]
+        lines.append(f"| {' | '.join([name, *cells, cell(row.get('whole')), gain(figures, name, 'whole')])} |")
     return "\n".join(lines)
 
 
 def main(options: argparse.Namespace) -> None:
-    folder = options.folder.resolve()
+    result = json.loads(options.show.read_text()) if options.show else measure(options)
+    print("\n" + "\n\n".join(table(dataset, result) for dataset in result["datasets"]))
+    print(f"\n{result['minutes']:.1f} minutes of runs on one core each")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    plan = planned(options)
     start = time.perf_counter()
     with ThreadPoolExecutor(options.processes) as pool:
-        futures = [pool.submit(execute_chain, chain, folder) for chain in chains(folder)]
+        futures = [pool.submit(execute_chain, chain) for chain in chains(plan)]
         try:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    minutes = [(time.perf_counter() - start) / 60, (used.ru_utime + used.ru_stime) / 60]
-    print(f"\n{tables(folder)}\n\n{minutes[0]:.1f} minutes, {minutes[1]:.1f} minutes of computing")
+    result = collect(plan)
+    output = options.output or plan.folder / "result.json"
+    output.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"\n{(time.perf_counter() - start) / 60:.1f} minutes; figures in {output}")
+    return result
+
+
+def planned(options: argparse.Namespace) -> Plan:
+    return Plan(
+        folder=options.folder.resolve(),
+        datasets=tuple(options.datasets),
+        rows=dict(options.rows),
+        seeds=tuple(options.seeds),
+        steps=options.steps,
+        finetuning=not options.probes_only,
+        all_labels=options.all_labels,
+    )
+
+
+def row(text: str) -> tuple[str, tuple[str, ...]]:
+    """A row of `ROWS` by its name, or a new one: `name: setting setting …`."""
+    name, colon, settings = text.partition(":")
+    if colon:
+        return name, tuple(settings.split())
+    if text not in ROWS:
+        raise argparse.ArgumentTypeError(
+            f"no row {text!r}; there are {', '.join(ROWS)}, or give 'name: setting setting'"
+        )
+    return text, ROWS[text]
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Whether pre-training pays, on a set where that is seen in minutes.")
+    parser = argparse.ArgumentParser(description="Whether pre-training pays, on sets where that is seen in minutes.")
+    parser.add_argument("--datasets", nargs="+", default=list(DATASETS), help="names that dataset= takes")
+    parser.add_argument(
+        "--rows", nargs="+", type=row, default=[row("pre-trained")], help="names of ROWS, or 'name: setting setting'"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--steps", type=int, default=STEPS, help="of pre-training")
+    parser.add_argument("--probes-only", action="store_true", help="train no whole models")
+    parser.add_argument("--all-labels", action="store_true", help="train from scratch on all labels, too")
     parser.add_argument("--folder", type=Path, default=Path("outputs/representation"), help="where the runs are kept")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="runs side by side, each on one core")
+    parser.add_argument("--output", type=Path, help="file for the figures (default: result.json in the folder)")
+    parser.add_argument("--show", type=Path, help="print the tables of such a file and run nothing")
     return parser.parse_args(words)
 
 

@@ -22,7 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from measures import best_of, flops_per_clip, matmul_side, peak_resident, resident
+from measures import best_of, matmul_side, peak_resident, resident
+
+from mae.models.work import flops_per_clip
 
 
 def synthetic_batch(a: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -56,7 +58,8 @@ def our_step(options: argparse.Namespace) -> tuple[Callable[[], float], Callable
     from mae.presets import architecture
     from mae.pretraining.step import pretraining_losses
 
-    chosen = {name: getattr(options, name) for name in ("attention", "lean") if getattr(options, name) is not None}
+    names = ("attention", "attention_chunk", "lean")
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     engine = start_engine(Setup("mirrored" if options.devices > 1 else "single"))
     a = architecture(options.model, num_frames=options.frames, remat=options.remat, **chosen)
     with engine.scope():
@@ -229,6 +232,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--backend", choices=("tensorflow", "jax"), nargs="+", default=["tensorflow"])
     parser.add_argument("--devices", type=int, default=1, help="of each backend: GPUs, else logical ones of the CPU")
     parser.add_argument("--attention", choices=("chunked", "plain", "fused"), help="default: as suits the devices")
+    parser.add_argument("--attention-chunk", type=int, help="scores that chunked attention holds at once")
     parser.add_argument("--lean", action=argparse.BooleanOptionalAction, help="or formulas as they stand")
     parser.add_argument("--remat", choices=("none", "blocks"), default="none")
     parser.add_argument("--accumulate", type=int, default=1, help="parts that the clips are computed in")

@@ -91,6 +91,20 @@ def read_utf8(path: Path, what: str = "") -> str:
         raise ConfigError(f"{what}{path} cannot be read ({error.strerror})") from error
 
 
+def utf8_name(path: str) -> str:
+    """A path in the characters that its bytes are in UTF-8, also where the locale knows only ASCII.
+
+    Raises:
+        ValueError: its bytes are no UTF-8.
+    """
+    return os.fsencode(path).decode("utf-8")
+
+
+def native_name(text: str) -> str:
+    """A path from a file in UTF-8 as this process has to spell it, which differs where the locale knows only ASCII."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
 def sha256(*paths: str | Path) -> str:
     """The checksum, in hexadecimal, of a file; of several, that of their contents one after the other."""
     digest = hashlib.sha256()

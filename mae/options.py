@@ -3,7 +3,10 @@
 BACKENDS = ("tensorflow", "jax")
 ATTENTIONS = ("chunked", "plain", "fused")
 REMATS = ("none", "blocks")
-TARGETS = ("videomae", "mae_st", "pixels")
+PATCH_TARGETS = ("videomae", "mae_st", "pixels")  # of each patch by itself
+TARGETS = (*PATCH_TARGETS, "difference")
+TARGET_SCALES = ("clip", "patch", "none")  # of differences, see `mae.targets`
+LOSS_WEIGHTS = ("none", "motion")
 POSITIONS = ("sincos", "sincos_factorised", "learnable")
 POSITION_MODES = ("recompute", "interpolate", "replace")
 POOLINGS = ("mean", "first")

@@ -14,7 +14,7 @@ from keras.backend import standardize_dtype
 from mae.checks import check_divisible, check_floats, check_indices, check_pixels, check_shape
 from mae.errors import check_choice
 from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from mae.options import TARGETS
+from mae.options import PATCH_TARGETS
 
 
 def patchify(videos: Any, tubelet: tuple[int, int, int]) -> Any:
@@ -109,7 +109,7 @@ def unnormalise(videos: Any, in_channels: int) -> Any:
 
 
 def normalised_target(pixels: Any, target: str, in_channels: int, tubelet_size: int) -> Any:
-    """What the decoder predicts of each patch.
+    """What the decoder predicts of each patch, where that is a matter of the patch alone; for others: `mae.targets`.
 
     - `videomae`: per channel over the whole tubelet, (x - mean) / (√var + 1e-6), variance unbiased
       (VideoMAE, arXiv:2203.12602, and its release).
@@ -123,7 +123,7 @@ def normalised_target(pixels: Any, target: str, in_channels: int, tubelet_size: 
     Returns:
         The same shape, float32.
     """
-    check_choice("target", target, TARGETS)
+    check_choice("target", target, PATCH_TARGETS)
     pixels = in_unit_range(pixels)
     if target == "pixels":
         return pixels

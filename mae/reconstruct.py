@@ -2,12 +2,14 @@
 
 checkpoint    a run directory, or a pre-trained checkpoint of any format: it must hold a decoder
 video         one video
-output        .png, a sheet of frames, or .gif or .mp4, a moving picture: original, masked, reconstruction (default:
-              <video>_reconstruction.png in the working directory)
+output        .png, a sheet of frames, or .gif or .mp4, a moving picture: the original, what is left of it under the
+              mask, the predicted patches, and these among the visible ones (default: <video>_reconstruction.png in the
+              working directory)
 masking, mask_ratio   what is hidden: tube, random, frame or block, and which share (default: as in training, else as
               published: tube, 0.9)
 seed          of the mask (default 0)
-target        what the decoder predicts: videomae, mae_st or pixels (default: as in training, else videomae)
+target        what the decoder predicts: videomae, mae_st, pixels or difference (default: as in training, else
+              videomae)
 frame_stride  source frames between two frames of the clip (default: as in training, else 4)
 sampler       dense, or segments: a frame of each of as many equal parts of the video (default: as in training, else
               dense)
@@ -26,9 +28,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from mae.cli.arguments import command_config
 from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
@@ -36,12 +35,11 @@ from mae.cli.quiet import quiet_libraries
 from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, num_masked
+from mae.monitoring.moving import FORMATS as MOVING
 from mae.options import CLIP_KINDS, PRECISIONS, TARGETS
 
-FORMATS = (".png", ".gif", ".mp4")
+FORMATS = (".png", *MOVING)
 SIZES = ("num_heads", "decoder_num_heads", "image_size", "num_frames")
-SCALE_TO = 192  # pixels: smaller frames of a moving picture are enlarged by a whole factor
-FRAMES_PER_SECOND = 8
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.reconstruction import FixedBatch
     from mae.evaluation.trained import load_pretrainer
-    from mae.files import replacing
+    from mae.monitoring.moving import save_moving
     from mae.monitoring.panels import save_png
 
     video = given_video("video=", config.video)
@@ -118,7 +116,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     a, told = trained.model.architecture, trained.training
     assert told.masking is not None
     assert told.mask_ratio is not None
-    assert told.target is not None
+    told.predicted.check_frames(a.num_frames)
     num_masked(told.masking, a.grid, told.mask_ratio)
     spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=CENTERS[trained.sampler])
     try:
@@ -127,38 +125,18 @@ def reconstruct(config: ReconstructConfig) -> str:
         raise ConfigError(f"video={config.video}: {error}") from error
     batch = FixedBatch(clip[None], MASKS[told.masking](a.grid, told.mask_ratio, seed=config.seed))
     predicted = batch.prediction(engine, trained.model)()
-    loss = batch.loss(predicted, a, told.target)
-    reconstruction = batch.reconstruct(predicted, a, told.target)
+    loss = batch.loss(predicted, a, told.predicted)
+    reconstruction = batch.reconstruct(predicted, a, told.predicted)
     try:
         if config.output_path.suffix == ".png":
-            save_png(config.output_path, reconstruction.picture(told.step, loss))
+            save_png(config.output_path, reconstruction.whole_picture(told.step, loss))
         else:
-            with replacing(config.output_path) as temporary:
-                _save_moving(temporary, reconstruction.side_by_side()[0])
+            save_moving(config.output_path, reconstruction.movie(told.step, loss))
     except OSError as error:
         raise ConfigError(f"output={config.output_path} cannot be written ({error.strerror})") from error
-    how = f"{told.masking} mask {told.mask_ratio:g}, target {told.target}"
+    how = f"{told.masking} mask {told.mask_ratio:g}, target {told.predicted}"
     made = f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"
     return f"{made}\n{how}; {trained.description}"
-
-
-def _save_moving(path: Path, frames: np.ndarray) -> None:
-    """(T, H, W, 3) uint8 RGB as .gif or .mp4, enlarged by a whole factor."""
-    factor = max(1, SCALE_TO // frames.shape[1])
-    frames = frames.repeat(factor, axis=1).repeat(factor, axis=2)
-    if path.suffix == ".gif":
-        from PIL import Image
-
-        first, *rest = [Image.fromarray(frame) for frame in frames]
-        first.save(path, save_all=True, append_images=rest, duration=1000 // FRAMES_PER_SECOND, loop=0)
-        return
-    height, width = frames.shape[1:3]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FRAMES_PER_SECOND, (width, height))
-    if not writer.isOpened():
-        raise ConfigError("OpenCV cannot encode MP4: write a .gif, or reinstall opencv-python-headless")
-    for frame in frames:
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    writer.release()
 
 
 def main(arguments: list[str]) -> None:

@@ -31,6 +31,7 @@ SMALL_RUN = (
     "checkpoint_every=2",
     "evaluate_every=null",
     "wandb.mode=disabled",
+    "report=false",
 )
 
 

@@ -13,7 +13,7 @@ os.environ["WANDB_MODE"] = "offline"
 import pytest
 
 from mae.data.config import ShapesDataset
-from mae.data.shapes.render import ensure_shapes
+from mae.data.rendered.render import ensure_rendered
 
 ON_JAX = os.environ.get("KERAS_BACKEND") == "jax"
 # Both engines are compared once.
@@ -53,7 +53,7 @@ def two_devices(monkeypatch):
 def shapes(tmp_path_factory):
     """The folder of the demo's videos, one of each class, shared by all runs."""
     root = tmp_path_factory.mktemp("shapes") / "videos"
-    return ensure_shapes(
+    return ensure_rendered(
         ShapesDataset(
             "shapes",
             frame_stride=1,

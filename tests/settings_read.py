@@ -27,7 +27,8 @@ class Reads:
             commands = [BuildSource(name, Path(name).stem) for name in COMMANDS]
             given = [BuildSource(f"{name}.py", name, text) for name, text in modules.items()]
             result = build.build([*package, *commands, *given], options)
-        self._classes: dict[str, TypeInfo] = {}
+        symbols = [symbol.node for file in result.files.values() for symbol in file.names.values()]
+        self._classes = {node.fullname: node for node in symbols if isinstance(node, TypeInfo)}
         self._outside = defaultdict(set)  # class: names read by others
         self._inside = defaultdict(set)  # class, method: names that it reads of `self`
         self._commands = set()
@@ -39,7 +40,6 @@ class Reads:
                 self._commands.add(node.args[0].fullname)
 
     def _note(self, info: TypeInfo, node: MemberExpr) -> None:
-        self._classes[info.fullname] = info
         if not (isinstance(node.expr, NameExpr) and node.expr.name == "self"):
             self._outside[info.fullname].add(node.name)
             return
@@ -58,7 +58,7 @@ class Reads:
 
         Code that reads a base class reads all its subclasses, but not the other way round.
         """
-        bases = [base.fullname for base in self._classes[name].mro[:-1]] if name in self._classes else []
+        bases = [base.fullname for base in self._classes[name].mro[:-1]]
         read: set[str] = set()
         found = {member for base in bases for member in self._outside[base]}
         while found - read:

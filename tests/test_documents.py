@@ -10,19 +10,35 @@ import pytest
 from configured import CONF, configured, configured_finetuning
 
 from mae import convert
+from mae.attention import AttentionConfig
 from mae.cli.arguments import command_config
 from mae.cli.overrides import check_overrides, share_groups
 from mae.data.pack.__main__ import parse as parse_pack
 from mae.data.scan.__main__ import parse as parse_scan
+from mae.doctor.__main__ import composed_config
 from mae.extract import ExtractConfig
+from mae.masks import MasksConfig
 from mae.predict import PredictConfig
 from mae.reconstruct import ReconstructConfig
+from mae.report.__main__ import parse as parse_report
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", *PAGES]
-PARSERS = {"mae.convert": convert.parse, "mae.data.pack": parse_pack, "mae.data.scan": parse_scan}
-ARGUMENTS = {"mae.reconstruct": ReconstructConfig, "mae.predict": PredictConfig, "mae.extract": ExtractConfig}
+PARSERS = {
+    "mae.convert": convert.parse,
+    "mae.data.pack": parse_pack,
+    "mae.data.scan": parse_scan,
+    "mae.doctor": composed_config,
+    "mae.report": parse_report,
+}
+ARGUMENTS = {
+    "mae.attention": AttentionConfig,
+    "mae.reconstruct": ReconstructConfig,
+    "mae.masks": MasksConfig,
+    "mae.predict": PredictConfig,
+    "mae.extract": ExtractConfig,
+}
 
 
 def commands():
@@ -75,6 +91,10 @@ def test_every_dataset_has_its_page():
     for name in ("shapes", "ssv2", "kinetics400", "ucf101", "hmdb51"):
         assert (ROOT / "datasets" / name / "README.md").exists()
         assert (CONF / "dataset" / f"{name}.yaml").exists()
+    motions = {path.stem for path in (CONF / "dataset").glob("motion_*.yaml")}
+    assert motions == set(
+        re.findall(r"^\| `(motion_\w+)` \|", (ROOT / "datasets/motion/README.md").read_text(), re.MULTILINE)
+    )
 
 
 def test_every_prepare_script_is_documented_beside_it():

@@ -3,7 +3,7 @@ import pytest
 from keras import ops
 
 from mae.errors import ConfigError
-from mae.options import TARGETS
+from mae.options import PATCH_TARGETS
 from mae.patches import (
     gather_patches,
     group_values,
@@ -53,7 +53,7 @@ def test_videomae_target_of_a_patch_worked_out_by_hand():
     np.testing.assert_allclose(target[0, 0, 1::2], 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", PATCH_TARGETS)
 def test_a_target_is_undone_by_its_statistics(target):
     pixels = np.random.default_rng(0).random((2, 3, 2 * 4 * 4 * 3)).astype("float32")
     mean, std = patch_statistics(group_values(pixels, target, 3, 2))

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 sys.path.insert(0, str(Path(__file__).parents[2]))  # also without an installation
 
 from mae.cli.exit_status import exit_statuses
-from mae.data.lists.folder import without_extension
+from mae.data.lists.endings import without_extension
 from mae.data.lists.official.annotations import (
     AnnotatedVideo,
     Annotations,

@@ -25,9 +25,9 @@ from mae.checkpoints.schema import (
 from mae.data.sampling import SAMPLERS
 from mae.errors import ConfigError, check_choice, shown
 from mae.masking import MASKS
-from mae.options import TARGETS
 from mae.patches import channel_statistics
 from mae.presets import Architecture
+from mae.target_config import DIFFERENCE, Target
 
 KEY = "mae_video"
 KERAS_NOTE = f"{KEY}.json"  # in the zip that a .keras file is
@@ -40,6 +40,7 @@ _RULES = {
     "licence": text(),
     "fixed_batch": text(),
     "fixed_batch_loss": above_zero(1e9),
+    "target_pixels": share(),
 }
 
 
@@ -56,13 +57,28 @@ class Training:
     licence: str | None = None  # of the weights
     fixed_batch: str | None = None  # digest of the clips and masks that the run looked at again and again
     fixed_batch_loss: float | None = None  # of these weights on them
+    target_scale: str | None = None  # of a target of differences, as the next one; see `mae.target_config.Target`
+    target_pixels: float | None = None
+    loss_weight: str | None = None  # None: all patches counted the same
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
             check("how weights were trained", name, getattr(self, name), optional(rule))
-        for name, choices in (("sampler", SAMPLERS), ("target", TARGETS), ("masking", MASKS)):
+        for name, choices in (("sampler", SAMPLERS), ("masking", MASKS)):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
+        _ = self.predicted  # raises for what is no target
+
+    @property
+    def predicted(self) -> Target:
+        """What the decoder predicts, as far as it is told."""
+        settings: dict[str, Any] = {
+            "name": self.target,
+            "scale": self.target_scale,
+            "pixels": self.target_pixels,
+            "weight": self.loss_weight,
+        }
+        return Target(**{name: value for name, value in settings.items() if value is not None})
 
     @property
     def told(self) -> dict[str, Any]:
@@ -78,7 +94,8 @@ class Training:
 RELEASED = Training(frame_stride=4, sampler="dense_stride", target="videomae", masking="tube", mask_ratio=0.9)
 
 
-PRETRAINED = ("target", "masking", "mask_ratio")  # what only a decoder is for
+# What only a decoder is for.
+PRETRAINED = ("target", "target_scale", "target_pixels", "loss_weight", "masking", "mask_ratio")
 
 
 @dataclass(frozen=True)
@@ -171,6 +188,11 @@ def training_of_run(meta: Mapping[str, Any], source: str | Path) -> Training:
     """
     config = check(source, "config", meta.get("config", {}), table())
     told = {name: config.get(name) for name in ("target", "masking", "mask_ratio")}
+    # Only what changes anything: a file that says no more than earlier versions know is read by them.
+    if config.get("target") == DIFFERENCE:
+        told |= {name: config.get(name) for name in ("target_scale", "target_pixels")}
+    if config.get("loss_weight") != "none":
+        told["loss_weight"] = config.get("loss_weight")
     dataset = check(source, "config.dataset", config.get("dataset") or {}, table())
     data = check(source, "config.data", config.get("data") or {}, table())
     told |= {"frame_stride": dataset.get("frame_stride"), "sampler": data.get("sampler"), "step": meta.get("step")}

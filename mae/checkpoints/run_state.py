@@ -18,7 +18,7 @@ import numpy as np
 
 from mae.checkpoints.containers.npz import read_npz
 from mae.checkpoints.schema import MAX_TENSORS, check, json_object, listing, text, whole
-from mae.errors import ConfigError, some
+from mae.errors import ConfigError, library_reason, some
 from mae.files import abandoned, replacing
 
 _NAME = re.compile(r"step_(\d{8})\.npz")
@@ -74,6 +74,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if {*arrays} != {*check(path, _NAMES, meta.pop(_NAMES), listing(text(), MAX_TENSORS))}:
         raise ConfigError(f"{path} is damaged: it does not hold the arrays it was written with")
     return Checkpoint(path, arrays, meta)
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """What a checkpoint says about itself, without its arrays; raises `ConfigError` for a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return json_object(_META, archive[_META].tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({library_reason(error)})") from error
 
 
 def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:

@@ -11,8 +11,8 @@ from mae.options import CROPS, DECODERS
 
 
 @dataclass(frozen=True)
-class ShapesDataset:
-    """The embedded default: small rendered videos whose class is their motion."""
+class RenderedDataset:
+    """Small videos that are rendered on first use, whose class is their motion."""
 
     name: str
     frame_stride: int  # source frames between two frames of a clip
@@ -20,15 +20,37 @@ class ShapesDataset:
     videos_per_class: int
     seed: int  # of the rendering; another seed is another set of files
     val_videos_per_class: int  # held out for fine-tuning, which renders them with a seed of their own
+
+
+@dataclass(frozen=True)
+class ShapesDataset(RenderedDataset):
+    """The embedded default: one object before a still background."""
+
     classes: str  # all | straight: those that do not turn (neither circle nor rotate)
     background: str  # ramp: of strong colours, no patch is flat | dark: an even grey behind a bright object
+
+
+@dataclass(frozen=True)
+class CameraDataset(RenderedDataset):
+    """A camera that moves over a natural picture."""
+
+
+@dataclass(frozen=True)
+class ObjectsDataset(RenderedDataset):
+    """A textured object before a textured background that moves, too."""
+
+
+@dataclass(frozen=True)
+class OrderDataset(RenderedDataset):
+    """An object before a still picture that changes in one order or the other, fast or slowly."""
 
 
 @dataclass(frozen=True)
 class FolderDataset:
     """Every video below `root`; a directory is a class where all videos lie in directories.
 
-    A directory of images only is one video.
+    A directory that holds a series of pictures is one video. Where `root` has folders called train, val and test, these
+    are the lists.
     """
 
     name: str
@@ -60,8 +82,15 @@ class CsvDataset:
     classes: str | None = field(metadata=PATH)
 
 
-DatasetConfig = ShapesDataset | FolderDataset | CsvDataset
-DATASET_KINDS = {"shapes": ShapesDataset, "folder": FolderDataset, "csv": CsvDataset}
+DatasetConfig = RenderedDataset | FolderDataset | CsvDataset
+DATASET_KINDS = {
+    "shapes": ShapesDataset,
+    "camera": CameraDataset,
+    "objects": ObjectsDataset,
+    "order": OrderDataset,
+    "folder": FolderDataset,
+    "csv": CsvDataset,
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +100,7 @@ class DataConfig:
     workers: int  # videos decoded at the same time; 0: one per CPU core
     prefetch: int  # batches kept ready, at most
     ram_budget_gb: float | None  # 10⁹ bytes that decoded clips may take; null: a quarter of the machine's memory
+    frames: str | None  # which pictures of a directory are its frames, as img_*; null: one series; none: no picture is
     decoder: str  # of video files: pyav (what `ffmpeg` shows) | opencv
     timeout_s: float  # seconds; a video that is not decoded by then is bad
     max_bad_frac: float  # of the listed videos; training stops (exit 3) when more than this are unreadable

@@ -95,6 +95,10 @@ class Engine(Protocol):
     def num_replicas(self) -> int:
         """Copies of the model that share a batch, over all workers."""
 
+    @property
+    def local_replicas(self) -> int:
+        """Those of them on the devices of this process."""
+
     def describe_devices(self) -> str:
         """The devices of this process, for the console."""
 

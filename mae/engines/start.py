@@ -41,6 +41,15 @@ def start_engine_for_a_while() -> Engine:
         return start_engine(Setup("single", device="cpu"))
 
 
+def split_cpu(devices: int) -> None:
+    """Has the engine of Keras' backend see the CPU as so many devices; to be called before anything is computed."""
+    if _backend() == "jax":
+        from mae.engines.jax.devices import split_cpu as split
+    else:
+        from mae.engines.tensorflow.strategy import split_cpu as split
+    split(devices)
+
+
 def build_optimizer(
     model: Any,
     learning_rate: Schedule,

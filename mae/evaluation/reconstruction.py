@@ -19,18 +19,21 @@ from mae.monitoring.panels import (
     panel_title,
     patch_statistics_from_visible,
     psnr,
-    reconstruction_panel,
+    reconstruction_movie,
+    reconstruction_views,
 )
+from mae.monitoring.sheets import View, draw_sheet, shown_frames
 from mae.patches import (
     group_values,
     normalise_patches,
-    normalised_target,
     patch_statistics,
     patchify,
     unnormalised_prediction,
     unpatchify,
 )
 from mae.presets import Architecture
+from mae.target_config import Target
+from mae.targets import added_to_neighbours, expected_patches, motion_weights
 
 
 @dataclass(frozen=True)
@@ -52,35 +55,41 @@ class FixedBatch:
         patches, run = self._patches(model.architecture), engine.local(model, predict)
         return lambda: run(patches)
 
-    def loss(self, predicted: np.ndarray, architecture: Architecture, target: str) -> float:
-        """Mean squared error over the masked patches."""
-        return float(np.mean(np.square(predicted - self._expected(architecture, target))))
+    def loss(self, predicted: np.ndarray, architecture: Architecture, target: str | Target) -> float:
+        """Mean squared error over the masked patches, weighted as in training."""
+        squares = np.square(predicted - self._expected(architecture, target))
+        return self._mean(squares, architecture, target)
 
-    def digest(self, target: str) -> str:
+    def digest(self, target: str | Target) -> str:
         """SHA-256 of what the loss depends on besides the model."""
-        digest = hashlib.sha256(repr((target, self.pixels.shape, self.is_masked.shape)).encode())
+        digest = hashlib.sha256(repr((str(target), self.pixels.shape, self.is_masked.shape)).encode())
         digest.update(self.pixels.tobytes())
         digest.update(self.is_masked.tobytes())
         return digest.hexdigest()
 
-    def trivial_loss(self, architecture: Architecture, target: str) -> float:
+    def trivial_loss(self, architecture: Architecture, target: str | Target) -> float:
         """The loss of predicting the average value everywhere: what a model that learnt nothing can reach.
 
-        Close to 1 for normalised targets, whatever the videos.
+        Close to 1 for normalised targets, whatever the videos. The average of differences is about 0: that nothing
+        moves.
         """
-        return float(np.var(self._expected(architecture, target)))
+        expected = self._expected(architecture, target)
+        average = self._mean(expected, architecture, target)
+        return self._mean(np.square(expected - average), architecture, target)
 
-    def reconstruct(self, predicted: np.ndarray, architecture: Architecture, target: str) -> "Reconstruction":
+    def reconstruct(self, predicted: np.ndarray, architecture: Architecture, target: str | Target) -> "Reconstruction":
         """The predicted patches, put back into the clips."""
-        a, patches = architecture, self._patches(architecture)
+        a, patches, target = architecture, self._patches(architecture), Target.of(target)
+        if target.is_difference:
+            return self._with_differences(predicted, a, target)
         predicted = _scatter(predicted, self.is_masked)
 
-        values = ops.convert_to_numpy(group_values(patches, target, a.in_channels, a.tubelet_size))
+        values = ops.convert_to_numpy(group_values(patches, target.name, a.in_channels, a.tubelet_size))
         original_statistics = patch_statistics(values)
         honest_statistics = patch_statistics_from_visible(values, self.is_masked, a.grid)
 
         def as_videos(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-            pixels = unnormalised_prediction(predicted, target, mean, std, a.tubelet_size)
+            pixels = unnormalised_prediction(predicted, target.name, mean, std, a.tubelet_size)
             whole = np.where(self.is_masked[..., None], ops.convert_to_numpy(pixels), patches)
             return np.clip(unpatchify(whole, a.grid, a.tubelet), 0, 1)
 
@@ -89,18 +98,36 @@ class FixedBatch:
             grid=a.grid,
             tubelet=a.tubelet,
             with_original_statistics=as_videos(*(ops.convert_to_numpy(s) for s in original_statistics)),
-            with_visible_statistics=None if target == "pixels" else as_videos(*honest_statistics),
+            with_visible_statistics=None if target.name == "pixels" else as_videos(*honest_statistics),
         )
+
+    def _with_differences(self, predicted: np.ndarray, a: Architecture, target: Target) -> "Reconstruction":
+        """The clips with predicted differences added to the original frames they are differences to."""
+        made = ops.convert_to_numpy(added_to_neighbours(predicted, self.pixels, self._masked, target, a.tubelet))
+        whole = np.where(self.is_masked[..., None], _scatter(made, self.is_masked), self._patches(a))
+        restored = np.clip(unpatchify(whole, a.grid, a.tubelet), 0, 1)
+        return Reconstruction(self, a.grid, a.tubelet, restored, None)
 
     def _patches(self, architecture: Architecture) -> np.ndarray:
         """(k, n, p) in [0, 1]."""
         return np.asarray(patchify(self.pixels.astype("float32") / 255, architecture.tubelet))
 
-    def _expected(self, architecture: Architecture, target: str) -> np.ndarray:
+    @property
+    def _masked(self) -> np.ndarray:
+        """The indices of the masked patches: (k, m) int32."""
+        return np.asarray(ops.convert_to_numpy(split_indices(self.is_masked)[1]))
+
+    def _expected(self, architecture: Architecture, target: str | Target) -> np.ndarray:
         """What should be predicted: (k, m, p)."""
-        masked = self._patches(architecture)[self.is_masked].reshape(len(self.pixels), -1, architecture.patch_dim)
-        made = normalised_target(masked, target, architecture.in_channels, architecture.tubelet_size)
+        made = expected_patches(self.pixels, self._masked, Target.of(target), architecture.tubelet)
         return np.asarray(ops.convert_to_numpy(made))
+
+    def _mean(self, values: np.ndarray, architecture: Architecture, target: str | Target) -> float:
+        """Of values of the masked patches (k, m, p), each patch weighted as in the loss."""
+        if Target.of(target).weight == "none":
+            return float(np.mean(values))
+        weights = motion_weights(self.pixels, self._masked, tubelet=architecture.tubelet)
+        return float(np.average(values.mean(axis=2), weights=ops.convert_to_numpy(weights)))
 
 
 @dataclass(frozen=True)
@@ -123,26 +150,33 @@ class Reconstruction:
         hidden = mask_to_pixels(self.batch.is_masked, self.grid, self.tubelet)
         return psnr(self.batch.pixels, self.with_original_statistics, hidden)
 
-    def side_by_side(self) -> np.ndarray:
-        """Original, masked (grey) and reconstruction next to each other: (k, T, H, 3·W, c) uint8."""
-        hidden = mask_to_pixels(self.batch.is_masked, self.grid, self.tubelet)[..., None]
-        masked = np.where(hidden, np.uint8(128), self.batch.pixels)
-        restored = np.rint(255 * self.with_original_statistics).astype(np.uint8)
-        return np.concatenate([self.batch.pixels, masked, restored], axis=3)
-
     def picture(self, step: int | None, loss: float) -> np.ndarray:
-        """One sheet, original | masked | reconstruction: (height, width, 3) uint8 RGB."""
-        ratio = float(self.batch.is_masked.mean())
-        return reconstruction_panel(
+        """One sheet, original | masked | reconstruction of each clip: (height, width, 3) uint8 RGB."""
+        first, *_, last = self._views()
+        return draw_sheet([*first, *last], shown_frames(self.grid[0], self.tubelet[0]), self._title(step, loss))
+
+    def whole_picture(self, step: int | None, loss: float) -> np.ndarray:
+        """As `picture`, and the predicted patches alone."""
+        views = [view for column in self._views() for view in column]
+        return draw_sheet(views, shown_frames(self.grid[0], self.tubelet[0]), self._title(step, loss))
+
+    def movie(self, step: int | None, loss: float) -> np.ndarray:
+        """All of `whole_picture` of the first clip, moving: (T, height, width, 3) uint8 RGB."""
+        return reconstruction_movie(self._views(), self._title(step, loss))
+
+    def _views(self) -> list[list[View]]:
+        return reconstruction_views(
             self.batch.pixels,
             self.batch.is_masked,
             self.with_original_statistics,
             self.grid,
             self.tubelet,
-            title=panel_title(step, loss, self.psnr, ratio),
             uses_original_statistics=self.with_visible_statistics is not None,
             reconstruction_without_statistics=self.with_visible_statistics,
         )
+
+    def _title(self, step: int | None, loss: float) -> str:
+        return panel_title(step, loss, self.psnr, float(self.batch.is_masked.mean()))
 
 
 def make_fixed_batch(

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from mae.checkpoints.load import load_weights
-from mae.checkpoints.metadata import PRETRAINED, Training
+from mae.checkpoints.metadata import PRETRAINED, RELEASED, Training
 from mae.checkpoints.names import DECODER
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
@@ -138,7 +138,7 @@ def load_pretrainer(
         )
     checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
     training, kind, assumed = clips
-    unknown = [name for name in PRETRAINED if name not in weights.training.told | given.told]
+    unknown = [name for name in PRETRAINED if name in RELEASED.told and name not in weights.training.told | given.told]
     model = Pretrainer(_architecture(weights, sizes), name="pretrainer", dtype=dtype)
     model.build()
     load_weights(weights, model)

@@ -24,7 +24,7 @@ def agreed_names(
     """
     assert train.num_classes is not None
     count = config.num_classes or train.num_classes
-    with_classes(train, None, count, f"num_classes={config.num_classes}", by_name=False)
+    with_classes(train, None, count, f"num_classes={config.num_classes}")
     names = train.class_names
     if names is not None and len(names) != count:
         raise ConfigError(f"num_classes={count}, and the training list names {len(names)} classes: leave it out")
@@ -38,9 +38,7 @@ def agreed_names(
     return names or told or _numbers(count)
 
 
-def reported_names(
-    index: VideoIndex, trained: tuple[str, ...], source: str, by_name: bool
-) -> tuple[VideoIndex, tuple[str, ...]]:
+def reported_names(index: VideoIndex, trained: tuple[str, ...], source: str) -> tuple[VideoIndex, tuple[str, ...]]:
     """A list to test on in the numbering of a trained model's classes, and their names.
 
     Raises:
@@ -48,10 +46,10 @@ def reported_names(
     """
     count = len(trained)
     if trained != _numbers(count):
-        return with_classes(index, trained, count, source, by_name), trained
+        return with_classes(index, trained, count, source), trained
     if index.class_names is not None and len(index.class_names) != count:
         raise ConfigError(f"{source} has {count} classes, and the list to test on names {len(index.class_names)}")
-    checked = with_classes(index, None, count, source, by_name)
+    checked = with_classes(index, None, count, source)
     return replace(checked, class_names=index.class_names), index.class_names or trained
 
 

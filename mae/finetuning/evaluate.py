@@ -1,5 +1,6 @@
 """The test of a trained classifier from a config, and the parts of it that a run shares."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mae.data.clips import ClipReader
-from mae.data.lists.splits import evaluation_list, numbers_by_name
-from mae.data.shapes.render import print_rendering
+from mae.data.lists.splits import evaluation_list
+from mae.data.rendered.render import print_rendering
 from mae.engines.engine import Engine
 from mae.engines.start import start_engine
 from mae.errors import ConfigError
@@ -18,6 +19,7 @@ from mae.evaluation.trained import load_classifier
 from mae.finetuning.class_names import reported_names
 from mae.finetuning.config import FinetuneConfig
 from mae.monitoring.console import format_table
+from mae.report.at_end import leave_report
 from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
@@ -40,16 +42,18 @@ def evaluate(config: FinetuneConfig) -> None:
     with engine.scope():
         dtype = engine.dtype_policy(config.precision)
         trained = load_classifier(source, None, config.dataset.frame_stride, dtype, told, config.test.sampler)
-    index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering)
-    index, names = reported_names(index, trained.class_names, str(source), numbers_by_name(config.dataset))
+    index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering, config.data.frames)
+    index, names = reported_names(index, trained.class_names, str(source))
     print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
     spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
     reader = ClipReader(index, spec, config.seed, config.data.timeout_s)
     evaluation = video_evaluation(config, engine, logits_of(engine, trained.model), reader, names)
     with directory:
-        directory.note_use(asdict(config))
+        directory.note_use(asdict(config), sys.argv)
         content = evaluation.test(directory.path, config.test, trained.source)
-    print(report_table(content, directory.path))
+        print(report_table(content, directory.path))
+        if config.report:
+            print(leave_report(directory.path))
 
 
 def report_directory(run_dir: str, source: Path) -> RunDirectory:
@@ -81,6 +85,6 @@ def video_evaluation(
         logits=logits,
         reader=reader,
         class_names=class_names,
-        batch_size=config.eval_batch_size * engine.num_replicas // engine.workers.count,
+        batch_size=config.eval_batch_size * engine.local_replicas,
         workers=config.data.workers,
     )

@@ -1,50 +1,21 @@
 """The weights that a fine-tuning starts from, checked before anything is built."""
 
-from pathlib import Path
-
 from mae.checkpoints.names import HEAD
-from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
-from mae.errors import ConfigError
 from mae.finetuning.config import FinetuneConfig
 from mae.models.classifier import Classifier
-from mae.presets import PRESETS
+from mae.training.starting_weights import starting_weights
 
-# Sizes that loading cannot adapt; frames, pixels, tubelets and channels it can.
-_FIXED = ("embed_dim", "depth", "num_heads", "patch_size")
+_FIXED = ("embed_dim", "depth", "num_heads", "patch_size")  # sizes that loading cannot adapt
 
 
 def weights_to_start_from(config: FinetuneConfig) -> Weights | None:
-    """Those of `init_from`, without their head where a fresh one is asked for; None: training from scratch.
-
-    Raises:
-        ConfigError: nothing there, this run itself, or a model of another size; the latter says which to give.
-    """
-    source = config.init_from
-    if source is None:
-        return None
-    if Path(source).resolve() == Path(config.run_dir).resolve():
-        raise ConfigError(f"init_from={source} is this run itself; resume=auto continues it")
-    weights = read_weights(source)
-    _check_sizes(config, weights)
-    if config.fresh_head:
+    """Those of `init_from`, without their head where a fresh one is asked for; errors as `starting_weights`."""
+    weights = starting_weights(config, _FIXED)
+    if weights is not None and config.fresh_head:
         weights.arrays = {name: array for name, array in weights.arrays.items() if not name.startswith(HEAD)}
         weights.id2label = {}
     return weights
-
-
-def _check_sizes(config: FinetuneConfig, weights: Weights) -> None:
-    held, wanted = weights.sizes(), config.model.architecture
-    different = [name for name in _FIXED if name in held and held[name] != getattr(wanted, name)]
-    if not different:
-        return
-    same = [name for name, a in PRESETS.items() if all(held.get(size) == getattr(a, size) for size in _FIXED)]
-    advice = f"model={same[0]}" if same else " ".join(f"model.{name}={held[name]}" for name in different)
-    there = ", ".join(f"{name} {held[name]}" for name in different)
-    here = ", ".join(f"{name} {getattr(wanted, name)}" for name in different)
-    raise ConfigError(
-        f"init_from={config.init_from} has {there}, and model={config.model.preset} has {here}: give {advice}"
-    )
 
 
 def freeze(model: Classifier, blocks: int | None) -> None:

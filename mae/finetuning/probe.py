@@ -1,5 +1,6 @@
 """Probes of a frozen encoder from a config: its features of two lists, small classifiers on them, figures."""
 
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -8,13 +9,14 @@ import numpy as np
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import build_splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
+from mae.data.rendered.render import print_rendering
 from mae.data.sampling import CENTERS, KINDS
-from mae.data.shapes.render import print_rendering
 from mae.engines.engine import Engine
 from mae.engines.start import start_engine
 from mae.errors import ConfigError
 from mae.evaluation.metrics import Figures
 from mae.evaluation.probes.frozen_features import FrozenEncoder
+from mae.evaluation.probes.looked_at import LOOKED_AT, LookedAt
 from mae.evaluation.probes.report import Probed, probe_content, probe_table
 from mae.evaluation.probes.run import Labelled, probe_figures, repetitions
 from mae.evaluation.report import write_json
@@ -23,6 +25,7 @@ from mae.finetuning.class_names import agreed_names
 from mae.finetuning.config import RANDOM, FinetuneConfig
 from mae.finetuning.evaluate import report_directory
 from mae.monitoring.console import format_table
+from mae.report.at_end import leave_report
 from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
@@ -39,7 +42,7 @@ def probe(config: FinetuneConfig) -> None:
     engine = start_engine(config.setup)
     with engine.scope():
         trained = _encoder(config, engine)
-    splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering)
+    splits = build_splits(config.dataset, config.data.max_bad_frac, print_rendering, config.data.frames)
     train, test = splits.train, splits.test
     if test is None:
         raise ConfigError(f"dataset={config.dataset.name} has no list to test on: {how_to_hold_out(config.dataset)}")
@@ -47,10 +50,20 @@ def probe(config: FinetuneConfig) -> None:
     rows = [("encoder", trained.description), ("devices", engine.describe_devices())]
     print(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"), flush=True)
     with directory:
-        directory.note_use(asdict(config))
+        directory.note_use(asdict(config), sys.argv)
         content = _probe(config, directory, engine, trained, train, test, num_classes)
         write_json(directory.path / "probe.json", content)
-    print(probe_table(content, directory.path))
+        print(probe_table(content, directory.path))
+        if config.report:
+            print(leave_report(directory.path))
+
+
+def _keep_features(directory: RunDirectory, test: Labelled, index: VideoIndex) -> None:
+    """Those of the tested videos that could be read, for a report."""
+    there = test.readable
+    paths = [index.paths[video] for video in there]
+    kept = LookedAt(test.features.pooled[there], paths, test.labels[there], index.class_names)
+    kept.write(directory.path / LOOKED_AT)
 
 
 def _encoder(config: FinetuneConfig, engine: Engine) -> Trained:
@@ -86,7 +99,7 @@ def _probe(
         trained=trained,
         engine=engine,
         folder=directory.path / "features",
-        batch_size=config.eval_batch_size * engine.num_replicas // engine.workers.count,
+        batch_size=config.eval_batch_size * engine.local_replicas,
         workers=config.data.workers,
         token_dtype=config.probe.token_dtype if config.probe.needs_tokens else None,
     )
@@ -99,6 +112,7 @@ def _probe(
         )
         for index, videos in zip((train, test), asked, strict=True)
     )
+    _keep_features(directory, new, test)
     figures: dict[str, list[Figures]] = {}
     print(f"training probes: {', '.join(config.probe.kinds)}", flush=True)
     for kind, repeated in probe_figures(config.probe, known, new, num_classes, draws):

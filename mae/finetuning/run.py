@@ -13,7 +13,7 @@ from mae.data.config import TestViews
 from mae.data.few import reader_of_few
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.splits import Splits, build_splits, how_to_hold_out
-from mae.data.shapes.render import print_rendering
+from mae.data.rendered.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import TrainingStopped
 from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table
@@ -58,7 +58,7 @@ class Finetuning(Objective):
         tell = print_rendering if engine.workers.is_chief else lambda done, total: None
         # Before the lists: the demo's videos are rendered where they are missing.
         self.weights = None if checkpoint is not None else weights_to_start_from(config)
-        splits = build_splits(config.dataset, config.data.max_bad_frac, tell)
+        splits = build_splits(config.dataset, config.data.max_bad_frac, tell, config.data.frames)
         # All of the training list says what the classes are, also where only a few clips are learnt by heart.
         self.splits = _few(config, splits) if config.overfit_clips is not None else splits
         self.index = self.splits.train

@@ -117,6 +117,20 @@ class Attention(keras.layers.Layer):
         kernel, bias = self._cast(self.projection.kernel, self.projection.bias)
         return _linear(attended, kernel, bias, self.lean)
 
+    def attention_weights(self, tokens: Any, norm: LayerNorm, query: int | None = None) -> Any:
+        """How much tokens attend to each of all, as `call` weighs them in inference; for looking at.
+
+        Args:
+            tokens, norm: as in `call`.
+            query: the index of the only token that attends; None: all do.
+
+        Returns:
+            (b, heads, n, n), or (b, heads, 1, n), float32; sums over the last axis are 1.
+        """
+        q, k, _ = self._queries_keys_values(tokens, norm, None)
+        q = q if query is None else q[:, :, query : query + 1]
+        return ops.softmax(ops.cast(ops.matmul(q, ops.swapaxes(k, -1, -2)), "float32"))
+
     def _attended(self, q: Any, k: Any, v: Any, ignored: Any, kind: str, training: bool | None) -> Any:
         """(b, heads, n, d / heads), twice (b, heads, m, d / heads) → (b, n, d)."""
         if kind == "fused":

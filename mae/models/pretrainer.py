@@ -15,6 +15,8 @@ from mae.models.lean.squared_error import squared_errors
 from mae.models.tokens import predicted_indices, split_indices
 from mae.patches import gather_patches, in_unit_range, normalise_patches, normalised_target, unnormalise
 from mae.presets import Architecture, architecture
+from mae.target_config import Target
+from mae.targets import expected_differences, motion_weights
 
 
 @keras.saving.register_keras_serializable("mae")
@@ -100,18 +102,18 @@ def clip_losses(
     pixels: Any,
     visible: Any,
     masked: Any,
-    target: str = "videomae",
+    target: str | Target = "videomae",
     path_noise: Any = None,
     training: bool = False,
     weights: Any = None,
 ) -> Any:
-    """Mean squared error over the masked patches of each clip, in float32.
+    """Mean squared error over the masked patches of each clip, in float32; weighted where the target says so.
 
     Args:
         pixels: (b, T, H, W, c) floats in [0, 1], not normalised, or uint8.
         visible: (b, v) indices in the token grid.
         masked: (b, m) indices to predict: all others, or with a decoder mask those of `predicted_indices`.
-        target: see `mae.patches.normalised_target`.
+        target: see `mae.target_config.Target`; a name: one by that name with the defaults.
         path_noise: (b, depth, 2) uniform numbers, see `Encoder`.
         weights: (b, m), see `predicted_indices`; None: all ones. A clip without any 1 has the loss 0.
 
@@ -121,38 +123,49 @@ def clip_losses(
     Raises:
         ValueError: pixels of other sizes than the model's, or of other integers; indices or weights of other shapes.
     """
-    a = model.architecture
+    a, target = model.architecture, Target.of(target)
+    target.check_frames(a.num_frames)
     check_videos(pixels, a)
     visible_pixels = in_unit_range(gather_patches(pixels, visible, a.tubelet))
     visible_patches = normalise_patches(visible_pixels, a.in_channels)
     predicted = model.predict_patches(visible_patches, visible, masked, path_noise, training, weights)
-    masked_pixels = gather_patches(pixels, masked, a.tubelet)
-    expected_of = _expected_in_one_pass if a.lean else _expected
-    expected = expected_of(masked_pixels, target=target, in_channels=a.in_channels, tubelet_size=a.tubelet_size)
-    errors = squared_errors(predicted, expected, a.lean)
+    errors = squared_errors(predicted, _expected(pixels, masked, target, a), a.lean)
+    if target.weight == "motion":
+        moving = motion_weights(pixels, masked, tubelet=a.tubelet)
+        weights = moving if weights is None else moving * weights
     if weights is None:
         return ops.mean(errors, axis=1)
-    return ops.sum(errors * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
+    total = ops.sum(weights, axis=1)
+    return ops.sum(errors * weights, axis=1) / ops.where(total > 0, total, 1.0)
 
 
-def _expected(pixels: Any, target: str, in_channels: int, tubelet_size: int) -> Any:
-    return ops.stop_gradient(normalised_target(pixels, target, in_channels, tubelet_size))
+def _expected(pixels: Any, masked: Any, target: Target, a: Architecture) -> Any:
+    """As `mae.targets.expected_patches`, in one pass over memory where the model is lean."""
+    if target.is_difference:
+        of_clip = _differences_in_one_pass if a.lean else expected_differences
+        made = of_clip(pixels, masked, tubelet=a.tubelet, scale=target.scale, share=target.pixels)
+    else:
+        of_patches = _normalised_in_one_pass if a.lean else normalised_target
+        patches = gather_patches(pixels, masked, a.tubelet)
+        made = of_patches(patches, target=target.name, in_channels=a.in_channels, tubelet_size=a.tubelet_size)
+    return ops.stop_gradient(made)
 
 
-_expected_in_one_pass = one_pass(_expected)
+_normalised_in_one_pass = one_pass(normalised_target)
+_differences_in_one_pass = one_pass(expected_differences)
 
 
 def pretraining_loss(
     model: Pretrainer,
     videos: Any,
     is_masked: Any,
-    target: str = "videomae",
+    target: str | Target = "videomae",
     training: bool = False,
     is_decoder_masked: Any = None,
 ) -> Any:
     """Mean squared error over the masked patches of each clip, averaged over clips: a scalar, float32.
 
-    Arguments and errors as `Pretrainer.call` and `mae.patches.normalised_target`. The target is computed in float32
+    Arguments and errors as `Pretrainer.call` and `clip_losses`. The target is computed in float32
     from un-normalised pixels. With `is_decoder_masked` (b, n) bool, the decoder sees only the masked patches where it
     is False, and the error is taken over those (dual masking, arXiv:2303.16727, section 3.2).
     """

@@ -1,6 +1,6 @@
 """Pictures of reconstructions: original, masked, reconstructed frames of a few clips on one labelled sheet.
 
-NumPy and OpenCV only, so that a picture can be drawn from arrays of any model. Shapes: `k` clips of `T` frames,
+A picture can be drawn from arrays of any model. Shapes: `k` clips of `T` frames,
 `n = t*h*w` tokens in row-major (t, h, w) order, patches of `pt*ph*pw` pixels with `c` channels.
 """
 
@@ -12,73 +12,64 @@ from einops import rearrange, repeat
 
 from mae.errors import ConfigError
 from mae.files import replacing
+from mae.monitoring.sheets import View, draw_moving
 
 Triple = tuple[int, int, int]
 
-MAX_COLUMNS = 8
-MIN_FRAME_WIDTH = 96  # pixels; smaller frames are enlarged by a whole factor
 GREY = 0.5  # of a masked patch
-MARGIN = 184  # pixels left of the frames, for the row labels
-GAP = 4  # pixels between frames
-LINE = 19  # pixels from one line of text to the next
-INK, PAPER = (32, 32, 32), 255
-STRIPE = (190, 190, 190)  # the rule between two clips
+BLANK = 0.9  # of a visible patch where only what was predicted is shown
+FROM_ORIGINAL = ("patch mean and contrast", "of the original")
+FROM_VISIBLE = ("patch mean and contrast", "of visible patches")
 
 
-def reconstruction_panel(
+def reconstruction_views(
     originals: np.ndarray,
     is_masked: np.ndarray,
     reconstruction: np.ndarray,
     grid: Triple,
     patch: Triple,
-    title: str = "",
     uses_original_statistics: bool = True,
     reconstruction_without_statistics: np.ndarray | None = None,
-) -> np.ndarray:
-    """One sheet: per clip the rows original, masked, reconstruction and perhaps a second reconstruction.
+) -> list[list[View]]:
+    """Three groups: original and masked; what was predicted, alone; the same among the visible patches.
 
     `originals`, `reconstruction`, `reconstruction_without_statistics`: (k, T, H, W, c), uint8 or float in [0, 1]
     (values outside are clipped); whole videos whose visible patches are the original pixels. `is_masked`: (k, n)
     bool. `grid`: (t, h, w) tokens; `patch`: (pt, ph, pw) pixels, T = t*pt and so on. `uses_original_statistics`:
     the targets were normalised, so the reconstruction got each patch's mean and std back from the original; the
-    row says so, because half of what one sees there was never predicted. One channel is shown in grey, of more
-    than three the first three. Columns are the first frames of up to eight tubelets.
-
-    Returns (rows, columns, 3) uint8 RGB. Raises ValueError where shapes do not fit each other.
+    label says so, because half of what one sees there was never predicted. One channel is shown in grey, of more
+    than three the first three. Raises ValueError where shapes do not fit each other.
     """
-    videos = {"originals": originals, "reconstruction": reconstruction}
+    made = [(FROM_ORIGINAL if uses_original_statistics else (), reconstruction)]
     if reconstruction_without_statistics is not None:
-        videos["reconstruction_without_statistics"] = reconstruction_without_statistics
+        made.append((FROM_VISIBLE, reconstruction_without_statistics))
     size = tuple(g * p for g, p in zip(grid, patch, strict=True))
-    for name, video in videos.items():
+    for name, video in (("originals", originals), *(("reconstruction", video) for _, video in made)):
         if video.shape != originals.shape or video.ndim != 5 or video.shape[1:4] != size:
             raise ValueError(f"{name}: shape {video.shape}, expected (clips, *{size}, channels) as the originals")
-
-    frames = shown_frames(grid[0], patch[0])
-    original = _rgb(originals[:, frames])
-    hidden = mask_to_pixels(is_masked, grid, patch)[:, frames, ..., None]
-    source = ["patch mean and std", "from the original"] if uses_original_statistics else []
-    rows = [
-        (["original"], original),
-        ([f"masked ({np.mean(is_masked):.0%})"], np.where(hidden, np.float32(GREY), original)),
-        (["reconstruction", *source], _rgb(reconstruction[:, frames])),
+    original = _rgb(originals)
+    hidden = mask_to_pixels(is_masked, grid, patch)[..., None]
+    masked = np.where(hidden, np.float32(GREY), original)
+    shown = [(source, _rgb(video)) for source, video in made]
+    return [
+        [View(("original",), original), View((f"masked ({np.mean(is_masked):.0%})",), masked)],
+        [View(("predicted patches", *source), np.where(hidden, video, np.float32(BLANK))) for source, video in shown],
+        [View(("predicted and visible", *source), video) for source, video in shown],
     ]
-    if reconstruction_without_statistics is not None:
-        lines = ["reconstruction", "statistics from", "visible patches"]
-        rows.append((lines, _rgb(reconstruction_without_statistics[:, frames])))
-    return _sheet(rows, frames, title)
+
+
+def reconstruction_movie(columns: list[list[View]], title: str) -> np.ndarray:
+    """The first clip of `reconstruction_views`, moving: (T, height, width, 3) uint8 RGB."""
+    first, *others = columns
+    if len(others[0]) == 1:  # two and two
+        others = [[view for column in others for view in column]]
+    return draw_moving([first, *others], title)
 
 
 def panel_title(step: int | None, loss: float, psnr_db: float, mask_ratio: float) -> str:
     """The title line; `step` where it is known, `psnr_db` in dB over masked pixels, `mask_ratio` a fraction."""
     trained = "" if step is None else f"step {step}   "
     return f"{trained}loss {loss:.4f}   psnr {psnr_db:.2f} dB (masked pixels)   mask {mask_ratio:.0%}"
-
-
-def shown_frames(tubelets: int, tubelet_size: int, columns: int = MAX_COLUMNS) -> np.ndarray:
-    """Indices of the frames drawn: the first of each tubelet, thinned evenly to at most `columns`."""
-    picked = np.linspace(0, tubelets - 1, min(tubelets, columns)).round().astype(int)
-    return picked * tubelet_size
 
 
 def mask_to_pixels(is_masked: np.ndarray, grid: Triple, patch: Triple) -> np.ndarray:
@@ -147,43 +138,3 @@ def _rgb(video: np.ndarray) -> np.ndarray:
     """(k, f, H, W, c) -> (k, f, H, W, 3) float32 in [0, 1]."""
     video = _unit(video)
     return np.repeat(video, 3, axis=-1) if video.shape[-1] < 3 else video[..., :3]
-
-
-def _sheet(rows: list[tuple[list[str], np.ndarray]], frames: np.ndarray, title: str) -> np.ndarray:
-    """Put the rows of every clip below each other. Each row: label lines, (k, f, H, W, 3) in [0, 1]."""
-    k, f, height, width, _ = rows[0][1].shape
-    scale = -(-MIN_FRAME_WIDTH // width)
-    height, width = height * scale, width * scale
-    head = 2 * LINE + 3 * GAP
-    # A row is at least as high as its longest label, and a clip's first row also carries the clip's number.
-    pitch = max(height, 3 * LINE) + GAP
-    block = len(rows) * pitch + 3 * GAP
-    shape = (head + k * block, max(MARGIN + f * (width + GAP), 2 * GAP + _text_width(title)), 3)
-    sheet = np.full(shape, PAPER, np.uint8)
-
-    _write(sheet, title, (2 * GAP, LINE))
-    for column, frame in enumerate(frames):
-        _write(sheet, f"frame {frame}", (MARGIN + column * (width + GAP), 2 * LINE + GAP))
-    for clip in range(k):
-        top = head + clip * block
-        cv2.line(sheet, (2 * GAP, top - GAP), (shape[1] - GAP, top - GAP), STRIPE, 1)
-        for row, (lines, videos) in enumerate(rows):
-            y = top + GAP + row * pitch
-            for number, line in enumerate([*lines, f"clip {clip + 1}"] if row == 0 else lines):
-                _write(sheet, line, (2 * GAP, y + (number + 1) * LINE - GAP))
-            for column, frame in enumerate((videos[clip] * 255).round().astype(np.uint8)):
-                x = MARGIN + column * (width + GAP)
-                sheet[y : y + height, x : x + width] = frame.repeat(scale, axis=0).repeat(scale, axis=1)
-    return sheet
-
-
-_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.48
-
-
-def _write(sheet: np.ndarray, text: str, origin: tuple[int, int]) -> None:
-    """Draw text in place; `origin`: (x, y) of the left end of its baseline."""
-    cv2.putText(sheet, text, origin, _FONT, _FONT_SCALE, INK, 1, cv2.LINE_AA)
-
-
-def _text_width(text: str) -> int:
-    return cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] + 2 * GAP

@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 
 from mae.cli.typed import checked_sections, register_resolvers, text_settings
 from mae.data.config import Augmentation, DataConfig, DatasetConfig
-from mae.errors import ConfigError, check_at_least, check_choice
+from mae.errors import ConfigError, check_at_least
 from mae.masking import num_masked, num_predicted
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
-from mae.options import TARGETS
+from mae.target_config import Target
 from mae.training.config import CHOICES, RunConfig
 
 
@@ -43,19 +43,27 @@ class PretrainConfig(RunConfig):
     mask_ratio: float  # share of tokens hidden from the encoder, rounded down to whole tokens
     masking: str  # tube | random | frame | block
     decoder_mask_ratio: float  # share of tokens the decoder leaves out (dual masking): 0 (off), 0.25, 0.5 or 0.75
-    target: str  # videomae | mae_st | pixels
+    target: str  # videomae | mae_st | pixels | difference
+    target_scale: str  # of differences: divided by what they are over the clip | patch, or not at all (none)
+    target_pixels: float  # of differences: share of the frame itself in the target, in [0, 1)
+    loss_weight: str  # of a patch: none (all the same) | motion (by how much it moves)
     evaluate_every: int | None  # steps between looks at a fixed batch; null: at the end only
     allow_missing: str | None  # decoder: start with a fresh one where `init_from` holds none
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("target", self.target, TARGETS)
+        self.predicted.check_frames(self.model.architecture.num_frames)
         check_at_least(1, self, "evaluate_every")
         _ = self.num_predicted  # raises for ratios that leave nothing masked, visible or predicted
 
     @property
     def switched_off_to_overfit(self) -> dict[str, Any]:
         return {"probe": replace(self.probe, every=None)}
+
+    @property
+    def predicted(self) -> Target:
+        """What the decoder predicts, and how its errors are weighed."""
+        return Target(self.target, self.target_scale, self.target_pixels, self.loss_weight)
 
     @property
     def num_masked(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mae.checkpoints.load import LoadReport
+from mae.evaluation.probes.looked_at import LOOKED_AT
 from mae.evaluation.reconstruction import FixedBatch
 from mae.models.pretrainer import Pretrainer
 from mae.monitoring.panels import save_png
@@ -39,7 +40,7 @@ class PretrainEvaluation(Evaluation):
         if self.cadence.is_due(self.cadence.evaluate_every, step):
             record |= self._reconstruct(step, journal, check)
         if self.probe is not None and self.cadence.is_due(self.cadence.probe_every, step):
-            record |= self.probe.figures(check)
+            record |= self._look(self.probe, step, check)
         return record
 
     def log_initial(self, journal: Journal) -> None:
@@ -56,14 +57,19 @@ class PretrainEvaluation(Evaluation):
             record |= {} if expected is None else {"expected_probe_loss": expected}
             print(compare_with_expected(record["probe_loss"], expected, self.loaded))
         if self.probe is not None:
-            record |= self.probe.figures(never)
+            record |= self._look(self.probe, 0, never)
         journal.log(record)
 
     def course(self, records: Sequence[Record]) -> str | None:
         return None if self.probe is None else self.probe.course(records)
 
+    def _look(self, probe: PeriodicProbe, step: int, check: Check) -> Record:
+        figures = probe.figures(check)
+        probe.keep(self.directory.path / LOOKED_AT, step)
+        return figures
+
     def _reconstruct(self, step: int, journal: Journal, check: Check) -> Record:
-        target, architecture = self.config.target, self.model.architecture
+        target, architecture = self.config.predicted, self.model.architecture
         predicted = self.predict()
         check()
         loss = self.batch.loss(predicted, architecture, target)

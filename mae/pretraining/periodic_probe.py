@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mae.errors import BadVideo, ConfigError
 from mae.evaluation.features import encode, pool
 from mae.evaluation.metrics import accuracy
 from mae.evaluation.probes.knn import leave_one_out_knn
+from mae.evaluation.probes.looked_at import LookedAt
 from mae.evaluation.probes.spread import feature_spread
 from mae.pretraining.config import PeriodicProbeConfig
 from mae.signals import Check
@@ -90,12 +92,18 @@ class PeriodicProbe:
         labels = None if plan.index.labels is None else np.array(plan.index.labels)[kept]
         pooled = engine.inference(model, lambda videos: pool(model, encode(model, videos)))
         self._features = FeatureFigures(pooled, clips, labels, BATCH)
+        self._videos = [plan.index.paths[position] for position in kept]
+        self._labels, self._class_names = labels, plan.index.class_names
         self._size = len(kept)
         self._classes = 0 if labels is None else len(np.unique(labels))
 
     def figures(self, check: Check) -> Record:
         """See `FeatureFigures.figures`."""
         return dict(self._features.figures(check))
+
+    def keep(self, path: Path, step: int) -> None:
+        """Writes the features that the last figures were of, for a report."""
+        LookedAt(self._features.latest, self._videos, self._labels, self._class_names, step).write(path)
 
     def course(self, records: Sequence[Record]) -> str:
         """How the figure that counts went over the records of the run."""
@@ -130,6 +138,7 @@ class FeatureFigures:
         self._labels = labels
         self._batch_size = batch_size
         self._pooled = pooled
+        self.latest = np.zeros((0, 0), np.float32)  # features, (k, d)
 
     def figures(self, check: Check) -> dict[str, float]:
         """`feature_rank`, `feature_std` and, with labels of at least two classes, `probe_top1`.
@@ -142,7 +151,7 @@ class FeatureFigures:
         for batch in np.split(self._clips, range(self._batch_size, len(self._clips), self._batch_size)):
             pooled.append(self._pooled(batch))
             check()
-        features = np.concatenate(pooled)
+        features = self.latest = np.concatenate(pooled)
         spread = feature_spread(features)
         made = {"feature_rank": spread.rank, "feature_std": spread.std}
         if self._labels is None or len(np.unique(self._labels)) < 2:

@@ -6,6 +6,7 @@ from pathlib import Path
 from mae.cli.quoting import setting
 from mae.data.lists.index import VideoIndex
 from mae.pretraining.config import PretrainConfig
+from mae.target_config import Target
 from mae.training.handed_down import handed_down, hydra_setting
 from mae.training.next_commands import next_commands
 from mae.training.session import Session, optimizer_rows
@@ -38,18 +39,18 @@ def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> lis
     rows = [
         *index.rows(),
         ("model", f"{config.model.preset}, {millions:.1f} M parameters, computes in {dtype}"),
-        ("target", config.target),
+        ("target", str(config.predicted)),
         ("devices", session.engine.describe_devices()),
     ]
     return [*rows, *optimizer_rows(config, session)]
 
 
-def compare_with_trivial(loss: float, trivial: float, target: str) -> str:
+def compare_with_trivial(loss: float, trivial: float, target: Target) -> str:
     """The loss on the probe batch beside that of a predictor that learnt nothing."""
     relation = f"{100 * (1 - loss / trivial):.0f} % under" if loss < trivial else "NOT under"
     return (
         f"probe loss {loss:.4f} (target {target}): {relation} the {trivial:.4f} of the trivial predictor, "
-        "which always says the average"
+        f"which always says {'that nothing moves' if target.is_difference else 'the average'}"
     )
 
 

@@ -1,22 +1,19 @@
 """A pre-training run from a config: what is trained on, what is looked at, what came out."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mae.checkpoints.load import LoadReport, load_weights
-from mae.checkpoints.read import read_weights
 from mae.checkpoints.run_state import Checkpoint
 from mae.checkpoints.weights import Weights
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.few import reader_of_few
 from mae.data.lists.index import build_index
-from mae.data.shapes.render import print_rendering
+from mae.data.rendered.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
-from mae.errors import ConfigError
 from mae.evaluation.reconstruction import FixedBatch, make_fixed_batch
 from mae.models.pretrainer import Pretrainer
 from mae.pretraining.batches import drawn_mask, masked_batches, training_masks
@@ -35,6 +32,7 @@ from mae.training.objective import Objective, Row
 from mae.training.overfit import overfit_row
 from mae.training.plan import TrainingPlan
 from mae.training.session import Session
+from mae.training.starting_weights import starting_weights
 
 FIXED_CLIPS = 4
 
@@ -54,7 +52,7 @@ class Pretraining(Objective):
         self.reader = _reader(config, engine.workers.is_chief)
         self.index = self.reader.index
         self.batch = _fixed_batch(config, self.reader)
-        self.known_loss = KnownLoss(self.batch.digest(config.target))
+        self.known_loss = KnownLoss(self.batch.digest(config.predicted))
         self.loaded: LoadReport | None = None
         self.plan = TrainingPlan(config, len(self.index.paths), engine.num_replicas)
         self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps)
@@ -99,7 +97,7 @@ class Pretraining(Objective):
         return {"fixed_batch": self.known_loss.state()}
 
     def losses(self, model: Pretrainer) -> Losses:
-        return pretraining_losses(model, self.config.target, self.config.num_masked, self.config.num_predicted)
+        return pretraining_losses(model, self.config.predicted, self.config.num_masked, self.config.num_predicted)
 
     def batches(self, session: Session, first_step: int, bad_videos: BadVideos) -> Iterator[HostBatch]:
         portion = session.portion(first_step, self.plan.total_steps)
@@ -126,13 +124,9 @@ class Pretraining(Objective):
 
 
 def _weights_to_start_from(config: PretrainConfig) -> Weights | None:
-    """Those of `init_from`; raises `ConfigError` where there are none, or where that is this run itself."""
-    source = config.init_from
-    if source is None:
-        return None
-    if Path(source).resolve() == Path(config.run_dir).resolve():
-        raise ConfigError(f"init_from={source} is this run itself; resume=auto continues it")
-    return read_weights(source)
+    """Those of `init_from`; errors as `starting_weights`. Heads are not seen in a shape: loading compares them."""
+    decoder = () if config.allow_missing == "decoder" else ("decoder_embed_dim", "decoder_depth")
+    return starting_weights(config, ("embed_dim", "depth", "patch_size", *decoder))
 
 
 def _reader(config: PretrainConfig, is_chief: bool) -> ClipReader:
@@ -140,7 +134,8 @@ def _reader(config: PretrainConfig, is_chief: bool) -> ClipReader:
     c = config
     spec = clip_spec(c, c.dataset.frame_stride, c.model.architecture)
     tell = print_rendering if is_chief else lambda done, total: None
-    reader = ClipReader(build_index(c.dataset, c.data.max_bad_frac, tell), spec, c.seed, c.data.timeout_s)
+    index = build_index(c.dataset, c.data.max_bad_frac, tell, c.data.frames)
+    reader = ClipReader(index, spec, c.seed, c.data.timeout_s)
     return reader if c.overfit_clips is None else reader_of_few(reader, c.overfit_clips, over_classes=False)
 
 

@@ -5,15 +5,16 @@ from typing import Any
 from mae.engines.engine import Batch, Losses
 from mae.models.pretrainer import Pretrainer, clip_losses
 from mae.models.tokens import predicted_indices, split_indices
+from mae.target_config import Target
 
 
 def pretraining_losses(
-    model: Pretrainer, target: str, num_masked: int, num_predicted: tuple[int, bool] | None = None
+    model: Pretrainer, target: str | Target, num_masked: int, num_predicted: tuple[int, bool] | None = None
 ) -> Losses:
     """The loss of each clip of a batch with `videos` (b, T, S, S, c) uint8 and `is_masked` (b, n); in training.
 
     Args:
-        target: a name in `mae.options.TARGETS`.
+        target: or its name, see `mae.target_config.Target`.
         num_masked: True values in each row of `is_masked`.
         num_predicted: see `mae.masking.num_predicted`, for batches with `is_decoder_masked` (dual masking).
     """

@@ -69,6 +69,7 @@ class RunConfig:
     keep_checkpoints: int  # the newest so many
     on_usr1: str  # save and go on, or save and end: what SIGUSR1 does, which Slurm can send before the limit
     keep_every: int | None  # steps: checkpoints of its multiples are kept for ever; null: none is
+    report: bool  # write report.html into the run directory at the end
 
     def __post_init__(self) -> None:
         check_choice("backend", self.backend, BACKENDS)

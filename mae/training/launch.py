@@ -1,5 +1,6 @@
 """The start of every run, whatever it trains: engine, directory, checkpoint, videos, model, lock, in this order."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +13,7 @@ from mae.engines.start import start_engine
 from mae.errors import ConfigError
 from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
+from mae.report.at_end import leave_report
 from mae.seeds import seed_initializers
 from mae.training.config import RunConfig
 from mae.training.objective import Objective
@@ -57,8 +59,12 @@ def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
         progress = workers.together(lambda: _take_up(session, objective, checkpoint, changed))
         session.check_same_everywhere(progress)
         workers.say(format_table(objective.rows(session), "run"))
+        if workers.is_chief:
+            directory.note_command(sys.argv)
         _train(session, objective, progress)
         objective.finish(session)
+        if config.report and workers.is_chief:
+            print(leave_report(directory.path))
 
 
 def _build(config: RunConfig, engine: Engine, objective: Objective) -> tuple[Any, Optimizer]:

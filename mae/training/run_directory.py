@@ -2,7 +2,9 @@
 
 import fcntl
 import os
-from collections.abc import Mapping
+import shlex
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,6 +14,7 @@ from omegaconf import OmegaConf
 from mae.errors import ConfigError
 from mae.files import abandoned, replacing
 from mae.presets import COMPUTED
+from mae.report.run_files import COMMANDS
 
 # What a step computes depends on these: with another value the saved state belongs to another run.
 FROZEN = (
@@ -28,6 +31,7 @@ FROZEN = (
     "optimizer.momentum",
     "ema_decay",
     "target",
+    "loss_weight",
     "masking",
     "mask_ratio",
     "decoder_mask_ratio",
@@ -84,7 +88,9 @@ class RunDirectory:
         try:
             if self.path.exists() and not self.path.is_dir():
                 raise ConfigError(f"run_dir={self.path} is a file; give a directory")
-            others = set(self.path.iterdir()) - {self.path / LOCK} if self.path.is_dir() else set()
+            others = (
+                set(self.path.iterdir()) - {self.path / LOCK, self.path / COMMANDS} if self.path.is_dir() else set()
+            )
             others -= set(abandoned(self.path))
         except OSError as error:
             raise ConfigError(f"run_dir={self.path} cannot be used: {error.strerror}") from error
@@ -126,10 +132,19 @@ class RunDirectory:
         elif latest.read_text() != _as_yaml(config):
             _write_config(following, config)
 
-    def note_use(self, config: Mapping[str, Any]) -> None:
-        """As `note_config`, for what only looks at trained weights; in the directory of a training nothing is noted."""
+    def note_use(self, config: Mapping[str, Any], command: Sequence[str]) -> None:
+        """As `note_config`, for what only looks at trained weights; in the directory of a training nothing is noted.
+
+        `command` is noted in either case.
+        """
         if not self.holds_run or self._is_without_training:
             self.note_config(config)
+        self.note_command(command)
+
+    def note_command(self, command: Sequence[str]) -> None:
+        """Adds a line with the command, as a shell takes it, and when it was given."""
+        with open(self.path / COMMANDS, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  python {shlex.join(command)}\n")
 
     @property
     def _is_without_training(self) -> bool:

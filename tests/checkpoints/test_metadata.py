@@ -25,7 +25,8 @@ from mae.presets import Architecture
 FILES = {"huggingface": "hf", "pytorch": "x.pth", "keras_h5": "x.h5", "keras": "x.keras", "savedmodel": "saved"}
 NAMES = {0: "öffnen", 1: "close", 2: "push"}
 CONFIG = {"dataset": {"frame_stride": 3}, "data": {"sampler": "tsn_segments"}}
-PRETRAINING = {"target": "mae_st", "masking": "random", "mask_ratio": 0.6}
+PRETRAINING = {"target": "difference", "target_scale": "patch", "target_pixels": 0.25, "loss_weight": "motion"}
+PRETRAINING |= {"masking": "random", "mask_ratio": 0.6}
 
 
 def write_run(folder, kind, positions):
@@ -57,7 +58,8 @@ def test_a_converted_run_is_described_and_used_as_the_run(to, kind, tmp_path):
     told = {"image_size": "16", "num_frames": "4", "num_heads": "2", "positions": positions, "frame_stride": "3"}
     told |= {"sampler": "tsn_segments", "step": "9", "licence": "CC-BY-NC-4.0"}
     if kind == "pretrainer":
-        told |= {"target": "mae_st", "masking": "random", "mask_ratio": "0.6", "decoder_num_heads": "2"}
+        told |= {"target": "difference", "target_scale": "patch", "target_pixels": "0.25", "loss_weight": "motion"}
+        told |= {"masking": "random", "mask_ratio": "0.6", "decoder_num_heads": "2"}
         told |= {"fixed_batch": "5a" * 32, "fixed_batch_loss": "0.25"}
     assert {name: rows[name] for name in told} == told
 
@@ -78,6 +80,12 @@ def test_a_loss_is_told_of_the_weights_that_have_it():
         step=6, fixed_batch="5a" * 32, fixed_batch_loss=0.25
     )
     assert training_of_run({**meta, "step": 9}, "file") == Training(step=9)
+
+
+def test_settings_that_change_nothing_are_not_told():
+    """A file says no more than earlier versions know, so that they read it."""
+    config = {"target": "pixels", "target_scale": "clip", "target_pixels": 0.0, "loss_weight": "none"}
+    assert training_of_run({"config": config}, "file") == Training(target="pixels")
 
 
 def test_thousands_of_names_have_room_in_hdf5(tmp_path):

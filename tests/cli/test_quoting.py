@@ -11,16 +11,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from mae import convert
+from mae.attention import AttentionConfig
 from mae.cli.arguments import command_config
 from mae.cli.overrides import quote_texts, share_groups
 from mae.cli.quoting import quoted, setting, swept, unquoted
-from mae.cli.typed import checked_values, text_settings
+from mae.cli.typed import checked_values, register_resolvers, text_settings
 from mae.data.config import DATASET_KINDS
 from mae.data.pack.__main__ import PackConfig
 from mae.data.pack.__main__ import parse as parse_pack
 from mae.data.scan.__main__ import ScanConfig
 from mae.extract import ExtractConfig
 from mae.finetuning import config as finetuning
+from mae.masks import MasksConfig
 from mae.predict import PredictConfig
 from mae.pretraining import config as pretraining
 from mae.reconstruct import ReconstructConfig
@@ -47,11 +49,12 @@ VALUES = (
 )
 PATHS = {"run_dir", "resume", "init_from", "dataset.root", "dataset.train", "dataset.val", "dataset.test"}
 PATHS_OF_COMMANDS = {"checkpoint", "video", "videos", "output", "root", "classes"}
-COMMANDS = (ExtractConfig, PredictConfig, ReconstructConfig, ScanConfig, PackConfig)
+COMMANDS = (ExtractConfig, PredictConfig, ReconstructConfig, AttentionConfig, MasksConfig, ScanConfig, PackConfig)
 
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch):
+    register_resolvers()
     monkeypatch.setenv("HOME", HOME)
 
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 STEP = 6  # grey levels between two frames: more than a lossy codec errs by
 
@@ -43,6 +44,26 @@ def write_cut_video(path, claimed=40):
             output.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
         output.mux(stream.encode())
     os.truncate(path, os.path.getsize(path) // 2)
+
+
+def write_song(path, container="mp3", codec="libmp3lame", is_marked=True):
+    """A second of a tone with a picture of 64×64 pixels, which the file calls a cover unless it does not say."""
+    with av.open(str(path), "w", format=container) as output:
+        sound = output.add_stream(codec, rate=44100)
+        cover = output.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        if is_marked:
+            cover.disposition = Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 120, np.uint8), format="rgb24")
+        for packet in [*cover.encode(picture), *cover.encode()]:
+            output.mux(packet)
+        tone = np.sin(np.arange(44100, dtype=np.float32) / 10)[None]
+        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        frame.rate = 44100
+        fitting = av.AudioResampler(sound.format.name, sound.layout.name, 44100, sound.frame_size or 1152)
+        for part in [*fitting.resample(frame), *fitting.resample(None)]:
+            output.mux(sound.encode(part))
+        output.mux(sound.encode())
 
 
 def written_numbers(clip):

@@ -11,6 +11,14 @@ from mae.masking import tube_mask
 from mae.models.pretrainer import pretraining_loss
 from mae.options import TARGETS
 from mae.patches import normalise, patchify
+from mae.target_config import Target
+from mae.targets import expected_patches
+
+OTHER_TARGETS = (
+    Target("difference", "patch", pixels=0.25),
+    Target("difference", "none", weight="motion"),
+    Target("videomae", weight="motion"),
+)
 
 
 @pytest.fixture
@@ -19,7 +27,7 @@ def batch():
     return FixedBatch(rng.integers(0, 256, (2, 4, 16, 16, 3), "uint8"), masks())
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [*TARGETS, *OTHER_TARGETS])
 def test_loss_is_the_training_loss(batch, target):
     model = tiny_pretrainer()
     videos = normalise((batch.pixels / 255).astype("float32"), 3)
@@ -36,17 +44,28 @@ def test_trivial_loss_by_hand(batch):
     assert batch.trivial_loss(sizes, "pixels") == pytest.approx(hidden.var(), rel=1e-4)
 
 
+def test_nothing_moves_is_the_trivial_prediction_of_differences(batch):
+    """Scaled by the clip, the mean square of all its patches is 1, of those that are masked about 1."""
+    sizes = tiny_pretrainer().architecture
+    trivial = batch.trivial_loss(sizes, Target("difference"))
+    nothing = np.zeros((2, 24, 96), "float32")
+    assert trivial == pytest.approx(batch.loss(nothing, sizes, Target("difference")), rel=1e-3)
+    assert trivial == pytest.approx(1, rel=0.05)
+
+
 def test_a_digest_is_of_all_that_the_loss_depends_on(batch):
     same = FixedBatch(batch.pixels.copy(), batch.is_masked.copy()).digest("videomae")
     other_pixels, other_mask = batch.pixels ^ 1, ~batch.is_masked
     digests = [
         batch.digest("videomae"),
         batch.digest("pixels"),
+        *map(batch.digest, OTHER_TARGETS),
         FixedBatch(other_pixels, batch.is_masked).digest("videomae"),
         FixedBatch(batch.pixels, other_mask).digest("videomae"),
     ]
     assert digests[0] == same
-    assert len(set(digests)) == 4
+    assert len(set(digests)) == 4 + len(OTHER_TARGETS)
+    assert batch.digest(Target("videomae")) == digests[0]  # what checkpoints of earlier versions hold
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -57,9 +76,10 @@ def test_visible_patches_stay_and_masked_ones_are_predicted(batch, target):
     after = patchify(made.with_original_statistics, (2, 4, 4))
     np.testing.assert_allclose(after[~batch.is_masked], before[~batch.is_masked], atol=1e-6)
     assert np.abs(after[batch.is_masked] - before[batch.is_masked]).mean() > 0.01
-    assert (made.with_visible_statistics is None) == (target == "pixels")
+    assert (made.with_visible_statistics is None) == (target in ("pixels", "difference"))
     assert np.isfinite(made.psnr)
-    assert made.side_by_side().shape == (2, 4, 16, 48, 3)
+    assert made.whole_picture(1, 0.5).shape[0] > made.picture(1, 0.5).shape[0]
+    assert len(made.movie(1, 0.5)) == 4
 
 
 def test_a_perfect_prediction_gives_the_video_back(batch):
@@ -68,6 +88,15 @@ def test_a_perfect_prediction_gives_the_video_back(batch):
     hidden = patchify((batch.pixels / 255).astype("float32"), (2, 4, 4))[batch.is_masked].reshape(2, 24, 96)
     perfect = np.asarray(normalised_target(hidden, "videomae", 3, 2))
     made = batch.reconstruct(perfect, tiny_pretrainer().architecture, "videomae")
+    np.testing.assert_allclose(made.with_original_statistics, batch.pixels / 255, atol=1e-5)
+    assert made.psnr > 90
+
+
+@pytest.mark.parametrize("target", [Target("difference"), OTHER_TARGETS[0]])
+def test_perfect_differences_give_the_video_back(batch, target):
+    indices = np.stack([np.flatnonzero(row) for row in batch.is_masked]).astype("int32")
+    perfect = np.asarray(expected_patches(batch.pixels, indices, target, (2, 4, 4)))
+    made = batch.reconstruct(perfect, tiny_pretrainer().architecture, target)
     np.testing.assert_allclose(made.with_original_statistics, batch.pixels / 255, atol=1e-5)
     assert made.psnr > 90
 

@@ -19,6 +19,7 @@ from mae.data.clips import ClipReader
 from mae.errors import ConfigError, Interrupted
 from mae.evaluation.probes import frozen_features
 from mae.evaluation.probes.feature_cache import FeatureCache
+from mae.evaluation.probes.looked_at import LOOKED_AT, LookedAt
 from mae.evaluation.trained import random_encoder
 from mae.finetuning.probe import probe
 from mae.models.classifier import Classifier
@@ -30,7 +31,7 @@ SMALL = (
     *("mode=probe", "dataset=folder", "dataset.frame_stride=1", "model=vit_tiny", "eval_batch_size=4"),
     *(f"model.{name}={value}" for name, value in SIZES.items()),
     *("probe.linear_steps=20", "probe.linear_epochs=1", "probe.attentive_steps=40", "probe.attentive_epochs=1"),
-    *("probe.attentive_learning_rate=0.01", "probe.neighbours=3"),
+    *("probe.attentive_learning_rate=0.01", "probe.neighbours=3", "report=false"),
 )
 
 
@@ -45,7 +46,7 @@ def files(tmp_path_factory):
                 frames = rng.integers(level - 50, level + 50, (5, 16, 16, 3)).astype("uint8")
                 write_video(root / part / name / f"{number}.avi", frames)
     indices = (f"dataset.root={root / 'train'}", f"dataset.val={root / 'val'}")
-    probe(configured_finetuning(*SMALL, *indices, "init_from=random", f"run_dir={root / 'run'}"))
+    probe(configured_finetuning(*SMALL, *indices, "init_from=random", f"run_dir={root / 'run'}", "report=true"))
     return SimpleNamespace(root=root, run=root / "run", indices=indices, content=content_of(root / "run"))
 
 
@@ -90,6 +91,16 @@ def test_a_probe_leaves_its_figures_and_its_features(files):
     assert features["tokens", 6].dtype == np.float16
     assert features["pooled: mean", 6].dtype == np.float32
     np.testing.assert_allclose(features["tokens", 12].mean(1), features["pooled: mean", 12], atol=2e-3)
+
+
+def test_a_probe_leaves_what_a_report_is_made_of_and_the_report(files):
+    looked_at = LookedAt.read(files.run / LOOKED_AT)
+    np.testing.assert_array_equal(looked_at.features, stored(files.run)["pooled: mean", 6])
+    assert [looked_at.label_of(index) for index in range(6)] == ["bright"] * 3 + ["dark"] * 3
+    assert all(os.path.exists(video) for video in looked_at.videos)
+    text = (files.run / "report.html").read_text()
+    assert text.count("<figure") == 30  # five of the six clips with their five others
+    assert "cannot be read" not in text
 
 
 def test_a_second_probe_computes_no_features(files, monkeypatch, capsys):

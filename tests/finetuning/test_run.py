@@ -16,7 +16,8 @@ from mae.checkpoints.run_state import read_checkpoint
 from mae.checkpoints.save import save_checkpoint
 from mae.data.clips import ClipReader
 from mae.data.config import ShapesDataset
-from mae.data.shapes.render import CLASS_NAMES, ensure_shapes
+from mae.data.rendered.render import ensure_rendered
+from mae.data.rendered.shapes import CLASS_NAMES
 from mae.errors import ConfigError, Interrupted
 from mae.evaluation.multi_view import scores
 from mae.evaluation.trained import load_classifier
@@ -51,19 +52,18 @@ def files(tmp_path_factory):
     """The rendered videos and a pre-training run on them, shared by all tests."""
     root = tmp_path_factory.mktemp("finetune")
     shapes = root / "shapes"
-    for path, seed in ((shapes, 0), (root / "shapes-val", 1_000_000)):
-        ensure_shapes(
-            ShapesDataset(
-                "shapes",
-                1,
-                str(path),
-                videos_per_class=1,
-                seed=seed,
-                val_videos_per_class=1,
-                classes="all",
-                background="ramp",
-            )
-        )
+    config = ShapesDataset(
+        "shapes",
+        1,
+        str(shapes),
+        videos_per_class=1,
+        seed=0,
+        val_videos_per_class=1,
+        classes="all",
+        background="ramp",
+    )
+    for held_out in (False, True):
+        ensure_rendered(config, held_out=held_out)
     pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={root / 'pretrained'}"))
     return SimpleNamespace(root=root, shapes=shapes, pretrained=root / "pretrained", whole=root / "whole")
 

@@ -4,11 +4,14 @@ import pytest
 import tensorflow as tf
 from tiny import GRID, masks, pixels, tiny_pretrainer, videos
 
+from mae.errors import ConfigError
+from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from mae.masking import MASKS
 from mae.models.pretrainer import clip_losses, pretraining_loss
 from mae.models.tokens import split_indices
 from mae.options import POSITIONS, TARGETS
 from mae.patches import patchify, unpatchify
+from mae.target_config import Target
 
 
 def test_shapes_and_loss_are_what_the_contract_says():
@@ -42,6 +45,52 @@ def test_loss_is_blind_to_what_is_predicted_of_visible_patches_and_equals_its_de
     expected = patchify(pixels(), (2, 4, 4))[mask].reshape(predicted.shape)
     by_hand = np.mean((predicted - expected) ** 2)
     np.testing.assert_allclose(pretraining_loss(model, videos(), mask, target="pixels"), by_hand, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lean", [True, False])
+def test_loss_of_differences_equals_its_definition(lean):
+    model, mask, clips = tiny_pretrainer(lean=lean), masks(), pixels()
+    predicted = np.asarray(model(videos(), mask))
+    before = np.concatenate([clips[:, 1:2], clips[:, :-1]], axis=1)
+    scale = np.sqrt(np.mean((clips - before) ** 2, axis=(1, 2, 3, 4), keepdims=True))
+    expected = patchify((clips - before) / scale, (2, 4, 4))[mask].reshape(predicted.shape)
+    by_hand = np.mean((predicted - expected) ** 2)
+    np.testing.assert_allclose(pretraining_loss(model, videos(), mask, target="difference"), by_hand, rtol=1e-4)
+
+
+def test_a_loss_weighted_by_motion_equals_its_definition_also_under_two_masks():
+    model, mask, clips = tiny_pretrainer(), masks(), pixels()
+    clips[:, :, :, 8:] = clips[:, :1, :, 8:]  # the right half stands still
+    before = np.concatenate([clips[:, 1:2], clips[:, :-1]], axis=1)
+    visible, masked = split_indices(mask)
+    predicted = np.asarray(model(((clips - IMAGENET_MEAN) / IMAGENET_STD).astype("float32"), mask))
+    errors = np.mean((predicted - patchify(clips, (2, 4, 4))[mask].reshape(predicted.shape)) ** 2, axis=2)
+    motion = patchify(np.abs(clips - before), (2, 4, 4)).mean(axis=2)[mask].reshape(errors.shape) + 1 / 255
+    target = Target("pixels", weight="motion")
+    made = clip_losses(model, clips, visible, masked, target)
+    np.testing.assert_allclose(made, (errors * motion).sum(1) / motion.sum(1), rtol=1e-4)
+    # Weight 0 at the first patch: it fills up the row, and no token attends to it.
+    weights = np.ones(errors.shape, "float32")
+    weights[:, 0] = 0
+    alone = clip_losses(model, clips, visible, masked[:, 1:], target)
+    np.testing.assert_allclose(clip_losses(model, clips, visible, masked, target, weights=weights), alone, rtol=1e-4)
+    nothing = clip_losses(model, clips, visible, masked, target, weights=0 * weights)
+    np.testing.assert_array_equal(nothing, 0)
+
+
+@pytest.mark.parametrize("target", [Target("difference"), Target("difference", "patch", 0.5, "motion")])
+def test_every_weight_gets_a_gradient_from_differences(target):
+    model = tiny_pretrainer()
+    with tf.GradientTape() as tape:
+        loss = pretraining_loss(model, videos(), masks(), target, training=True)
+    for gradient in tape.gradient(loss, [v.value for v in model.trainable_variables]):
+        assert float(tf.reduce_max(tf.abs(gradient))) > 0
+
+
+def test_differences_of_one_frame_are_refused():
+    model = tiny_pretrainer(num_frames=1, tubelet_size=1)
+    with pytest.raises(ConfigError, match="target=difference compares frames, and num_frames=1"):
+        clip_losses(model, pixels()[:, :1], *split_indices(masks()[:, :16]), "difference")
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -4,14 +4,15 @@ import pytest
 from einops import rearrange
 
 from mae.monitoring.panels import (
+    BLANK,
     GREY,
     mask_to_pixels,
     panel_title,
     patch_statistics_from_visible,
     psnr,
-    reconstruction_panel,
+    reconstruction_movie,
+    reconstruction_views,
     save_png,
-    shown_frames,
 )
 
 GRID, PATCH = (2, 2, 3), (2, 4, 4)  # videos of 4 frames, 8 x 12 pixels
@@ -36,14 +37,6 @@ def test_mask_covers_exactly_its_patches():
     expected = np.zeros((1, 4, 8, 12), bool)
     expected[0, 2:4, 4:8, 8:12] = True
     np.testing.assert_array_equal(pixels, expected)
-
-
-@pytest.mark.parametrize(
-    ("tubelets", "frames"),
-    [(1, [0]), (3, [0, 2, 4]), (8, list(range(0, 16, 2))), (16, [0, 4, 8, 12, 18, 22, 26, 30])],
-)
-def test_shown_frames_begin_tubelets(tubelets, frames):
-    assert shown_frames(tubelets, 2).tolist() == frames
 
 
 def test_psnr_counts_masked_pixels_only(videos, is_masked):
@@ -94,61 +87,68 @@ def test_statistics_need_a_visible_patch():
         patch_statistics_from_visible(np.zeros((1, 4, 2, 1)), np.ones((1, 4), bool), (1, 1, 4))
 
 
-def contains(sheet, frame):
-    """Whether the picture holds the frame, enlarged eight times (12 pixels -> 96), somewhere."""
-    large = (frame * 255).round().astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
-    height, width, _ = large.shape
-    fits = sheet[: -height + 1, : -width + 1]
-    ends = sheet[height - 1 :, width - 1 :]
-    corners = np.all((fits == large[0, 0]) & (ends == large[-1, -1]), axis=-1)
-    return any(np.array_equal(sheet[y : y + height, x : x + width], large) for y, x in np.argwhere(corners))
+def names(columns):
+    return [[view.label[0] for view in column] for column in columns]
 
 
-def test_panel_shows_every_row(videos, is_masked):
+def test_views_of_a_normalised_target(videos, is_masked):
     hidden = mask_to_pixels(is_masked, GRID, PATCH)[..., None]
     first = np.where(hidden, np.float32(0.2), videos)
     second = np.where(hidden, np.float32(0.8), videos)
-    sheet = reconstruction_panel(
-        videos, is_masked, first, GRID, PATCH, "step 1", reconstruction_without_statistics=second
+    columns = reconstruction_views(videos, is_masked, first, GRID, PATCH, reconstruction_without_statistics=second)
+    assert names(columns) == [["original", "masked (75%)"], ["predicted patches"] * 2, ["predicted and visible"] * 2]
+    expected = [
+        [videos, np.where(hidden, np.float32(GREY), videos)],
+        [np.where(hidden, np.float32(value), np.full_like(videos, BLANK)) for value in (0.2, 0.8)],
+        [first, second],
+    ]
+    for column, wanted in zip(columns, expected, strict=True):
+        for view, video in zip(column, wanted, strict=True):
+            np.testing.assert_array_equal(view.videos, video)
+    sources = [[view.label[1:] for view in column] for column in columns]
+    assert sources[1] == sources[2]
+    assert ["original" in source[-1] for source in sources[1]] == [True, False]
+
+
+def test_views_of_pixels_have_no_other_source(videos, is_masked):
+    columns = reconstruction_views(videos, is_masked, videos, GRID, PATCH, uses_original_statistics=False)
+    assert [view.label for column in columns[1:] for view in column] == [
+        ("predicted patches",),
+        ("predicted and visible",),
+    ]
+
+
+@pytest.mark.parametrize(("both", "panels"), [(False, 2), (True, 3)])
+def test_a_movie_shows_all_views_at_once(videos, is_masked, both, panels):
+    second = videos if both else None
+    columns = reconstruction_views(
+        videos, is_masked, videos, GRID, PATCH, both, reconstruction_without_statistics=second
     )
-    assert sheet.dtype == np.uint8
-    assert sheet.ndim == 3
-    grey = np.where(hidden, np.float32(GREY), videos)
-    for shown in (videos, grey, first, second):
-        assert all(contains(sheet, shown[clip, frame]) for clip in range(2) for frame in (0, 2))
-        assert not contains(sheet, shown[0, 1])
-    assert not contains(reconstruction_panel(videos, is_masked, first, GRID, PATCH), second[0, 0])
-
-
-def test_panel_labels_say_where_the_statistics_come_from(videos, is_masked):
-    plain = reconstruction_panel(videos, is_masked, videos, GRID, PATCH, uses_original_statistics=False)
-    helped = reconstruction_panel(videos, is_masked, videos, GRID, PATCH)
-    ink = [(sheet[..., 0] < 100)[:, :180].sum() for sheet in (plain, helped)]
-    assert ink[1] > ink[0] + 100
+    movie = reconstruction_movie(columns, "title")
+    assert movie.dtype == np.uint8
+    assert len(movie) == 4
+    assert panels * 192 < movie.shape[2] < (panels + 1) * 192
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_panel_of_other_channel_counts_and_bytes(is_masked, channels):
+def test_views_of_other_channel_counts_and_bytes(is_masked, channels):
     videos = np.random.default_rng(0).integers(0, 256, (*SHAPE[:4], channels), np.uint8)
-    sheet = reconstruction_panel(videos, is_masked, videos, GRID, PATCH)
-    frame = videos[0, 0] / 255
-    assert contains(sheet, frame.repeat(3, axis=-1) if channels == 1 else frame[..., :3])
+    original = reconstruction_views(videos, is_masked, videos, GRID, PATCH)[0][0].videos
+    expected = (videos / 255).repeat(3, axis=-1) if channels == 1 else videos[..., :3] / 255
+    np.testing.assert_allclose(original, expected, atol=1e-6)
 
 
-def test_panel_is_wide_enough_for_its_title(videos, is_masked):
+def test_a_title_says_what_is_known():
     assert panel_title(None, 0.5, 20, 0.9).startswith("loss 0.5000")
     title = panel_title(400, 0.58123, 21.345, 0.75)
     assert title == "step 400   loss 0.5812   psnr 21.34 dB (masked pixels)   mask 75%"
-    narrow = reconstruction_panel(videos, is_masked, videos, GRID, PATCH)
-    wide = reconstruction_panel(videos, is_masked, videos, GRID, PATCH, title)
-    assert wide.shape[1] > narrow.shape[1]
 
 
-def test_panel_refuses_shapes_that_do_not_fit(videos, is_masked):
+def test_views_refuse_shapes_that_do_not_fit(videos, is_masked):
     with pytest.raises(ValueError, match="reconstruction: shape"):
-        reconstruction_panel(videos, is_masked, videos[:, :2], GRID, PATCH)
+        reconstruction_views(videos, is_masked, videos[:, :2], GRID, PATCH)
     with pytest.raises(ValueError, match=r"originals: shape .* expected \(clips, \*\(4, 8, 8\), channels\)"):
-        reconstruction_panel(videos, is_masked, videos, (2, 2, 2), PATCH)
+        reconstruction_views(videos, is_masked, videos, (2, 2, 2), PATCH)
 
 
 def test_png_keeps_colours_and_leaves_no_temporary(tmp_path):

@@ -21,8 +21,10 @@ from mae.errors import ConfigError, Interrupted, TrainingStopped
 from mae.evaluation.trained import load_pretrainer
 from mae.models.classifier import build_classifier
 from mae.models.norms import set_norm_epsilons
+from mae.models.pretrainer import build_pretrainer
 from mae.monitoring.metrics import read_metrics
 from mae.pretraining.run import pretrain
+from mae.target_config import Target
 from mae.training.journal import Journal
 from mae.training.run_directory import RunDirectory
 
@@ -87,7 +89,7 @@ def whole(shapes, tmp_path_factory):
 
 def test_a_run_leaves_what_the_contract_says(whole):
     assert {path.name for path in whole.iterdir()} == {
-        *(".lock", "config.yaml", "metrics.jsonl", "checkpoints", "reconstructions"),
+        *(".lock", "config.yaml", "commands.txt", "metrics.jsonl", "checkpoints", "reconstructions"),
     }
     records = read_metrics(whole / "metrics.jsonl")
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
@@ -175,6 +177,23 @@ def test_a_probe_changes_nothing_and_says_the_same_after_a_resume(whole, run, tm
         with pytest.raises(Interrupted):
             run("probe.every=2", "probe.clips=48")
     assert probed(run("probe.every=2", "probe.clips=48")) == figures
+
+
+def test_weights_tell_what_they_predict_and_lose_as_much_in_another_run(run, tmp_path, capsys):
+    told = ("target=difference", "target_scale=patch", "target_pixels=0.25", "loss_weight=motion")
+    directory = run(*told, "steps=2")
+    said = capsys.readouterr().out
+    assert "difference and pixels 0.25, scaled by patch, weighted by motion" in said
+    assert "of the trivial predictor, which always says that nothing moves" in said
+    target = Target("difference", "patch", 0.25, "motion")
+    assert load_pretrainer(directory, Training(), "float32", {}).training.predicted == target
+    loss = read_metrics(directory / "metrics.jsonl")[-1]["probe_loss"]
+    with pytest.raises(ConfigError, match="target_scale: patch → clip"):
+        run(*told, "steps=4", "target_scale=clip")
+    run(*told, "steps=1", f"init_from={directory}", f"run_dir={tmp_path / 'next'}")
+    assert f"loss {loss:.4f}, expected {loss:.4f} (from {directory}/checkpoints/" in capsys.readouterr().out
+    run(*told, "steps=1", "target_scale=clip", f"init_from={directory}", f"run_dir={tmp_path / 'other'}")
+    assert "expected" not in capsys.readouterr().out
 
 
 def test_the_same_few_clips_at_every_step(run, shapes, capsys):
@@ -354,6 +373,26 @@ def test_a_directory_with_other_things_is_left_alone(run, tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.tex"]
 
 
+def test_a_run_leaves_a_report_of_all_its_starts(run, capsys):
+    directory = run("report=true", "probe.every=3", "steps=3")
+    assert f"report: {directory / 'report.html'}" in capsys.readouterr().out
+    run("report=true", "probe.every=3")
+    text = (directory / "report.html").read_text()
+    for drawn in ('id="curve-loss-0"', 'id="curve-probe_top1-0"', "after 6 steps", "steps: 3 → 6", 'alt="step 6"'):
+        assert drawn in text
+    assert len((directory / "commands.txt").read_text().splitlines()) == 2
+
+
+def test_a_report_that_fails_costs_nothing(run, monkeypatch, capsys):
+    def fail(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("mae.report.at_end.write_page", fail)
+    directory = run("report=true", "steps=1")
+    assert "warning: no report.html (MemoryError: no room); the run itself is complete" in capsys.readouterr().out
+    assert (directory / "checkpoints" / "step_00000001.npz").exists()
+
+
 def test_a_second_process_is_kept_out(run, tmp_path):
     with RunDirectory(tmp_path / "run") as directory:
         directory.note_config({})
@@ -449,6 +488,28 @@ def test_a_file_without_a_decoder_needs_to_be_allowed(whole, run, tmp_path, caps
         run(f"init_from={tmp_path / 'classifier.pth'}")
     run(f"init_from={tmp_path / 'classifier.pth'}", "allow_missing=decoder", "steps=1")
     assert "NOTE: the decoder starts at random" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.depth=3"], "has depth 2, and model=vit_tiny has depth 3: give model.depth=2"),
+        (["model.decoder_depth=2"], "has decoder_depth 1, and .* has decoder_depth 2: give model.decoder_depth=1"),
+    ],
+)
+def test_weights_of_another_size_say_what_to_give(whole, run, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        run(f"init_from={whole}", *overrides)
+
+
+def test_weights_of_another_preset_name_it(run, tmp_path):
+    save_checkpoint(build_pretrainer("vit_micro"), tmp_path / "micro.pth", "pytorch")
+    with pytest.raises(ConfigError) as error:
+        run(f"init_from={tmp_path / 'micro.pth'}")
+    assert str(error.value) == (
+        f"init_from={tmp_path / 'micro.pth'} has embed_dim 96, depth 4, patch_size 4, decoder_embed_dim 64, and "
+        "model=vit_tiny has embed_dim 24, depth 2, patch_size 8, decoder_embed_dim 12: give model=vit_micro"
+    )
 
 
 def sizes_of(directory):

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mae.data.lists.folder import index_folder, is_frames
-from mae.data.lists.index import single_video
+from mae.data.lists.folder import index_folder
+from mae.data.lists.found import is_frames
+from mae.data.lists.index import choose_frames, single_video
+from mae.data.lists.listed_files import has_pattern
 from mae.data.lists.places import absolute, existing_directory
 from mae.data.lists.text_list import index_csv
 from mae.data.lists.video_index import VideoIndex
@@ -33,17 +35,25 @@ class GivenVideos:
         return tuple(path.removeprefix(prefix) for path in self.index.paths)
 
 
-def given_videos(option: str, value: str | Path, root: str | None = None) -> GivenVideos:
+def given_videos(
+    option: str,
+    value: str | Path,
+    root: str | None = None,
+    frames: str | None = None,
+    frames_option: str | None = None,
+) -> GivenVideos:
     """The videos of a list, of a folder, or the one video at a path.
 
-    A directory is a folder with videos, unless it holds images and nothing else: those are the frames of one video. A
-    file is a list if its name ends as one of `LIST_EXTENSIONS`, in any case, and else a video; whether it can be read
-    is found out when it is.
+    A directory is a folder with videos, unless it holds a series of pictures: those are the frames of one video. Of
+    several series `clip7/img_*.jpg` is one. A file is a list if its name ends as one of `LIST_EXTENSIONS`, in any case,
+    and else a video; whether it can be read is found out when it is.
 
     Args:
         option: how the argument is called in messages, as `video=`.
         value: the argument.
         root: what the relative paths of a list are relative to; None: the list's own folder.
+        frames: which pictures of a directory are its frames, see `mae.data.lists.found.find_below`.
+        frames_option: how that is called in messages; None: the caller has no such option.
 
     Raises:
         ConfigError: nothing is there, a folder without videos, a malformed list, or a root for what is no list.
@@ -54,9 +64,12 @@ def given_videos(option: str, value: str | Path, root: str | None = None) -> Giv
         raise ConfigError(f"root={root} is for lists; {option}{value} is a {kind}")
     if kind == "list":
         base = path.parent if root is None else existing_directory(root, "root=")
-        return GivenVideos(kind, path, base, index_csv(path, base))
+        index = choose_frames(index_csv(path, base), frames, option=frames_option)
+        return GivenVideos(kind, path, base, index)
     if kind == "folder":
-        return GivenVideos(kind, path, path, index_folder(path, option))
+        return GivenVideos(kind, path, path, index_folder(path, option, frames, frames_option))
+    if frames is not None and path.is_dir():
+        path = path / frames
     return GivenVideos(kind, path, path.parent, single_video(path))
 
 
@@ -72,6 +85,8 @@ def _kind(option: str, value: str | Path, path: Path) -> Kind:
     # Not Path's own methods: they raise where a folder above may not be entered.
     if os.path.isdir(path):
         return "video" if is_frames(path) else "folder"
+    if has_pattern(str(path)) and os.path.isdir(path.parent):
+        return "video"
     if not os.path.exists(path):
         raise ConfigError(
             f"{option}{value} does not exist; give a list ({' '.join(LIST_EXTENSIONS)}), a folder with videos, or one "

@@ -1,19 +1,23 @@
 """The list of videos of a data set: from `dataset=` to absolute paths, labels and segments."""
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mae.data.config import CsvDataset, DatasetConfig, ShapesDataset
+from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, RenderedDataset
 from mae.data.lists.folder import index_folder
-from mae.data.lists.places import absolute, find_file
+from mae.data.lists.found import NO_FRAMES
+from mae.data.lists.listed_files import ListedFiles, has_pattern
+from mae.data.lists.places import absolute, existing_directory, find_file
+from mae.data.lists.split_folders import split_folders
 from mae.data.lists.text_list import index_csv
 from mae.data.lists.video_index import VideoIndex, list_digest
+from mae.data.videos.frame_directory import series_in
+from mae.data.videos.frame_series import describe, how_to_choose
 from mae.errors import ConfigError
-
-Listings = dict[str, dict[str, bool | None]]  # of directories: see `_listing`
 
 __all__ = [
     "VideoIndex",
@@ -26,24 +30,43 @@ __all__ = [
 
 
 def build_index(
-    dataset: DatasetConfig, max_bad_frac: float, progress: Callable[[int, int], None] | None = None
+    dataset: DatasetConfig,
+    max_bad_frac: float,
+    progress: Callable[[int, int], None] | None = None,
+    frames: str | None = None,
 ) -> VideoIndex:
-    """The training videos of `dataset=`; the demo set is rendered where it is missing.
+    """The training videos of `dataset=`; those of a rendered set are made where they are missing.
 
-    `progress(done, total)` is called after every rendered video.
+    Args:
+        progress: called with how many are done and in all, after every rendered video.
+        frames: which pictures of a directory are its frames, as `data.frames=` says.
 
     Raises:
         ConfigError: nothing to read, a malformed list, or more than `max_bad_frac` of the listed files missing.
     """
-    if isinstance(dataset, ShapesDataset):
-        from mae.data.shapes.render import ensure_shapes
-
-        return index_folder(ensure_shapes(dataset, progress))
-    if not isinstance(dataset, CsvDataset):
-        return index_folder(dataset.root)
+    if isinstance(dataset, RenderedDataset):
+        return index_rendered(dataset, progress)
+    if isinstance(dataset, FolderDataset):
+        return training_folder(dataset.root, frames)
     if dataset.train is None:
         raise ConfigError("dataset.train is not set; give the list of videos: dataset.train=list.csv")
-    return checked_list(dataset, "dataset.train", dataset.train, max_bad_frac)
+    return checked_list(dataset, "dataset.train", dataset.train, max_bad_frac, frames)
+
+
+def training_folder(root: str | None, frames: str | None = None) -> VideoIndex:
+    """The videos of a folder, or of its part for training where it is divided; errors as `index_folder`."""
+    parts = None if root is None else split_folders(existing_directory(root))
+    index = index_folder(root if parts is None else parts.train, frames=frames, frames_option="data.frames=")
+    return index if parts is None else replace(index, notes=(*parts.notes(), *index.notes))
+
+
+def index_rendered(
+    dataset: RenderedDataset, progress: Callable[[int, int], None] | None = None, held_out: bool = False
+) -> VideoIndex:
+    """The videos of a rendered data set, or those it holds out; see `mae.data.rendered.render.ensure_rendered`."""
+    from mae.data.rendered.render import ensure_rendered
+
+    return index_folder(ensure_rendered(dataset, progress, held_out))
 
 
 def single_video(path: str | Path) -> VideoIndex:
@@ -52,22 +75,19 @@ def single_video(path: str | Path) -> VideoIndex:
     return VideoIndex((str(path),), None, None, list_digest([path.name], None))
 
 
-def check_files(index: VideoIndex, max_bad_frac: float) -> int:
+def check_files(index: VideoIndex, max_bad_frac: float, files: ListedFiles | None = None) -> int:
     """How many of the listed files and directories of frames are missing.
-
-    Directories are listed once each: asking for a quarter of a million files one by one takes minutes on network
-    storage.
 
     Raises:
         ConfigError: all are missing, or more than `max_bad_frac` of them; a directory has a start and an end.
     """
-    listings: Listings = {}
+    files = files or ListedFiles()
     missing = []
     for position, path in enumerate(index.paths):
         segment = None if index.segments is None else index.segments[position]
-        if not _exists(path, listings):
+        if not files.exists(path):
             missing.append(path)
-        elif segment is not None and _is_directory(path, listings):
+        elif segment is not None and files.is_directory(path):
             raise ConfigError(
                 f"{path} has start {segment[0]:g} and end {segment[1]:g} but is a directory: frames have no clock; "
                 "list a directory with the frames wanted"
@@ -76,7 +96,7 @@ def check_files(index: VideoIndex, max_bad_frac: float) -> int:
     if len(missing) == total:
         raise ConfigError(
             f"none of the {total} listed videos exists, the first would be {missing[0]}; "
-            f"dataset.root= says what the paths in the list are relative to{_number_too_many(missing[0])}"
+            f"dataset.root= says what the paths in the list are relative to{_word_too_many(missing[0])}"
         )
     if len(missing) > max_bad_frac * total:
         raise ConfigError(
@@ -86,38 +106,52 @@ def check_files(index: VideoIndex, max_bad_frac: float) -> int:
     return len(missing)
 
 
-def checked_list(dataset: CsvDataset, option: str, value: str, max_bad_frac: float) -> VideoIndex:
+def choose_frames(
+    index: VideoIndex, frames: str | None, files: ListedFiles | None = None, option: str | None = "data.frames="
+) -> VideoIndex:
+    """The list with the frames named that are meant of every directory of pictures in it.
+
+    Args:
+        frames: their pattern; None: a directory has to hold one series, which is asked of the first one only: the
+            others are looked into when they are read.
+        option: what `frames` is called in messages; None: the caller has no such option.
+
+    Raises:
+        ConfigError: the first directory holds several series.
+    """
+    files = files or ListedFiles()
+    if frames in (None, NO_FRAMES):
+        first = next((path for path in index.paths if files.is_directory(path) and not has_pattern(path)), None)
+        if first is not None and len(series := series_in(first)) > 1:
+            raise ConfigError(
+                f"{first} holds several series of pictures, {describe(series)}; {how_to_choose(series, option)}"
+            )
+        return index
+    assert frames is not None
+    chosen = [files.is_directory(path) and not has_pattern(path) for path in index.paths]
+    paths = [os.path.join(path, frames) if is_one else path for path, is_one in zip(index.paths, chosen, strict=True)]
+    digest = hashlib.sha256(f"{index.digest} frames {frames}".encode()).hexdigest() if any(chosen) else index.digest
+    return replace(index, paths=tuple(paths), digest=digest)
+
+
+def checked_list(
+    dataset: CsvDataset, option: str, value: str, max_bad_frac: float, frames: str | None = None
+) -> VideoIndex:
     """The list that an option of the data set names, its files looked for."""
     classes = None if dataset.classes is None else find_file("dataset.classes", dataset.classes, dataset.root)
     index = index_csv(find_file(option, value, dataset.root), dataset.root, classes)
-    return replace(index, missing=check_files(index, max_bad_frac))
+    files = ListedFiles()
+    index = replace(index, missing=check_files(index, max_bad_frac, files))
+    return choose_frames(index, frames, files)
 
 
-def _number_too_many(path: str) -> str:
-    """A hint where a number was taken for a part of the path: lists of other tools hold frame counts, too."""
-    shorter = re.sub(r"[,\s]\s*[0-9]+$", "", path)
-    is_there = shorter != path and os.path.exists(shorter)
-    return f"; {shorter} does exist: expected no number but the label after it" if is_there else ""
-
-
-def _exists(path: str, listings: Listings) -> bool:
-    directory, name = os.path.split(path)
-    if directory not in listings:
-        listings[directory] = _listing(directory)
-    # File systems that ignore case or normalise Unicode list another spelling.
-    return name in listings[directory] or os.path.exists(path)
-
-
-def _is_directory(path: str, listings: Listings) -> bool:
-    directory, name = os.path.split(path)
-    known = listings[directory].get(name)
-    return os.path.isdir(path) if known is None else known
-
-
-def _listing(directory: str) -> dict[str, bool | None]:
-    """Names in a directory, and whether each is a directory; None for links, which would have to be followed."""
-    try:
-        with os.scandir(directory) as entries:
-            return {e.name: None if e.is_symlink() else e.is_dir(follow_symlinks=False) for e in entries}
-    except (OSError, ValueError):  # the latter for a NUL in the name
-        return {}
+def _word_too_many(path: str) -> str:
+    """A hint where a word or a number behind a path was taken for a part of it."""
+    while (shorter := re.sub(r"[,;\s]+[^,;\s/]*$", "", path)) != path:
+        if os.path.exists(shorter):
+            return (
+                f"; {shorter} does exist: expected nothing but the label after it, or a header that says what else "
+                "there is, as path,num_frames,label"
+            )
+        path = shorter
+    return ""

@@ -1,31 +1,29 @@
-"""The grammar of a text list: one line to a path, a label, a segment and a frame stride.
+"""The grammar of a text list without a header: one line to a path, a label and a segment.
 
     path
     path label
     path label start end
     path label,,              the whole video, in a list of segments
 
-A comma or blanks separate the fields. What stands before the recognised fields is the path, so that it may hold both;
-it may stand in double quotes, with a quote in it doubled. Without a header, start and end are recognised behind an
-integer label and a path that ends in double quotes or in the extension of a video file; frames of a directory have no
-clock. A header that names `start` and `end`, or `stride`, says which columns every line has, in its order:
-
-    path,label,start,end      path,start,end      path,stride      path,label,start,end,stride
-
-Under it, an empty field between commas means none.
+A comma, a semicolon or blanks separate the fields. What stands before the recognised fields is the path, so that it may
+hold all of them. A field may stand in double quotes, with a quote in it doubled, as in any csv file. A label is a
+whole number, also as `1.0`, or a name. A name is recognised behind a path that stands in quotes or ends as a video
+does; start and end are, behind such a path and a label. Lists with a header are `mae.data.lists.columns`'s.
 """
 
+import csv
 import math
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
-from mae.data.lists.folder import VIDEO_EXTENSIONS
+from mae.data.lists.endings import VIDEO_EXTENSIONS, is_video_name
 from mae.data.lists.video_index import Segment
 from mae.errors import ConfigError
 
-_BETWEEN = r"\s*[,\s]\s*"
-_INTEGER = r"[+-]?[0-9]+"
+Label = int | str  # a number, or a name
+
+_BETWEEN = r"\s*[,;\s]\s*"
+_INTEGER = r"[+-]?[0-9]+(?:\.0*)?"  # 1.0: what tables make of whole numbers where one is missing
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _FILE = rf"(?:\".*\"|.*?\.(?:{'|'.join(extension[1:] for extension in VIDEO_EXTENSIONS)}))"
 
@@ -33,10 +31,13 @@ _FILE = rf"(?:\".*\"|.*?\.(?:{'|'.join(extension[1:] for extension in VIDEO_EXTE
 _LABELLED = re.compile(rf"(?P<path>.*?\S){_BETWEEN}(?P<label>{_INTEGER})")
 _CUT = re.compile(
     rf"(?P<path>{_FILE}){_BETWEEN}(?P<label>{_INTEGER})"
-    rf"(?:{_BETWEEN}(?P<start>{_NUMBER}){_BETWEEN}(?P<end>{_NUMBER})|\s*,\s*,)",
+    rf"(?:{_BETWEEN}(?P<start>{_NUMBER}){_BETWEEN}(?P<end>{_NUMBER})|\s*[,;]\s*[,;])",
     re.IGNORECASE,
 )
+_NAMED = re.compile(rf"(?P<path>{_FILE}){_BETWEEN}(?P<label>[^,;\t/\\\"]*[^,;\s/\\\"])", re.IGNORECASE)
+_NAMED_DIRECTORY = re.compile(r"(?P<path>.*\S)\s*[,;\t]\s*(?P<label>[^,;\t/\\]*[^,;\s/\\])")
 _FILE_AND_NUMBERS = re.compile(rf"{_FILE}(?:{_BETWEEN}{_NUMBER}){{2,}}", re.IGNORECASE)
+_FILE_AND_FIELDS = re.compile(rf"{_FILE}\s*[,;].*[,;].*", re.IGNORECASE)
 
 
 class Line(NamedTuple):
@@ -44,79 +45,119 @@ class Line(NamedTuple):
 
     number: int  # in the file, from 1
     path: str
-    label: int | None
+    label: Label | None
     segment: Segment | None  # seconds
     has_columns: bool  # whether it says start and end, be it that they are empty
     stride: int | None = None  # source frames between two frames of a clip; None: as in all of the data set
+    last: int = 0  # in the file: of its last line, as a field in quotes may hold line breaks; 0: `number`
+
+    @property
+    def numbers(self) -> range:
+        """All lines of the file that it takes."""
+        return range(self.number, max(self.last, self.number) + 1)
 
 
-def header_columns(text: str) -> tuple[str, ...] | None:
-    """The columns after the path where a header names `start` and `end`, or `stride`; None for `path label` and such.
+def parse_line(number: int, text: str, names_directories: bool = False) -> Line:
+    """One line, stripped.
+
+    Args:
+        names_directories: whether a name behind a comma is a label also where the path does not end as a video does.
 
     Raises:
-        ConfigError: columns that make no sense.
+        ConfigError: fields that are neither a label nor a segment.
     """
-    between = r"\s*,\s*" if "," in text else r"\s+"
-    _, *columns = [word.strip('"').lower() for word in re.split(between, text)]
-    others = [name for name in columns if name not in ("start", "end", "stride")]
-    if len(columns) == len(others) and (len(others) < 2 or "," not in text):
-        return None
-    known = sorted(name for name in columns if name not in others)
-    if len(others) > 1 or known not in (["end", "start"], ["stride"], ["end", "start", "stride"]):
+    if (fields := _csv_fields(text)) is not None:
+        return line_of(number, fields)
+    match = _CUT.fullmatch(text) or _LABELLED.fullmatch(text)
+    is_negative = match is not None and match["label"].startswith("-")
+    if (match is None or match.re is _LABELLED) and not is_negative and _FILE_AND_NUMBERS.fullmatch(text):
         raise ConfigError(
-            f"the header {text!r} has other columns than expected: path, then optionally label, start and end "
-            "(both, in seconds) and stride"
+            f"line {number}: {text!r} has numbers that are neither `path label` nor `path label start end`; a header "
+            "says what they are, as path,start,end or path,num_frames,label"
         )
-    return tuple("label" if name in others else name for name in columns)
+    if match is None:
+        match = _named(text, names_directories)
+        if match is None and _FILE_AND_FIELDS.fullmatch(text) and not is_video_name(text):
+            raise ConfigError(
+                f"line {number}: {text!r} has fields that are neither `path,label` nor `path,label,start,end`; "
+                "a header says what they are, as path,label,caption"
+            )
+    if match is None:
+        return line_of(number, {"path": _unquoted(text)})
+    found = {name: value or "" for name, value in match.groupdict().items()}
+    return line_of(number, {**found, "path": _unquoted(found["path"])})
 
 
-def parse_line(number: int, text: str, columns: tuple[str, ...] | None) -> Line:
-    """One line, stripped; `columns` are those of `header_columns`.
+def line_of(number: int, fields: dict[str, str], last: int = 0) -> Line:
+    """The line of named fields: path, label, start, end, stride; all but the first may be missing or empty.
 
     Raises:
-        ConfigError: numbers that are neither a label nor a segment, a segment or a stride that is none, a line without
-            the columns.
+        ConfigError: a field that is not what its name says; the message names it.
     """
-    if columns is not None:
-        match = _columns_pattern(columns).fullmatch(text)
-        if match is None:
-            raise ConfigError(
-                f"line {number}: {text!r} has not the columns path,{','.join(columns)} of the header; write an "
-                f"empty field for none: path{',' * len(columns)}"
-            )
-    else:
-        match = _CUT.fullmatch(text) or _LABELLED.fullmatch(text)
-        is_negative = match is not None and match["label"].startswith("-")
-        if (match is None or match.re is _LABELLED) and not is_negative and _FILE_AND_NUMBERS.fullmatch(text):
-            raise ConfigError(
-                f"line {number}: {text!r} has numbers that are neither `path label` nor `path label start end`; "
-                "segments without labels need the header path,start,end"
-            )
-    fields = {} if match is None else match.groupdict()
-    path = fields.get("path") or text
-    if len(path) > 1 and path[0] == path[-1] == '"':
-        path = path[1:-1].replace('""', '"')
+    path = fields["path"]
     if not path:
-        raise ConfigError(f"line {number}: {text!r} has no path")
-    label = fields.get("label")
-    segment = _segment(number, path, fields.get("start"), fields.get("end"))
-    has_columns = match is not None and match.re is not _LABELLED
-    stride = _stride(number, path, fields.get("stride"))
-    return Line(number, path, None if label is None else int(label), segment, has_columns, stride)
+        raise ConfigError(f"line {number} has no path")
+    label = _label(number, path, fields.get("label", ""))
+    segment = _segment(number, path, fields.get("start", ""), fields.get("end", ""))
+    stride = _stride(number, path, fields.get("stride", ""))
+    return Line(number, path, label, segment, "start" in fields, stride, last)
 
 
-@lru_cache
-def _columns_pattern(columns: tuple[str, ...]) -> re.Pattern[str]:
-    kinds = {name: _INTEGER if name == "label" else _NUMBER for name in columns}
-    tail = [rf"(?:{_BETWEEN}(?P<{name}>{kind})|\s*,)" for name, kind in kinds.items()]
-    return re.compile(r"(?P<path>.*?\S)" + "".join(tail))
-
-
-def _segment(number: int, path: str, start: str | None, end: str | None) -> Segment | None:
-    if start is None and end is None:
+def _csv_fields(text: str) -> dict[str, str] | None:
+    """The fields of a line that quotes its path or its label, as csv files have it; None for any other line."""
+    if not re.search(r'^"|[,;\t]\s*"', text):
         return None
-    if start is None or end is None:
+    for delimiter in ",;\t":
+        try:
+            (fields,) = csv.reader([text], delimiter=delimiter, skipinitialspace=True, strict=True)
+        except csv.Error:
+            continue
+        values = [field.strip() if index else field for index, field in enumerate(fields)]
+        names = ("path", "label", "start", "end")[: len(values)]
+        if len(values) in (2, 4) and _is_label(values[1]) and all(_is_number(value) for value in values[2:]):
+            return dict(zip(names, values, strict=True))
+    return None
+
+
+def _is_label(text: str) -> bool:
+    return bool(text) and not re.search(r"[/\\]", text) and not is_video_name(text)
+
+
+def _is_number(text: str) -> bool:
+    return not text or re.fullmatch(_NUMBER, text) is not None
+
+
+def _named(text: str, names_directories: bool) -> re.Match[str] | None:
+    """A path and the name of a class behind it."""
+    match = _NAMED.fullmatch(text) or (_NAMED_DIRECTORY.fullmatch(text) if names_directories else None)
+    # What ends as a video does is one video with blanks or commas in its name.
+    return match if match is not None and _is_label(match["label"]) else None
+
+
+def _unquoted(path: str) -> str:
+    if len(path) > 1 and path[0] == path[-1] == '"':
+        return path[1:-1].replace('""', '"')
+    return path
+
+
+def _label(number: int, path: str, text: str) -> Label | None:
+    if re.fullmatch(_INTEGER, text):
+        return int(text.split(".")[0])
+    if re.fullmatch(_NUMBER, text) or text.casefold() in ("nan", "<na>"):  # what tables write for nothing
+        raise ConfigError(
+            f"line {number}: label {text} of {path!r} is neither the number of a class nor the name of one"
+        )
+    return text or None
+
+
+def _segment(number: int, path: str, start: str, end: str) -> Segment | None:
+    if not start and not end:
+        return None
+    if not start or not end:
         raise ConfigError(f"line {number}: {path!r} has a start or an end only; give both in seconds, or neither")
+    for name, text in (("start", start), ("end", end)):
+        if not re.fullmatch(_NUMBER, text):
+            raise ConfigError(f"line {number}: {name} {text} of {path!r} is no number of seconds")
     segment = float(start), float(end)
     if not 0 <= segment[0] < segment[1] or math.isinf(segment[1]):
         raise ConfigError(
@@ -126,12 +167,12 @@ def _segment(number: int, path: str, start: str | None, end: str | None) -> Segm
     return segment
 
 
-def _stride(number: int, path: str, stride: str | None) -> int | None:
-    if stride is None:
+def _stride(number: int, path: str, stride: str) -> int | None:
+    if not stride:
         return None
-    if not stride.isdigit() or int(stride) < 1:
+    if not re.fullmatch(r"[0-9]+(\.0*)?", stride) or float(stride) < 1:
         raise ConfigError(
             f"line {number}: stride {stride} of {path!r} is none: expected a whole number of frames from 1 on, or an "
             "empty field for dataset.frame_stride"
         )
-    return int(stride)
+    return int(stride.split(".")[0])

@@ -1,26 +1,26 @@
-"""Text lists: one video a line, with or without label, segment and stride; `mae.data.lists.lines` has the grammar."""
+"""Text lists: one video a line, with or without label, segment and stride.
+
+`mae.data.lists.columns` has the grammar of those with a header, `mae.data.lists.lines` that of the others.
+"""
 
 import os
-import re
 from pathlib import Path
 
 from mae.data.lists.class_names import CLASSES_FILE, read_class_names
-from mae.data.lists.lines import Line, header_columns, parse_line
+from mae.data.lists.columns import lines_below, read_header
+from mae.data.lists.labels import numbered_labels
+from mae.data.lists.lines import Line, parse_line
 from mae.data.lists.places import absolute, existing_directory
 from mae.data.lists.video_index import Segment, VideoIndex, list_digest
 from mae.errors import ConfigError
-from mae.files import read_utf8
-
-LARGEST_CREDIBLE_LABEL = 10**6  # larger ones are sizes, times or identifiers
+from mae.files import native_name, read_utf8
 
 
 def index_csv(list_path: str | Path, root: str | Path | None, classes: str | Path | None = None) -> VideoIndex:
-    """The videos of a text list, in its order: one `path`, `path label` or `path label start end` a line.
+    """The videos of a text list, in its order.
 
-    A comma or a blank separates them; a line whose last word is not an integer has no label. Start and end are
-    seconds. Where a header says so, a line has a frame stride, too. Blank lines, lines that begin with `#` and a header
-    are skipped; a path may stand in double quotes. Relative paths are relative to `root`, or to the list's own
-    directory. Whether the files exist is for `check_files` to say.
+    Blank lines and lines that begin with `#` are skipped; start and end are seconds. Relative paths are relative to
+    `root`, or to the list's own directory. Whether the files exist is for `check_files` to say.
 
     Args:
         list_path: the list.
@@ -33,78 +33,66 @@ def index_csv(list_path: str | Path, root: str | Path | None, classes: str | Pat
     """
     list_path = absolute(list_path)
     base = list_path.parent if root is None else existing_directory(root)
-    lines = _parsed(list_path, _content_lines(list_path), base)
-    labels = _all_or_no_labels(list_path, lines)
-    class_names = _class_names(list_path, classes)
-    if labels is not None and class_names is not None:
-        _check_range(list_path, lines, class_names, list_path.parent / CLASSES_FILE if classes is None else classes)
-    segments = _all_or_no_segments(list_path, lines)
-    paths = tuple(str(base / os.path.expanduser(line.path)) for line in lines)
+    lines, unused = read_list(list_path, base)
+    names = _class_names(list_path, classes)
+    try:
+        labels, class_names, by_name = numbered_labels(lines, names, classes or list_path.parent / CLASSES_FILE)
+        segments = _all_or_no_segments(lines)
+    except ConfigError as error:
+        raise ConfigError(f"{list_path} {error}") from error
+    paths = tuple(str(base / os.path.expanduser(native_name(line.path))) for line in lines)
     prefix = os.path.join(base, "")
     relative = [path.removeprefix(prefix).replace(os.sep, "/") for path in paths]
     strides = tuple(line.stride for line in lines) if any(line.stride for line in lines) else None
     digest = list_digest(relative, labels, segments, strides)
-    return VideoIndex(paths, labels, class_names, digest, segments, strides)
+    notes = (("columns not used", ", ".join(unused)),) if unused else ()
+    return VideoIndex(paths, labels, class_names, digest, segments, strides, is_numbered_by_name=by_name, notes=notes)
 
 
-def _content_lines(list_path: Path) -> list[tuple[int, str]]:
-    text = read_utf8(list_path, "the list ")
-    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+def read_list(list_path: Path, base: Path) -> tuple[list[Line], tuple[str, ...]]:
+    """The videos of a list, and the columns of it that mean nothing here.
 
+    Args:
+        base: what relative paths are relative to: a first line that is the name of a file is no header.
 
-def _parsed(list_path: Path, texts: list[tuple[int, str]], base: Path) -> list[Line]:
-    columns = None
+    Raises:
+        ConfigError: no such file, no video in it, or a line that makes no sense.
+    """
+    texts = read_utf8(list_path, "the list ").split("\n")
+    content = [(number, text.strip()) for number, text in enumerate(texts, start=1)]
+    content = [(number, text) for number, text in content if text and not text.startswith("#")]
+
+    def exists(name: str) -> bool:
+        return bool(name) and os.path.exists(base / native_name(name))
+
     try:
-        if len(texts) > 1 and _is_header(*texts[0], base):
-            columns = header_columns(texts[0][1])
-            texts = texts[1:]
-        lines = [parse_line(number, text, columns) for number, text in texts]
+        header = read_header(content[0][1], exists) if content else None
+        if header is not None:
+            number = content[0][0]
+            lines, unused = lines_below(header, texts[number:], number + 1), header.unused
+        else:
+            names_directories = bool(content) and _names_directories(content[0][1], base)
+            lines, unused = [parse_line(number, text, names_directories) for number, text in content], ()
     except ConfigError as error:
         raise ConfigError(f"{list_path} {error}") from error
     if not lines:
         raise ConfigError(f"{list_path} lists no video; expected one `path` or `path label` a line")
-    return lines
+    return lines, unused
 
 
-def _is_header(number: int, text: str, base: Path) -> bool:
-    """Whether the first line holds column names: words without a dot or slash, no label, and no such file."""
-    if re.search(r"[./\\]", text):
-        return False
-    first = parse_line(number, text, None)
-    return first.label is None and not os.path.exists(base / first.path)
+def _names_directories(text: str, base: Path) -> bool:
+    """Whether what stands behind the first line's comma is the name of a class, as only the disk can tell."""
+    path = parse_line(1, text, names_directories=True).path
+    return path != text and os.path.exists(base / native_name(path)) and not os.path.exists(base / native_name(text))
 
 
-def _all_or_no_labels(list_path: Path, lines: list[Line]) -> tuple[int, ...] | None:
-    first = lines[0]
-    for line in lines:
-        if (line.label is None) != (first.label is None):
-            one, other = (line, first) if line.label is None else (first, line)
-            raise ConfigError(
-                f"{list_path} line {one.number}: {one.path!r} has no label but line {other.number} has one; "
-                "give every line `path label`, or none a label"
-            )
-        if line.label is not None and line.label < 0:
-            raise ConfigError(
-                f"{list_path} line {line.number}: label {line.label} of {line.path!r} is negative; "
-                "expected `path label` with classes from 0, or only `path`"
-            )
-        if line.label is not None and line.label > LARGEST_CREDIBLE_LABEL:
-            raise ConfigError(
-                f"{list_path} line {line.number}: label {line.label} of {line.path!r} is no class; "
-                "expected `path label` with classes numbered from 0 on, or only `path`"
-            )
-    labels = tuple(line.label for line in lines if line.label is not None)
-    return labels or None
-
-
-def _all_or_no_segments(list_path: Path, lines: list[Line]) -> tuple[Segment | None, ...] | None:
+def _all_or_no_segments(lines: list[Line]) -> tuple[Segment | None, ...] | None:
     first = lines[0]
     for line in lines:
         if line.has_columns != first.has_columns:
             one, other = (first, line) if line.has_columns else (line, first)
             raise ConfigError(
-                f"{list_path} line {one.number}: {one.path!r} has no start and end but line {other.number} has; "
+                f"line {one.number}: {one.path!r} has no start and end but line {other.number} has; "
                 "where the whole video is meant, write `path,label,,`"
             )
     segments = tuple(line.segment for line in lines)
@@ -116,13 +104,3 @@ def _class_names(list_path: Path, classes: str | Path | None) -> tuple[str, ...]
     if classes is not None:
         return read_class_names(absolute(classes))
     return read_class_names(beside) if beside.is_file() and beside != list_path else None
-
-
-def _check_range(list_path: Path, lines: list[Line], names: tuple[str, ...], source: str | Path) -> None:
-    for line in lines:
-        if line.label is not None and line.label >= len(names):
-            raise ConfigError(
-                f"{list_path} line {line.number}: label {line.label} of {line.path!r} has no name: {source} has "
-                f"{len(names)}, for labels 0 to {len(names) - 1}; correct one of them, or name another file with "
-                "dataset.classes="
-            )

@@ -2,10 +2,15 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from mae.errors import some
+
 Segment = tuple[float, float]  # start and end in seconds, 0 <= start < end
+_Entry = tuple[str, Segment | None, int | None]  # path, segment and stride of a video
+
+_CLASSES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,8 @@ class VideoIndex:
     segments: tuple[Segment | None, ...] | None = None  # the part of each that counts; None: the whole video
     strides: tuple[int | None, ...] | None = None  # source frames between two of a clip; None: dataset.frame_stride
     missing: int = 0  # listed files that were not there at the start
+    is_numbered_by_name: bool = False  # labels are the places of names in their alphabet, and mean nothing elsewhere
+    notes: tuple[tuple[str, str], ...] = ()  # name and value of what else a person should see: what is left out
 
     @property
     def num_classes(self) -> int | None:
@@ -39,9 +46,26 @@ class VideoIndex:
     @property
     def duplicates(self) -> int:
         """Entries that repeat the path, the segment and the stride of an earlier one."""
+        return len(self.paths) - len(set(self._entries()))
+
+    @property
+    def contradictions(self) -> dict[str, tuple[int, ...]]:
+        """Labels by path of videos that are listed, with the same segment and stride, under several."""
+        if self.labels is None:
+            return {}
+        labels: dict[_Entry, dict[int, None]] = {}
+        for entry, label in zip(self._entries(), self.labels, strict=True):
+            labels.setdefault(entry, {})[label] = None
+        return {entry[0]: tuple(found) for entry, found in labels.items() if len(found) > 1}
+
+    def name_of(self, label: int) -> str:
+        """The class of a label by name, or by number where names are unknown."""
+        return str(label) if self.class_names is None else self.class_names[label]
+
+    def _entries(self) -> Iterator[_Entry]:
+        """Path, segment and stride of each video."""
         nothing = (None,) * len(self.paths)
-        entries = set(zip(self.paths, self.segments or nothing, self.strides or nothing, strict=True))
-        return len(self.paths) - len(entries)
+        return zip(self.paths, self.segments or nothing, self.strides or nothing, strict=True)
 
     def part(self, indices: Sequence[int]) -> "VideoIndex":
         """A list of the videos at `indices` alone, in their order and in the same numbering of the classes."""
@@ -65,12 +89,32 @@ class VideoIndex:
         rows = [("videos", ", ".join(videos))]
         if self.strides is not None:
             rows.append(("strides in the list", _counted(self.strides)))
-        if self.num_classes is not None:
-            rows.append(("classes", str(self.num_classes) if self.labels else f"{self.num_classes}, no labels"))
-        if self.empty_classes:
-            shown = ", ".join(self.empty_classes[:5]) + (", …" if len(self.empty_classes) > 5 else "")
-            rows.append(("classes without video", f"{len(self.empty_classes)}: {shown}"))
+        rows += self._class_rows()
+        rows += self.notes
         rows += [("list hash", self.digest[:16]), ("first video", self.paths[0]), ("last video", self.paths[-1])]
+        return rows
+
+    def _class_rows(self) -> list[tuple[str, str]]:
+        """What there is to say about classes: which, how many videos each has, which have none, which is doubtful."""
+        if self.num_classes is None:
+            return []
+        if self.labels is None:
+            return [("classes", f"{self.num_classes}, no labels")]
+        counts = Counter(self.labels)
+        counted = [f"{self.name_of(label)} ({counts[label]})" for label in sorted(counts)]
+        rows = [("classes", f"{self.num_classes}: {some(counted, _CLASSES_SHOWN)}")]
+        if self.empty_classes:
+            hint = ""
+            if self.class_names is None and self.empty_classes == ("0",):
+                hint = "; labels begin with 1 here: classes are counted from 0"
+            elif self.class_names is None and 2 * len(self.empty_classes) > self.num_classes:
+                hint = "; are the numbers behind the paths labels?"
+            told = f"{len(self.empty_classes)} of {self.num_classes}: {some(self.empty_classes, 5)}{hint}"
+            rows.append(("classes without video", told))
+        if self.contradictions:
+            path, labels = next(iter(self.contradictions.items()))
+            named = " and ".join(self.name_of(label) for label in labels)
+            rows.append(("under two labels", f"{len(self.contradictions)}, the first: {path} ({named})"))
         return rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mae.data.lists.video_index import Segment
 from mae.errors import ConfigError
-from mae.files import replacing
+from mae.files import replacing, utf8_name
 
 _NEEDS_QUOTES = re.compile(r"[\s,\"#]")
 
@@ -71,8 +71,8 @@ def write_files(contents: Mapping[Path, str], overwrite: bool, keep: Iterable[Pa
 
 def _written(path: str) -> str:
     try:
-        path.encode()
-    except UnicodeEncodeError as error:
+        path = utf8_name(path)
+    except ValueError as error:
         raise ConfigError(f"the name {path!r} is not valid UTF-8; rename the file") from error
     if re.search(r"[\r\n]", path):
         raise ConfigError(f"the name {path!r} holds a line break; rename the file")

@@ -1,5 +1,6 @@
-"""`python -m mae.data.pack IN OUT [short_side=256] [quality=90] [workers=0] [root=DIR]`: a copy that reads fast.
+"""`python -m mae.data.pack IN OUT [short_side=256] [quality=90] [workers=0] [root=DIR] [frames=img_*]`.
 
+A copy that reads fast.
 Every video of IN, a list (.csv, .txt, .tsv, .lst or .list), a folder or one video, becomes one zip of JPEGs below OUT.
 `list.csv` in OUT lists them with their labels, segments and strides; `broken.csv` says which videos are left out and
 why. Called again, it goes on where it was.
@@ -60,6 +61,7 @@ class PackConfig:
     workers: int = 0  # videos packed at the same time; 0: one per CPU core
     # What relative paths in a list are relative to; null: the list's own folder.
     root: str | None = field(default=None, metadata=PATH)
+    frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in each
 
     def __post_init__(self) -> None:
         if not 1 <= self.short_side <= LARGEST_SIDE:
@@ -85,7 +87,8 @@ def parse(words: Sequence[str]) -> tuple[Path, Path, PackConfig]:
         nargs="*",
         default=[],
         help="short_side=256 (pixels, never enlarged), quality=90 (of JPEG), workers=0 (one per core), "
-        "root=DIR (what relative paths in a list are relative to)",
+        "root=DIR (what relative paths in a list are relative to), "
+        "frames=img_* (which pictures of a folder are its frames)",
     )
     given = parser.parse_args(words)
     return (
@@ -101,13 +104,14 @@ def pack(source: Path, output: Path, config: PackConfig) -> Outcome:
     Raises:
         ConfigError: nothing to read, no place to write, or the output would mix with the input.
     """
-    given = given_videos("IN=", source, config.root)
+    given = given_videos("IN=", source, config.root, config.frames, "frames=")
     names = packed_names(given.index.paths, given.base)
     _check_places(given, output, names)
     with _writing_to(output), _only_one_in(output):
         _check_earlier_list(output / LIST_FILE, source)
         _remove_leftovers({output, *(output / os.path.dirname(name) for name in names.values())})
         outcome = _pack_all(names, output, config)
+        outcome.notes = given.index.notes
         _write_lists(given.index, names, outcome, source, output)
     return outcome
 

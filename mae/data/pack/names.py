@@ -6,7 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mae.data.lists.folder import PACKED_EXTENSION
+from mae.data.lists.endings import PACKED_EXTENSION
+from mae.data.lists.listed_files import has_pattern
+from mae.data.videos.frame_series import ANY
+from mae.files import utf8_name
 
 ELSEWHERE = "elsewhere"  # folder for videos that do not lie below the root, and for names that no list can hold
 LONGEST_NAME = 200  # bytes of UTF-8: file systems take 255, and the name is longer while the file is written
@@ -24,7 +27,8 @@ def packed_names(paths: Sequence[str], root: Path) -> dict[str, str]:
 
 def _packed_name(path: str, relative: str) -> str:
     if _is_plain(relative):
-        return relative + PACKED_EXTENSION
+        # What stands in a pattern should in no file name.
+        return (relative.replace(ANY, "+") if has_pattern(relative) else relative) + PACKED_EXTENSION
     digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", os.path.basename(path))[-80:]
     return f"{ELSEWHERE}/{digest}-{readable}{PACKED_EXTENSION}"
@@ -34,7 +38,7 @@ def _is_plain(relative: str) -> bool:
     """Whether a path relative to the root names a place below any other folder, too, and can stand in a list."""
     parts = relative.split("/")
     try:
-        is_short = all(len(part.encode()) <= LONGEST_NAME for part in parts)
-    except UnicodeEncodeError:
+        is_short = all(len(utf8_name(part).encode()) <= LONGEST_NAME for part in parts)
+    except ValueError:
         return False
     return is_short and not relative.startswith("/") and ".." not in parts and not re.search(r"[\r\n\0]", relative)

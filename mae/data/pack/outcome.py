@@ -16,6 +16,7 @@ class Outcome:
     kept: int = 0  # of an earlier run
     new_frames: int = 0
     broken: dict[str, str] = field(default_factory=dict)  # reason by path
+    notes: tuple[tuple[str, str], ...] = ()  # name and value of what else there is to say of the input
     seconds: float = 0.0
 
     @property
@@ -40,6 +41,7 @@ class Outcome:
             ("bytes", f"{before} → {after}" + (f" ({after / before:.2f} times)" if before else "")),
             ("time", f"{self.seconds:.1f} s, {self.new_frames / max(self.seconds, 1e-9):.0f} frames/s"),
             ("broken", f"{len(self.broken)}, see {left_out}" if self.broken else "none"),
+            *self.notes,
             ("list", str(listed) if self.packed else "none: no video could be packed"),
         ]
         return format_table(rows, "packed")

@@ -11,6 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mae.data.videos.frame_directory import frame_names
+from mae.data.videos.frame_series import split_pattern
 from mae.data.videos.packed_video import FORMAT, MANIFEST, VERSION, member_name
 from mae.data.videos.read import open_video
 from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
@@ -158,10 +160,11 @@ def _size_kept(height: int, width: int, short_side: int) -> tuple[int, int]:
 
 
 def _files(path: str) -> list[str]:
-    """The file, or those in the directory, sorted."""
-    if not os.path.isdir(path):
+    """The file, or those of the pictures in a directory that are meant, sorted."""
+    directory, pattern = split_pattern(path)
+    if not os.path.isdir(directory):
         return [path]
-    return [os.path.join(path, name) for name in sorted(os.listdir(path)) if not name.startswith(".")]
+    return [os.path.join(directory, name) for name in sorted(frame_names(directory, pattern))]
 
 
 def _checksum(path: str) -> str:

@@ -7,6 +7,7 @@ output     folder for the files below, there already (default: the list's own fo
 workers    videos decoded at the same time (default 0: one per core)
 timeout_s  seconds that one video may take (default 600)
 again      true: decode also what an earlier scan has decoded (default false)
+frames     which pictures of a directory are its frames, as img_* (default: there is one series; none: no picture is)
 
 Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
 `<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those, by
@@ -67,6 +68,7 @@ class ScanConfig:
     workers: int = 0  # videos decoded at the same time; 0: one per core
     timeout_s: float = 600.0  # per video
     again: bool = False  # whether to decode what is in the cache, too
+    frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in each
 
     def __post_init__(self) -> None:
         if self.workers < 0:
@@ -97,7 +99,7 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     Raises:
         ConfigError: nothing to scan, or no place to write.
     """
-    given = given_videos("videos=", config.videos, config.root)
+    given = given_videos("videos=", config.videos, config.root, config.frames, "frames=")
     paths = list(dict.fromkeys(given.index.paths))
     folder = _results_folder(config, given)
     check_writable(folder)
@@ -110,7 +112,9 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     reports = {path: reports[path] for path in paths}
     source = given.path if given.kind == "list" else None
     written = write_scan(folder, _results_name(given), source, given.index, reports, config.root)
-    print(format_table([*scan_rows(reports), ("written", "\n".join(map(str, written)))], "scan"))
+    rows = dict(scan_rows(reports))
+    rows |= {name: value for name, value in given.index.notes if name not in rows}
+    print(format_table([*rows.items(), ("written", "\n".join(map(str, written)))], "scan"))
     return reports
 
 

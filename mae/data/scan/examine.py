@@ -1,6 +1,5 @@
 """Decodes one video from its first frame to its last, and notes what a person should know of it."""
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -10,7 +9,8 @@ import numpy as np
 from mae.data.scan.observed import Observed, fingerprint
 from mae.data.scan.seeking import seeks_exactly
 from mae.data.videos.file_key import file_key
-from mae.data.videos.frame_directory import FrameDirectory
+from mae.data.videos.frame_directory import FrameDirectory, is_frame_directory
+from mae.data.videos.frame_series import missing_numbers
 from mae.data.videos.packed_video import PackedVideo, is_packed
 from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.scan_report import FRAMES, PACKED, PYAV, ScanReport
@@ -37,8 +37,10 @@ def examine(path: str, is_stopped: IsStopped = lambda: False) -> ScanReport:
     try:
         file_key(path)
         with bad_if_decoding_fails():
-            if os.path.isdir(path):
-                return _examine_pictures(FrameDirectory(path), ScanReport(decoder=FRAMES), check)
+            if is_frame_directory(path):
+                frames = FrameDirectory(path)
+                gaps = missing_numbers(frames.names)
+                return _examine_pictures(frames, ScanReport(decoder=FRAMES, gaps=gaps), check)
             if is_packed(path):
                 return _examine_pictures(PackedVideo(path), ScanReport(decoder=PACKED, codec="jpeg"), check)
             return _examine_file(path, check)

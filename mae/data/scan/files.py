@@ -8,15 +8,17 @@ from pathlib import Path
 
 from mae.data.bad_videos import HEADER
 from mae.data.lists.index import VideoIndex, index_csv
+from mae.data.lists.places import absolute
+from mae.data.lists.text_list import read_list
 from mae.data.lists.write_lists import list_text
 from mae.data.videos.scan_report import ScanReport
 from mae.errors import ConfigError
-from mae.files import replacing
+from mae.files import read_utf8, replacing
 
 COLUMNS = (
     *("path", "status", "reason", "decoder", "codec", "width", "height", "orientation", "color", "fps"),
     *("variable_rate", "claimed_frames", "frames", "interlaced", "damaged", "lost_packets", "black", "constant"),
-    *("repeated", "seeks_exactly"),
+    *("repeated", "missing_numbers", "seeks_exactly"),
 )
 
 
@@ -53,7 +55,7 @@ def write_scan(
     if source is not None:
         keeps_lines = root is not None or index_csv(source, folder).paths == index.paths
         # Elsewhere, relative paths would lead to other files or to none.
-        text = _without(source, index, broken) if keeps_lines else _listed(index, broken)
+        text = _without(source, index, broken, root) if keeps_lines else _listed(index, broken)
         texts[folder / f"{name}_clean{source.suffix}"] = text
     elif len(index.paths) > 1:
         texts[folder / f"{name}_clean.csv"] = _listed(index, broken)
@@ -69,7 +71,7 @@ def write_scan(
 def _row(path: str, report: ScanReport) -> tuple[object, ...]:
     r, status = report, "broken" if report.is_broken else "ok"
     described = (r.decoder, r.codec, r.width, r.height, r.orientation, r.color, r.rate, _yes_or_no(r.has_variable_rate))
-    counted = (r.claimed, r.frames, r.interlaced, r.damaged, r.lost, r.black, r.constant, r.repeated)
+    counted = (r.claimed, r.frames, r.interlaced, r.damaged, r.lost, r.black, r.constant, r.repeated, r.gaps)
     values = ("" if value is None else value for value in (*described, *counted))
     return (path, status, r.reason, *values, _yes_or_no(r.seeks_exactly))
 
@@ -86,13 +88,13 @@ def _csv(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return text.getvalue()
 
 
-def _without(source: Path, index: VideoIndex, broken: set[str]) -> str:
+def _without(source: Path, index: VideoIndex, broken: set[str], root: str | None) -> str:
     """The text of a list without the lines of broken videos; everything else in it stays as it is."""
-    lines = source.read_text(encoding="utf-8-sig").split("\n")
-    listed = [number for number, line in enumerate(lines) if line.strip() and not line.strip().startswith("#")]
-    listed = listed[len(listed) - len(index.paths) :]  # the first may be a header
-    dropped = {number for number, path in zip(listed, index.paths, strict=True) if path in broken}
-    return "\n".join(line for number, line in enumerate(lines) if number not in dropped)
+    listed, _ = read_list(source, source.parent if root is None else absolute(root))
+    broken_lines = (line for line, path in zip(listed, index.paths, strict=True) if path in broken)
+    dropped = {number for line in broken_lines for number in line.numbers}
+    texts = read_utf8(source).split("\n")
+    return "\n".join(text for number, text in enumerate(texts, start=1) if number not in dropped)
 
 
 def _listed(index: VideoIndex, broken: set[str]) -> str:

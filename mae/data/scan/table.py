@@ -29,6 +29,7 @@ def scan_rows(reports: Mapping[str, ScanReport]) -> list[tuple[str, str]]:
             ("interlaced", f"{sum(bool(report.interlaced) for report in good)}; whole frames are read"),
             ("damaged", _damage(good)),
             ("suspicious", _suspicions(good)),
+            *_gaps(good),
             ("seeking", f"{sum(report.seeks_exactly for report in good)} exact; others are read from their start"),
         ]
     shown = [f"{path}: {reason}" for path, reason in list(broken.items())[:SHOWN]]
@@ -50,6 +51,12 @@ def _damage(reports: Iterable[ScanReport]) -> str:
     damaged = [report for report in reports if report.is_damaged]
     frames, lost = sum(report.damaged for report in damaged), sum(report.lost for report in damaged)
     return f"{len(damaged)}" + (f", {frames} frames made up in part, {lost} packets lost" if damaged else "")
+
+
+def _gaps(reports: Iterable[ScanReport]) -> list[tuple[str, str]]:
+    """A row where directories of frames leave out numbers."""
+    gaps = [report.gaps for report in reports if report.gaps]
+    return [("gaps in frames", f"{sum(gaps)} numbers missing in {len(gaps)} folders")] if gaps else []
 
 
 def _suspicions(reports: Sequence[ScanReport]) -> str:

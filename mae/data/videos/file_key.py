@@ -3,7 +3,9 @@
 import os
 import stat
 
+from mae.data.videos.frame_series import split_pattern
 from mae.errors import BadVideo
+from mae.files import utf8_name
 
 FileKey = tuple[str, int, int]  # path, bytes, modification time in ns: identifies the content
 
@@ -11,10 +13,11 @@ FileKey = tuple[str, int, int]  # path, bytes, modification time in ns: identifi
 def file_key(path: str) -> FileKey:
     """The key of a readable file or directory; raises `BadVideo` with the reason where there is none."""
     try:
-        path.encode()
-        status = os.stat(path)
+        utf8_name(path)
+        place, _ = split_pattern(path)
+        status = os.stat(place)
         if stat.S_ISDIR(status.st_mode):
-            os.listdir(path)
+            os.listdir(place)
             return path, status.st_size, status.st_mtime_ns
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise BadVideo("not a regular file")

@@ -1,13 +1,20 @@
 """Videos that are a directory of images, one per frame."""
 
 import os
-import re
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
-from mae.data.lists.folder import IMAGE_EXTENSIONS
+from mae.data.videos.frame_series import (
+    describe,
+    how_to_choose,
+    in_order,
+    is_picture,
+    matching,
+    series_of,
+    split_pattern,
+)
 from mae.data.videos.video import EndOfVideo
 from mae.errors import BadVideo
 
@@ -15,24 +22,28 @@ from mae.errors import BadVideo
 class FrameDirectory:
     """See `mae.data.videos.video.Video`; frames are in natural order, 2.jpg before 10.jpg. There is no clock.
 
+    Args:
+        path: of the directory; behind it may stand which of its pictures are meant, as `clip7/img_*.jpg`.
+
     Raises:
-        BadVideo: there is no image in it, or it cannot be listed.
+        BadVideo: there is no image in it, there are several series of them, or it cannot be listed.
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._path, pattern = split_pattern(path)
         try:
-            names = [name for name in os.listdir(path) if not name.startswith(".")]
+            self.names = in_order(frame_names(self._path, pattern))
         except OSError as error:
             raise BadVideo(f"the directory cannot be read: {error.strerror}") from error
-        images = [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS]
-        if not images:
-            raise BadVideo("a directory without images")
-        self._names = sorted(images, key=_natural)
+        if not self.names:
+            raise BadVideo("a directory without images" if pattern is None else f"no image in it is called {pattern}")
+        series = series_of(self.names)
+        if pattern is None and len(series) > 1:
+            raise BadVideo(f"several series of pictures, {describe(series)}; {how_to_choose(series)}")
 
     @property
     def claimed_count(self) -> int | None:
-        return len(self._names)
+        return len(self.names)
 
     @property
     def frames_per_second(self) -> float | None:
@@ -40,9 +51,9 @@ class FrameDirectory:
 
     def frames(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
         for number in wanted.tolist():
-            if number >= len(self._names):
-                raise EndOfVideo(len(self._names))
-            name = self._names[number]
+            if number >= len(self.names):
+                raise EndOfVideo(len(self.names))
+            name = self.names[number]
             try:
                 content = np.fromfile(os.path.join(self._path, name), np.uint8)
             except OSError as error:
@@ -56,7 +67,20 @@ class FrameDirectory:
         pass
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Numbers in a name count as numbers; names that differ in leading zeros only keep an order."""
-    parts = enumerate(re.split(r"([0-9]+)", name))  # every other one is a number
-    return [(int(part), part) if index % 2 else (-1, part) for index, part in parts]
+def is_frame_directory(path: str) -> bool:
+    """Whether a path is a directory, or names pictures of one."""
+    return os.path.isdir(split_pattern(path)[0])
+
+
+def frame_names(directory: str, pattern: str | None) -> list[str]:
+    """The pictures in a directory that a pattern stands for, hidden ones aside; raises `OSError`."""
+    names = [name for name in os.listdir(directory) if not name.startswith(".") and is_picture(name)]
+    return names if pattern is None else matching(names, pattern)
+
+
+def series_in(directory: str) -> dict[str, list[str]]:
+    """The pictures in a directory by their series; none where it cannot be listed."""
+    try:
+        return series_of(frame_names(directory, None))
+    except OSError:
+        return {}

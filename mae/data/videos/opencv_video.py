@@ -10,20 +10,23 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from mae.data.videos.pyav_video import refuse_cover
 from mae.data.videos.video import LARGEST_CREDIBLE_COUNT, EndOfVideo
 from mae.errors import BadVideo
+from mae.files import utf8_name
 
 
 class OpenCVVideo:
     """See `mae.data.videos.video.Video`; a frame is valid until the next one is asked for.
 
     Raises:
-        BadVideo: OpenCV cannot open the file.
+        BadVideo: OpenCV cannot open the file, or it is a sound with a cover, of which OpenCV makes a video.
     """
 
     name = "OpenCV"
 
     def __init__(self, path: str) -> None:
+        refuse_cover(path)
         self._capture = _open_capture(path)
 
     @property
@@ -55,8 +58,8 @@ class OpenCVVideo:
 
 def _open_capture(path: str) -> cv2.VideoCapture:
     """A capture that decodes in this thread and turns frames upright; raises `BadVideo`, as `OpenCVVideo`."""
-    # Absolute, as FFmpeg takes "a:b.mkv" for one of its protocols.
-    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    # Absolute, as FFmpeg takes "a:b.mkv" for one of its protocols; OpenCV crashes at what is no UTF-8.
+    capture = cv2.VideoCapture(utf8_name(os.path.abspath(path)), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not capture.isOpened():
         capture.release()
         raise BadVideo("not a video that OpenCV can open")

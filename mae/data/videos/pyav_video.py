@@ -22,6 +22,8 @@ from mae.errors import BadVideo
 
 FASTEST = 1000  # frames per second; raw DV "averages" 60,000
 SEEK_GAIN = 16  # frames that a seek must spare: more than what one costs, measured on h264
+_STILL_CODECS = ("mjpeg", "png", "bmp", "webp", "gif")  # of pictures, the first one of videos, too
+_NO_VIDEO_FORMATS = ("image2", "tty")  # FFmpeg's for pictures, beside those whose name ends in _pipe, and for text
 
 
 class KeyFrame(NamedTuple):
@@ -29,6 +31,13 @@ class KeyFrame(NamedTuple):
 
     number: int  # of the frame, in the order of display
     time: int  # its time stamp, in the stream's units
+
+
+class CoverPicture(BadVideo):
+    """A sound file whose only picture is that of its cover."""
+
+    def __init__(self) -> None:
+        super().__init__("a song with the picture of a cover, not a video")
 
 
 class PyAVVideo:
@@ -153,6 +162,27 @@ class PyAVVideo:
         return self.decoded(), 0, False
 
 
+def holds_video(path: str) -> bool:
+    """Whether a file whose name says nothing is a video and not a picture; its container is opened, nothing decoded."""
+    try:
+        container, _ = _opened(path)
+    except BadVideo:
+        return False
+    with container:
+        return not container.format.name.endswith("_pipe") and container.format.name not in _NO_VIDEO_FORMATS
+
+
+def refuse_cover(path: str) -> None:
+    """Raises `CoverPicture` for what other readers take for a video of one frame."""
+    try:
+        container, _ = _opened(path)
+    except CoverPicture:
+        raise
+    except BadVideo:
+        return  # for the other reader to say
+    container.close()
+
+
 def _put_back(frame: av.VideoFrame, following: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     yield frame
     yield from following
@@ -166,9 +196,9 @@ def _opened(path: str) -> tuple[Any, Any]:
     except (av.FFmpegError, OSError, ValueError) as error:
         raise BadVideo(f"not a video that PyAV can open: {_reason(error)}") from error
     try:
-        videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        videos = [stream for stream in container.streams.video if not _is_cover(stream, container)]
         if not videos:
-            raise BadVideo("it has no video stream")
+            raise CoverPicture() if container.streams.video else BadVideo("it has no video stream")
         stream = videos[0]
         if stream.codec_context is None:
             raise BadVideo("PyAV has no decoder for its codec")
@@ -184,6 +214,14 @@ def _opened(path: str) -> tuple[Any, Any]:
         container.close()
         raise
     return container, stream
+
+
+def _is_cover(stream: Any, container: Any) -> bool:
+    """Whether a stream is one picture beside a sound: marked as such, or a still image by its codec and its count."""
+    if stream.disposition & Disposition.attached_pic:
+        return True
+    codec = None if stream.codec_context is None else stream.codec_context.name
+    return codec in _STILL_CODECS and stream.frames == 1 and bool(container.streams.audio)
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:

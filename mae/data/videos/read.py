@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mae.data.videos.file_key import FileKey, file_key
-from mae.data.videos.frame_directory import FrameDirectory
+from mae.data.videos.frame_directory import FrameDirectory, is_frame_directory
 from mae.data.videos.known_counts import KnownCounts
 from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.packed_video import PackedVideo, is_packed
@@ -118,7 +118,7 @@ def open_video(path: str, decoder: str = "pyav") -> Iterator[Video]:
 def _opener(path: str, key: FileKey, decoder: str) -> Callable[[], Video]:
     """What opens the file, told by its content."""
     check_choice("decoder", decoder, DECODERS)
-    if os.path.isdir(path):
+    if is_frame_directory(path):
         return partial(FrameDirectory, path)
     try:
         is_zip = is_packed(path)

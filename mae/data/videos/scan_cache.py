@@ -22,7 +22,7 @@ from mae.data.videos.file_key import FileKey
 from mae.data.videos.scan_report import ScanReport
 from mae.files import cache_directory
 
-VERSION = 2  # of what a scan looks at: raise it when old rows say too little
+VERSION = 3  # of what a scan looks at: raise it when old rows say too little
 WAIT_S = 60.0  # for another scan's transaction
 FLUSH_S = 1.0  # work that a killed scan may lose
 

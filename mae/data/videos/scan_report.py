@@ -29,6 +29,7 @@ class ScanReport:
     lost: int = 0  # packets that do not decode, each a frame or a part of one
     black: int = 0  # frames
     constant: int = 0  # of one colour that is not black
+    gaps: int = 0  # numbers that a directory of frames leaves out
     repeated: int = 0  # the same as the frame before, to the last bit
     key_frames: tuple[KeyFrame, ...] = ()  # where decoding may start; empty unless every seek tried was exact
 

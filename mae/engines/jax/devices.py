@@ -3,18 +3,16 @@
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import keras
 import platformdirs
 
-from mae.errors import ConfigError, UnusedDevice
+from mae.errors import ConfigError
 from mae.presets import Architecture
 
 CPU_CHUNK = 20_000_000  # scores of attention held at once; XLA loops over chunks at a higher price than TensorFlow
-_NVIDIA_DRIVER = Path("/dev/nvidiactl")
 
 
 def prepare(deterministic: bool, device: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -30,6 +28,11 @@ def prepare(deterministic: bool, device: str, environment: Mapping[str, str] = o
         jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("mae-video") + "/jax")
         # A model is made by many small programs; they take as long as the step.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+def split_cpu(devices: int) -> None:
+    """Makes so many devices of the CPU."""
+    jax.config.update("jax_num_cpu_devices", devices)
 
 
 def chosen_devices(strategy: str) -> list[jax.Device]:
@@ -52,21 +55,6 @@ def chosen_devices(strategy: str) -> list[jax.Device]:
     if strategy == "single" or (strategy == "auto" and devices[0].platform == "cpu"):
         return devices[:1]
     return devices
-
-
-def check_gpus_are_seen(environment: Mapping[str, str] = os.environ) -> None:
-    """Raises `UnusedDevice` where an NVIDIA driver is here and JAX sees no GPU, which a run would go on without.
-
-    An empty CUDA_VISIBLE_DEVICES or -1 says that none is to be seen, JAX_PLATFORMS=cpu likewise.
-    """
-    named = environment.get("CUDA_VISIBLE_DEVICES")
-    meant = named in ("", "-1") or environment.get("JAX_PLATFORMS") == "cpu"
-    if meant or not _NVIDIA_DRIVER.exists() or jax.default_backend() != "cpu":
-        return
-    raise UnusedDevice(
-        "an NVIDIA driver is here, but JAX sees no GPU: pip install -e '.[jax-cuda]'; "
-        "to compute on the CPU all the same give strategy=single device=cpu"
-    )
 
 
 def describe_devices(devices: list[jax.Device], workers: int = 1) -> str:

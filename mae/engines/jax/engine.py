@@ -11,7 +11,6 @@ import numpy as np
 
 from mae.engines.engine import HostBatch, Losses, Setup, StepFunction, StepSettings, UpdateSettings
 from mae.engines.jax.devices import (
-    check_gpus_are_seen,
     chosen_devices,
     compute_dtype,
     describe_devices,
@@ -23,6 +22,7 @@ from mae.engines.jax.inference import compiled, local
 from mae.engines.jax.placement import Placement
 from mae.engines.jax.processes import connect, connected_workers, report_lost_workers
 from mae.engines.jax.step import WholeArrays, update_step
+from mae.engines.nvidia import check_gpu_is_seen
 from mae.engines.optimizer import Optimizer
 from mae.engines.workers import Workers
 from mae.presets import Architecture
@@ -33,13 +33,13 @@ def start(setup: Setup) -> "JaxEngine":
 
     Raises:
         ConfigError: the machine has no such devices.
-        UnusedDevice: see `check_gpus_are_seen`.
+        UnusedDevice: see `check_gpu_is_seen`.
     """
     prepare(setup.deterministic, setup.device)
     if setup.strategy == "multiworker":
         connect(setup.coordinator, setup.process)
-    if setup.device != "cpu" and setup.strategy != "tpu":
-        check_gpus_are_seen(os.environ)
+    if setup.strategy != "tpu" and "cpu" not in (setup.device, os.environ.get("JAX_PLATFORMS")):
+        check_gpu_is_seen("JAX", jax.default_backend() != "cpu", ".[jax-cuda]")
     return JaxEngine(chosen_devices(setup.strategy), setup.shard_weights)
 
 
@@ -58,6 +58,10 @@ class JaxEngine:
     @property
     def num_replicas(self) -> int:
         return self._placement.num_replicas
+
+    @property
+    def local_replicas(self) -> int:
+        return self.num_replicas // self.workers.count
 
     def describe_devices(self) -> str:
         return describe_devices(self._devices, self.workers.count)

@@ -1,6 +1,5 @@
 """TensorFlow's engine: `tf.distribute` on the devices of one machine or several."""
 
-import os
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,13 +10,13 @@ import tensorflow as tf
 
 from mae.checkpoints.run_state import assign_variables, read_variables
 from mae.engines.engine import HostBatch, Losses, Setup, StepFunction, StepSettings, UpdateSettings
+from mae.engines.nvidia import check_gpu_is_seen
 from mae.engines.optimizer import Optimizer
 from mae.engines.tensorflow.distribute import distributed
 from mae.engines.tensorflow.inference import compiled
 from mae.engines.tensorflow.replicas import StrategyReplicas
 from mae.engines.tensorflow.step import update_step
 from mae.engines.tensorflow.strategy import (
-    check_gpus_are_seen,
     compute_dtype,
     describe_devices,
     make_strategy,
@@ -33,12 +32,12 @@ def start(setup: Setup) -> "TensorFlowEngine":
 
     Raises:
         ConfigError: the machine has no such devices.
-        UnusedDevice: see `check_gpus_are_seen`.
+        UnusedDevice: see `check_gpu_is_seen`.
     """
     if setup.device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     elif setup.strategy != "tpu":
-        check_gpus_are_seen(os.environ)
+        check_gpu_is_seen("TensorFlow", bool(tf.config.get_visible_devices("GPU")), ".[gpu]")
     if setup.deterministic:
         tf.config.experimental.enable_op_determinism()
     return TensorFlowEngine(make_strategy(setup.strategy))
@@ -58,6 +57,10 @@ class TensorFlowEngine:
     @property
     def num_replicas(self) -> int:
         return self.strategy.num_replicas_in_sync
+
+    @property
+    def local_replicas(self) -> int:
+        return self.num_replicas // self.workers.count
 
     def describe_devices(self) -> str:
         return describe_devices(self.strategy, self.workers.count)

@@ -5,18 +5,17 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from mae.errors import ConfigError, UnusedDevice
+from mae.engines.nvidia import has_driver
+from mae.errors import ConfigError
 from mae.presets import Architecture
 
 ACCELERATOR_CHUNK = 100_000_000  # scores; 400 MB in float32
-_NVIDIA_DRIVER = Path("/dev/nvidiactl")
 # Of a worker, before the others give it up; TensorFlow's own ten seconds end runs on machines that are only slow.
 SILENCE_S = 100
 
@@ -49,19 +48,10 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(devices[0])
 
 
-def check_gpus_are_seen(environment: Mapping[str, str]) -> None:
-    """Raises `UnusedDevice` where an NVIDIA driver is here and TensorFlow sees no GPU, which a run would go on without.
-
-    An empty CUDA_VISIBLE_DEVICES or -1 says that none is to be seen.
-    """
-    named = environment.get("CUDA_VISIBLE_DEVICES")
-    if named in ("", "-1") or not _NVIDIA_DRIVER.exists() or tf.config.get_visible_devices("GPU"):
-        return
-    hidden = "" if named is None else f"unless CUDA_VISIBLE_DEVICES={named} names none that is there: "
-    raise UnusedDevice(
-        f"an NVIDIA driver is here, but TensorFlow sees no GPU: {hidden}pip install -e '.[gpu]'; "
-        "to compute on the CPU all the same give strategy=single device=cpu"
-    )
+def split_cpu(devices: int) -> None:
+    """Makes so many logical devices of the CPU."""
+    logical = [tf.config.LogicalDeviceConfiguration()] * devices
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
 
 
 def _multiworker() -> tf.distribute.Strategy:
@@ -97,7 +87,7 @@ def cluster_resolver(environment: Mapping[str, str]) -> Any:
             resolver = resolvers.TFConfigClusterResolver()
         elif "SLURM_PROCID" in environment:
             # Without GPUs TensorFlow's resolver has nothing to count tasks by; so it is told of one for each.
-            cpu = {} if _NVIDIA_DRIVER.exists() else {"gpus_per_node": 2**10, "gpus_per_task": 1, "auto_set_gpu": False}
+            cpu = {} if has_driver() else {"gpus_per_node": 2**10, "gpus_per_task": 1, "auto_set_gpu": False}
             # Two jobs may share a machine.
             port = 20000 + int(environment.get("SLURM_JOB_ID", "0")) % 10000
             resolver = resolvers.SlurmClusterResolver(port_base=port, **cpu)

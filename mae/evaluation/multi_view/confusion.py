@@ -42,9 +42,12 @@ def confusion_picture(confusion: np.ndarray, class_names: Sequence[str]) -> np.n
     above = np.pad(top, ((0, 0), (left.shape[1], 0), (0, 0)), constant_values=PAPER)
     total, right = int(confusion.sum()), int(np.trace(confusion))
     share = f", {right} of them right ({right / total:.1%})" if total else ""
-    head = _lines(
-        [f"{total} evaluated videos of {classes} classes{share}", "rows: true class, columns: predicted class"]
-    )
+    shares = "numbers: percent of the row, that is of a class's videos" if cell >= VALUE_CELL else ""
+    head = _lines([
+        f"{total} evaluated videos of {classes} classes{share}",
+        "rows: true class, columns: predicted class",
+        shares or "colours: share of the row, that is of a class's videos",
+    ])  # fmt: skip
     sheet = _below([head, above, grid, _lines(["", *_confused(confusion, names)])])
     return np.pad(sheet, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=PAPER)
 

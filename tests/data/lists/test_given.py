@@ -63,6 +63,22 @@ def test_a_directory_of_frames_is_one_video(videos):
     assert (given.kind, given.base, given.names) == ("video", folder / "b", ("two",))
 
 
+def test_one_series_of_several(videos):
+    folder, _, two = videos
+    for number in range(2):
+        cv2.imwrite(f"{two}/mask_{number}.png", numbered_frames(1)[0])
+    given = given_videos("video=", f"{two}/mask_*")
+    assert (given.kind, given.names) == ("video", ("mask_*",))
+    assert given_videos("video=", two, frames="mask_*").index.paths == (f"{two}/mask_*",)
+    assert given_videos("IN=", folder, frames="mask_*").names == ("a/one.avi", "b/two/mask_*")
+    (folder / "l.csv").write_text("b/two\n")
+    assert given_videos("IN=", folder / "l.csv", frames="mask_*").names == ("b/two/mask_*",)
+    with pytest.raises(ConfigError, match=r"several series of pictures, .* frames=\*.png says so for all, and a path"):
+        given_videos("IN=", folder, frames_option="frames=")
+    with pytest.raises(ConfigError, match=r"which of them is the video\? a path in a list may end in /\*.png$"):
+        given_videos("video=", folder / "l.csv")
+
+
 def test_one_video_where_one_is_wanted(videos):
     folder, one, two = videos
     assert given_video("video=", one).paths == (one,)
@@ -82,7 +98,7 @@ def test_what_is_not_there(tmp_path, monkeypatch, name):
 
 
 def test_a_folder_without_videos(tmp_path):
-    with pytest.raises(ConfigError, match=r"^videos=\S+ holds no video; looked for"):
+    with pytest.raises(ConfigError, match=r"^videos=\S+ holds no video; looked in it"):
         given_videos("videos=", tmp_path)
 
 

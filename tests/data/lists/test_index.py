@@ -3,8 +3,8 @@ import dataclasses
 from list_files import message_of, names_of, touch, write_list
 
 from mae.data.config import CsvDataset, FolderDataset, ShapesDataset
-from mae.data.lists.index import build_index, check_files, index_csv, single_video
-from mae.data.shapes import render
+from mae.data.lists.index import build_index, check_files, choose_frames, index_csv, single_video
+from mae.data.rendered import render
 
 
 def test_missing_files(tmp_path):
@@ -33,7 +33,50 @@ def test_frame_counts_of_other_tools_are_explained(tmp_path):
     touch(tmp_path, "frames/182040/1.jpg")
     index = index_csv(write_list(tmp_path, "frames/182040 58 12\n"), None)
     message = message_of(check_files, index, 1.0)
-    assert f"; {tmp_path}/frames/182040 does exist: expected no number but the label after it" in message
+    assert f"; {tmp_path}/frames/182040 does exist: expected nothing but the label after it" in message
+
+
+def test_a_word_too_many_is_explained(tmp_path):
+    touch(tmp_path, "my frames/7/1.jpg")
+    index = index_csv(write_list(tmp_path, "my frames/8,running\nmy frames/7,running\n"), None)
+    assert index.labels is None, "neither is there, so nothing says where the path ends"
+    touch(tmp_path, "my frames/8/1.jpg")
+    assert f"; {tmp_path}/my frames/8 does exist: expected nothing but" in message_of(check_files, index, 1.0)
+
+
+def frame_list(tmp_path):
+    """Two directories of two series each, one that is chosen already, and a video."""
+    for clip in ("one", "two", "three"):
+        touch(tmp_path / clip, *(f"{kind}_{number}.jpg" for kind in ("img", "flow_x") for number in range(2)))
+    touch(tmp_path, "a.mp4", "star*.mp4")
+    return index_csv(write_list(tmp_path, "a.mp4\none\ntwo\nthree/flow_x_*\nstar*.mp4\n"), None)
+
+
+def test_frames_are_chosen_in_lists_too(tmp_path):
+    index = frame_list(tmp_path)
+    assert check_files(index, 0.0) == 0
+    message = message_of(choose_frames, index, None)
+    assert f"{tmp_path}/one holds several series of pictures, flow_x_*.jpg (2 pictures), img_*.jpg (2" in message
+    assert "data.frames=flow_x_*.jpg says so for all, and a path in a list may end in /flow_x_*.jpg" in message
+    chosen = choose_frames(index, "img_*")
+    expected = ["a.mp4", "one/img_*", "two/img_*", "three/flow_x_*", "star*.mp4"]
+    assert names_of(chosen, tmp_path) == expected
+    assert index.digest != chosen.digest != choose_frames(index, "flow_x_*").digest
+    no_frames = index_csv(write_list(tmp_path, "a.mp4\n"), None)
+    assert choose_frames(no_frames, "img_*") == no_frames
+
+
+def test_a_list_of_a_configuration_takes_the_chosen_frames(tmp_path):
+    frame_list(tmp_path)
+    dataset = CsvDataset("csv", 4, root=str(tmp_path), train="list.csv", val=None, test=None, classes=None)
+    assert names_of(build_index(dataset, 0.0, frames="img_*"), tmp_path)[1:3] == ["one/img_*", "two/img_*"]
+    assert "several series of pictures" in message_of(build_index, dataset, 0.0)
+
+
+def test_patterns_of_directories_that_are_missing(tmp_path):
+    frame_list(tmp_path)
+    index = index_csv(write_list(tmp_path, "one/img_*\nfour/img_*\nfive*.mp4\n"), None)
+    assert check_files(index, 1.0) == 2
 
 
 def test_segments_of_directories_are_refused(tmp_path):
@@ -86,7 +129,7 @@ def test_build_index_of_a_list(tmp_path, monkeypatch):
 
 def test_build_index_of_the_demo(tmp_path, monkeypatch):
     touch(tmp_path, "grow/a.avi", "spin/b.avi")
-    monkeypatch.setattr(render, "ensure_shapes", lambda config, progress: tmp_path)
+    monkeypatch.setattr(render, "ensure_rendered", lambda config, progress, held_out: tmp_path)
     dataset = ShapesDataset(
         "shapes", 1, root=None, videos_per_class=1, seed=0, val_videos_per_class=1, classes="all", background="ramp"
     )

@@ -32,6 +32,42 @@ def test_forms_of_a_list(tmp_path, text, paths, labels):
     assert index.class_names is None
 
 
+@pytest.mark.parametrize(
+    ("text", "paths", "labels", "names"),
+    [
+        ("a.mp4,walk\nb.mp4,run\n", ["a.mp4", "b.mp4"], (1, 0), ("run", "walk")),
+        ("a.mp4 walk\r\nb.mp4 run fast\r\n", ["a.mp4", "b.mp4"], (1, 0), ("run fast", "walk")),
+        ("label,path\nwalk,a.mp4\nrun,b.mp4\n", ["a.mp4", "b.mp4"], (1, 0), ("run", "walk")),
+        ('"path","label"\n"a.mp4","walk, slowly"\n', ["a.mp4"], (0,), ("walk, slowly",)),
+        ("\ufeffpath\tlabel\nvidéo.mp4\tmarché\n", ["vidéo.mp4"], (0,), ("marché",)),
+        ('"a","1"\n"b","0"\n', ["a", "b"], (1, 0), None),
+        ("a.mp4,1.0\nb.mp4,0.0\n", ["a.mp4", "b.mp4"], (1, 0), None),
+        ("path,num_frames\na,42\nb,17\n", ["a", "b"], None, None),
+        ("path num_frames label\na 42 1\nb 17 0\n", ["a", "b"], (1, 0), None),
+        ("path,label\na b.mp4,\nb.mp4,\n", ["a b.mp4", "b.mp4"], None, None),
+        ("first\nsecond\n", ["first", "second"], None, None),
+    ],
+)
+def test_what_people_bring(tmp_path, text, paths, labels, names):
+    index = index_csv(write_list(tmp_path, text), None)
+    assert names_of(index, tmp_path) == paths
+    assert (index.labels, index.class_names) == (labels, names)
+    assert index.is_numbered_by_name == (names is not None)
+
+
+def test_names_of_classes_behind_directories(tmp_path):
+    touch(tmp_path, "frames/1/1.jpg", "frames/a, b/1.jpg")
+    index = index_csv(write_list(tmp_path, "frames/1,walk\nframes/2,run\n"), None)
+    assert (names_of(index, tmp_path), index.labels) == (["frames/1", "frames/2"], (1, 0))
+    index = index_csv(write_list(tmp_path, "frames/a, b\nframes/c, d\n"), None)
+    assert (names_of(index, tmp_path), index.labels) == (["frames/a, b", "frames/c, d"], None), "it is a directory"
+
+
+def test_columns_that_mean_nothing_here_are_told(tmp_path):
+    index = index_csv(write_list(tmp_path, "id,path,label,caption\n7,a.mp4,3,a cat\n"), None)
+    assert dict(index.rows())["columns not used"] == "id, caption"
+
+
 def test_a_name_without_extension_is_no_header_where_the_file_exists(tmp_path):
     touch(tmp_path, "first")
     assert len(index_csv(write_list(tmp_path, "first\nsecond\n"), None).paths) == 2
@@ -46,7 +82,7 @@ def test_what_paths_are_relative_to(tmp_path):
 
 def test_list_mistakes(tmp_path):
     some = message_of(index_csv, write_list(tmp_path, "# x\na.mp4 1\nb.mp4\n"), None)
-    assert "list.csv line 3: 'b.mp4' has no label but line 2 has one" in some
+    assert "list.csv line 3: 'b.mp4' has no label but line 2 has one, 1; give every line" in some
     some = message_of(index_csv, write_list(tmp_path, "a.mp4\nb.mp4 1\n"), None)
     assert "line 1: 'a.mp4' has no label but line 2 has one" in some
     negative = message_of(index_csv, write_list(tmp_path, "a.mp4 0 -1\n"), None)
@@ -120,6 +156,12 @@ def test_class_names_beside_the_list(tmp_path):
     write_list(tmp_path, "walk\nrun\n", "classes.txt")
     message = message_of(index_csv, path, None)
     assert f"line 2: label 2 of 'b.mp4' has no name: {tmp_path}/classes.txt has 2, for labels 0 to 1" in message
+    named = index_csv(write_list(tmp_path, "a.mp4,run\nb.mp4,walk\n", "named.csv"), None)
+    assert (named.labels, named.class_names) == ((1, 0), ("walk", "run")), "numbered as the file says"
+    message = message_of(index_csv, write_list(tmp_path, "a.mp4,run\nb.mp4,walks\n", "named.csv"), None)
+    assert (
+        f"named.csv line 2: {tmp_path}/classes.txt: the class 'walks' does not exist; did you mean 'walk'?" in message
+    )
     given = write_list(tmp_path, "\n".join("abcd"), "names.txt")
     assert index_csv(path, None, given).class_names == ("a", "b", "c", "d")
     unlabelled = index_csv(write_list(tmp_path, "a.mp4\n"), None)

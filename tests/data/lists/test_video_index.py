@@ -76,8 +76,9 @@ def test_what_is_told():
     rows = index_of("aba", labels=(7, 7, 0), segments=(None, (0, 1), None), missing=1).rows()
     assert rows == [
         ("videos", "3 listed, 1 missing, 1 listed more than once, 1 with start and end"),
-        ("classes", "8"),
-        ("classes without video", "6: 1, 2, 3, 4, 5, …"),
+        ("classes", "8: 0 (1), 7 (2)"),
+        ("classes without video", "6 of 8: 1, 2, 3, 4, 5 and 1 more; are the numbers behind the paths labels?"),
+        ("under two labels", "1, the first: a (7 and 0)"),
         ("list hash", "0123456789abcdef"),
         ("first video", "a"),
         ("last video", "a"),
@@ -85,6 +86,31 @@ def test_what_is_told():
     assert dict(index_of("ab").rows())["videos"] == "2 listed"
     assert "classes" not in dict(index_of("ab").rows())
     assert dict(index_of("ab", class_names=("x",)).rows())["classes"] == "1, no labels"
+
+
+def test_classes_are_told_by_name_with_their_sizes():
+    names = tuple("abcdefghijkl")
+    labels = (0, 0, *range(11))
+    rows = dict(index_of("p" * 13, labels=labels, class_names=names).rows())
+    assert rows["classes"] == ("12: a (3), b (1), c (1), d (1), e (1), f (1), g (1), h (1), i (1), j (1) and 1 more")
+    assert rows["classes without video"] == "1 of 12: l"
+    from_one = dict(index_of("abc", labels=(1, 2, 1)).rows())
+    assert from_one["classes without video"] == "1 of 3: 0; labels begin with 1 here: classes are counted from 0"
+
+
+def test_videos_under_two_labels():
+    index = index_of("abaab", labels=(0, 1, 2, 2, 1), class_names=("run", "walk", "jump"))
+    assert index.contradictions == {"a": (0, 2)}
+    assert dict(index.rows())["under two labels"] == "1, the first: a (run and jump)"
+    apart = index_of("aa", labels=(0, 1), segments=((0, 1), (1, 2)))
+    assert apart.contradictions == {}
+    assert "under two labels" not in dict(apart.rows())
+    assert index_of("aa").contradictions == {}
+
+
+def test_what_else_there_is_to_say():
+    rows = index_of("ab", notes=(("left out", "3 files"),)).rows()
+    assert rows[:2] == [("videos", "2 listed"), ("left out", "3 files")]
 
 
 def test_strides_are_told():

@@ -49,6 +49,28 @@ def videos(tmp_path, make_video):
     return tmp_path / "videos"
 
 
+def test_one_of_several_series_is_packed(tmp_path, out):
+    for number in range(3):
+        for kind in ("img", "flow_x"):
+            path = tmp_path / "in" / "walk" / "clip" / f"{kind}_{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), np.full((16, 16, 3), 50 * number + 100 * (kind == "flow_x"), np.uint8))
+    with pytest.raises(ConfigError, match=r"several series of pictures, .* frames=flow_x_\*.png says so for all"):
+        pack(tmp_path / "in", out, PackConfig())
+    pack(tmp_path / "in", out, PackConfig(frames="img_*"))
+    index = index_csv(out / "list.csv", None)
+    assert index.paths == (str(out / "walk" / "clip" / "img_+.zip"),)
+    levels = read_clip(index.paths[0], np.arange).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(levels, [0, 50, 100], atol=2)
+    assert pack(tmp_path / "in", out, PackConfig(frames="img_*")).kept == 1
+
+
+def test_a_folder_with_other_files_says_so(videos, out, capsys):
+    (videos / "notes.txt").write_text("x")
+    assert main([str(videos), str(out)]) == 0
+    assert "left out  1 file: 1 .txt (as notes.txt)" in capsys.readouterr().out
+
+
 def test_every_frame_is_there_under_its_number(make_video, out):
     path = make_video("a.avi", numbered_frames(40))
     pack(Path(path), out, PackConfig())

@@ -7,10 +7,15 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from encoded_videos import write_song
 from numbered_frames import numbered_frames
 from patience import PATIENCE
+from written_videos import write_video
 
 from mae.data.lists.index import index_csv
 from mae.data.lists.video_index import VideoIndex
@@ -24,6 +29,7 @@ from mae.data.videos.scan_report import ScanReport
 from mae.data.videos.time_limit import within
 from mae.errors import ConfigError
 
+ROOT = Path(__file__).parents[3]
 GOOD = ScanReport(decoder="PyAV", codec="h264", width=8, height=6, rate=25.0, claimed=10, frames=10)
 
 
@@ -119,6 +125,52 @@ def test_lines_that_mean_the_same_elsewhere_stay_as_they_are(videos):
     (videos / "list.txt").write_text(f"# a remark\n{videos}/videos/a/one.avi 3\n{videos}/videos/a/zzz.mp4 3\n")
     main([str(videos / "list.txt"), f"output={videos / 'out'}"])
     assert (videos / "out/list_clean.txt").read_text() == f"# a remark\n{videos}/videos/a/one.avi 3\n"
+
+
+def test_fields_with_line_breaks_go_as_a_whole(videos):
+    text = 'caption,path\n"of\none",videos/a/one.avi\n"a\n\nbroken, one",videos/a/zzz.mp4\nlast,videos/a/one.avi\n'
+    (videos / "list.csv").write_text(text)
+    assert main([str(videos / "list.csv")]) == 3
+    expected = 'caption,path\n"of\none",videos/a/one.avi\nlast,videos/a/one.avi\n'
+    assert (videos / "list_clean.csv").read_text() == expected
+
+
+def test_a_folder_says_what_it_leaves_out_and_which_numbers_are_missing(tmp_path, capsys):
+    for number in (1, 2, 5):
+        for kind in ("img", "mask"):
+            path = tmp_path / "in" / "clip" / f"{kind}_{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), np.full((8, 8), number, np.uint8))
+    (tmp_path / "in" / "notes.txt").write_text("x")
+    write_song(tmp_path / "in" / "song.mp4")
+    arguments = [str(tmp_path / "in"), f"output={tmp_path}"]
+    with pytest.raises(ConfigError, match=r"several series of pictures.* frames=img_\*.png says so for all"):
+        main(arguments)
+    assert main([*arguments, "frames=mask_*"]) == 3
+    said = capsys.readouterr().out
+    assert "song.mp4: a song with the picture of a cover, not a video" in said
+    assert "gaps in frames     2 numbers missing in 1 folders" in said
+    assert "left out           4 files: 3 .png (as clip/img_1.png), 1 .txt (as notes.txt)" in said
+    by_name = {os.path.relpath(row["path"], tmp_path / "in"): row for row in rows(tmp_path / "in_scan.csv")}
+    assert (by_name["clip/mask_*"]["frames"], by_name["clip/mask_*"]["missing_numbers"]) == ("3", "2")
+
+
+ASCII_ONLY = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # the locale, and Python follows it
+
+
+@pytest.mark.parametrize("named", ["list", "folder"])
+def test_names_beyond_ascii_where_the_locale_knows_no_more(tmp_path, named):
+    write_video(tmp_path / "in" / "été" / "vidéo.avi", numbered_frames(3))
+    (tmp_path / "list.csv").write_text("in/été/vidéo.avi,1\n", encoding="utf-8")
+    source = {"list": tmp_path / "list.csv", "folder": tmp_path / "in"}[named]
+    command = [sys.executable, "-m", "mae.data.scan", str(source), f"output={tmp_path}"]
+    environment = {**os.environ, **ASCII_ONLY, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(command, env=environment, capture_output=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (row,) = rows(tmp_path / f"{source.stem}_scan.csv")
+    assert (row["path"], row["frames"]) == (str(tmp_path / "in" / "été" / "vidéo.avi"), "3")
+    if named == "list":
+        assert index_csv(tmp_path / "list_clean.csv", None).paths == (row["path"],)
 
 
 def test_hours_of_video():

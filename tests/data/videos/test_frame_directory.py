@@ -63,8 +63,23 @@ def test_leading_zeros_and_long_numbers(tmp_path, noise):
 def test_names_that_mix_numbers_and_letters(tmp_path, noise):
     for i, name in enumerate(["1.png", "1a.png", "a1b2.png", "a1b10.png", "b.png", "é.png"]):
         write_image(tmp_path / name, noise[i])
-    assert FrameDirectory(str(tmp_path)).claimed_count == 6
-    np.testing.assert_array_equal(read_clip(str(tmp_path), lambda count: np.arange(count)), noise[:6])
+    path = str(tmp_path / "*")  # all of them, though they are no series
+    assert FrameDirectory(path).claimed_count == 6
+    np.testing.assert_array_equal(read_clip(path, lambda count: np.arange(count)), noise[:6])
+
+
+def test_one_of_several_series(tmp_path, noise):
+    for number in range(3):
+        write_image(tmp_path / f"img_{number}.png", noise[number])
+        write_image(tmp_path / f"flow_x_{number}.png", noise[number + 3])
+    with pytest.raises(BadVideo, match=r"several series of pictures, flow_x_\*.png \(3 pictures\), img_\*.png \(3"):
+        read_clip(str(tmp_path), every_third)
+    clip = read_clip(str(tmp_path / "IMG_*"), lambda count: np.arange(count))
+    np.testing.assert_array_equal(clip, noise[:3])
+    with pytest.raises(BadVideo, match=r"no image in it is called rgb_\*"):
+        read_clip(str(tmp_path / "rgb_*"), every_third)
+    with pytest.raises(BadVideo, match="missing"):
+        read_clip(str(tmp_path / "nowhere" / "img_*"), every_third)
 
 
 def test_other_files_are_no_frames(tmp_path, noise):

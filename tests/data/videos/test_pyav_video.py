@@ -1,12 +1,14 @@
 import os
 
 import av
+import cv2
 import numpy as np
 import pytest
-from encoded_videos import write_video, written_numbers
+from encoded_videos import write_song, write_video, written_numbers
 
 from mae.data.videos import pyav_video
-from mae.data.videos.pyav_video import KeyFrame, PyAVVideo
+from mae.data.videos.opencv_video import OpenCVVideo
+from mae.data.videos.pyav_video import KeyFrame, PyAVVideo, holds_video
 from mae.data.videos.video import EndOfVideo
 from mae.errors import BadVideo
 
@@ -219,6 +221,34 @@ def test_files_that_it_cannot_open(tmp_path, content):
             PyAVVideo(str(path))
     if before is not None:
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("video", [PyAVVideo, OpenCVVideo])
+@pytest.mark.parametrize(
+    ("container", "codec", "is_marked"),
+    [("mp3", "libmp3lame", True), ("flac", "flac", True), ("mp4", "aac", True), ("mp4", "aac", False)],
+)
+def test_a_song_with_a_cover_is_no_video(tmp_path, video, container, codec, is_marked):
+    path = tmp_path / "a.mp4"  # whatever its name says
+    write_song(path, container, codec, is_marked)
+    with pytest.raises(BadVideo, match=r"^a song with the picture of a cover, not a video$"):
+        video(str(path))
+
+
+def test_a_video_of_one_picture_is_one_where_nothing_sounds(tmp_path):
+    write_video(str(tmp_path / "a.mov"), "mjpeg", count=1, pixels="yuvj420p")
+    assert PyAVVideo(str(tmp_path / "a.mov")).claimed_count == 1
+
+
+def test_what_is_a_video_by_its_content(tmp_path):
+    write_video(str(tmp_path / "a"), "libx264", container="mpegts")
+    write_song(tmp_path / "b")
+    cv2.imwrite(str(tmp_path / "c.png"), np.zeros((8, 8), np.uint8))
+    os.rename(tmp_path / "c.png", tmp_path / "c")
+    (tmp_path / "d.nfo").write_text("FFmpeg would draw these letters\n" * 9)
+    (tmp_path / "e").write_bytes(bytes(range(256)) * 16)
+    (tmp_path / "f").touch()
+    assert [name for name in sorted(os.listdir(tmp_path)) if holds_video(str(tmp_path / name))] == ["a"]
 
 
 def test_a_play_list_leads_nowhere(tmp_path):

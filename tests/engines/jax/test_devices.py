@@ -1,9 +1,9 @@
 import jax
 import pytest
 
+from mae.engines import nvidia
 from mae.engines.engine import Setup
-from mae.engines.jax import devices as module
-from mae.engines.jax.devices import CPU_CHUNK, check_gpus_are_seen, chosen_devices, compute_dtype, suited_to_devices
+from mae.engines.jax.devices import CPU_CHUNK, chosen_devices, compute_dtype, suited_to_devices
 from mae.engines.start import start_engine
 from mae.errors import ConfigError, UnusedDevice
 from mae.presets import architecture
@@ -28,14 +28,14 @@ def test_what_is_not_there_is_refused(monkeypatch):
         start_engine(Setup(shard_weights=True))
 
 
-def test_a_driver_without_a_gpu_that_jax_sees_is_a_mistake(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_NVIDIA_DRIVER", tmp_path)
+def test_a_driver_without_a_gpu_that_jax_sees_is_a_mistake_unless_it_is_meant(monkeypatch):
+    monkeypatch.setattr(nvidia, "has_driver", lambda: True)
+    for name in ("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(UnusedDevice, match=r"JAX sees no GPU: pip install -e '\.\[jax-cuda\]'"):
-        check_gpus_are_seen({})
-    for meant in ({"CUDA_VISIBLE_DEVICES": ""}, {"CUDA_VISIBLE_DEVICES": "-1"}, {"JAX_PLATFORMS": "cpu"}):
-        check_gpus_are_seen(meant)
-    monkeypatch.setattr(module, "_NVIDIA_DRIVER", tmp_path / "none")
-    check_gpus_are_seen({})
+        start_engine(Setup())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    start_engine(Setup())
 
 
 class Gpu:

@@ -9,7 +9,6 @@ from configured import SMALL_RUN, configured
 from mae.engines.engine import Setup
 from mae.engines.start import start_engine, start_engine_for_a_while
 from mae.engines.tensorflow.strategy import (
-    check_gpus_are_seen,
     cluster_resolver,
     compute_dtype,
     describe_devices,
@@ -67,7 +66,7 @@ def test_whoever_names_a_gpu_that_is_not_there_is_told_so(unseen_gpu, monkeypatc
 
 def test_a_gpu_that_is_seen_is_no_mistake(unseen_gpu, monkeypatch):
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [0])
-    check_gpus_are_seen({})
+    start_engine(Setup("auto"))
 
 
 def test_short_commands_go_on_with_one_line(unseen_gpu, capsys):

@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path, PurePosixPath
 
-from mae.data.lists.folder import videos_below, without_extension
+from mae.data.lists.endings import without_extension
+from mae.data.lists.found import find_below
 from mae.data.lists.official.annotations import AnnotatedVideo
 from mae.data.lists.places import existing_directory
 from mae.errors import ConfigError
@@ -36,7 +37,8 @@ class VideoFiles:
         self.root = existing_directory(root, "--videos ")
         self._by_key: dict[Hashable, list[str]] = defaultdict(list)
         self.count = 0
-        for path in videos_below(self.root):
+        found = find_below(self.root)
+        for path in sorted([*found.videos, *found.frames, *(prefix.rstrip("/") for prefix in found.unclear)]):
             self._by_key[key_of(path)].append(path)
             self.count += 1
 

@@ -1,4 +1,4 @@
-"""The embedded default data set: rendered on first use into real video files, one directory per class."""
+"""Data sets that are rendered on first use, into real video files, one directory per class."""
 
 import json
 import os
@@ -6,61 +6,109 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mae.data.config import ShapesDataset
-from mae.data.shapes.motion import BACKGROUNDS, CLASS_NAMES, CLASS_SETS, render_video
-from mae.errors import ConfigError, check_at_least, check_choice
+from mae.data.config import RenderedDataset
+from mae.data.rendered.kinds import Rendering, rendering
+from mae.errors import ConfigError, check_at_least
 from mae.files import cache_directory
 from mae.seeds import generator
 
 FRAMES_PER_SECOND = 12.0
 CODEC = "HFYU"  # lossless in RGB with every OpenCV wheel; MJPG and mp4v halve the colour resolution
-VERSION = 1  # of what is rendered: raise it when the same seed gives other videos
 MANIFEST = "shapes.json"  # at the root: what these files were rendered from
+HELD_OUT_SEED = 1_000_000  # added to the seed of the videos that are held out
+
+Progress = Callable[[int, int], None]
 
 
-def shapes_root(config: ShapesDataset) -> Path:
+@dataclass(frozen=True)
+class _Set:
+    """The files of one rendering."""
+
+    what: Rendering
+    videos_per_class: int
+    seed: int
+    named_root: str | None
+
+    @property
+    def root(self) -> Path:
+        if self.named_root is not None:
+            return Path(self.named_root).expanduser().resolve()
+        words = [word for key, word in self.what.variant.items() if word != self.what.usual.get(key)]
+        parts = (self.what.kind, f"v{self.what.version}", *words, self.videos_per_class, self.seed)
+        return cache_directory().resolve() / "-".join(map(str, parts))
+
+    @property
+    def manifest(self) -> dict[str, object]:
+        return {
+            "version": self.what.version,
+            "videos_per_class": self.videos_per_class,
+            "seed": self.seed,
+            **self.what.variant,
+            "classes": list(self.what.classes),
+        }
+
+    @property
+    def videos(self) -> list[tuple[str, str, np.random.Generator]]:
+        """Relative path, class and generator of every video."""
+        return [
+            (f"{name}/{name}_{number:04d}.avi", name, generator(self.seed, self.what.kind, label, number))
+            for label, name in enumerate(self.what.all_classes)
+            if name in self.what.classes
+            for number in range(self.videos_per_class)
+        ]
+
+
+def rendered_root(config: RenderedDataset, held_out: bool = False) -> Path:
     """Where the videos of this configuration lie, rendered or not."""
-    if config.root is not None:
-        return Path(config.root).expanduser().resolve()
-    kind = "".join(f"-{word}" for word in (config.background, config.classes) if word not in ("ramp", "all"))
-    name = f"shapes-v{VERSION}{kind}-{config.videos_per_class}-{config.seed}"
-    return cache_directory().resolve() / name
+    return _files(config, held_out).root
 
 
-def ensure_shapes(config: ShapesDataset, progress: Callable[[int, int], None] | None = None) -> Path:
+def ensure_rendered(config: RenderedDataset, progress: Progress | None = None, held_out: bool = False) -> Path:
     """The directory with the videos as `<class>/<class>_<0000>.avi`; renders them where they are missing.
 
     `progress(done, total)` is called in this thread after every rendered video. The files are made in a
     temporary directory beside the root and appear under it in one rename, so an interrupted rendering leaves
     nothing half-made and two processes may start at once. Nothing that exists is ever changed: a directory
     with other content, or with some of the videos missing, raises `ConfigError`.
+
+    Args:
+        held_out: whether the videos are those for validation and test: others than one trains on, of which there are
+            `val_videos_per_class`.
     """
-    check_at_least(1, config, "videos_per_class", prefix="dataset.")
+    check_at_least(1, config, "val_videos_per_class" if held_out else "videos_per_class", prefix="dataset.")
     check_at_least(0, config, "seed", prefix="dataset.")
-    check_choice("dataset.classes", config.classes, CLASS_SETS)
-    check_choice("dataset.background", config.background, BACKGROUNDS)
-    root = shapes_root(config)
+    files = _files(config, held_out)
     try:
-        if not _is_complete(root, config):
-            _render_beside(root, config, progress)
+        if not _is_complete(files):
+            _render_beside(files, progress)
     except OSError as error:
-        raise ConfigError(f"dataset.root={root}: {error.strerror or error}; choose another place") from error
-    return root
+        raise ConfigError(f"dataset.root={files.root}: {error.strerror or error}; choose another place") from error
+    return files.root
 
 
 def print_rendering(done: int, total: int) -> None:
     """Prints the beginning and the end of rendering: the `progress` of commands."""
     if done in (1, total):
-        print(f"rendered {done} of {total} videos of the demo set", flush=True)
+        print(f"rendered {done} of {total} videos", flush=True)
 
 
-def _is_complete(root: Path, config: ShapesDataset) -> bool:
+def _files(config: RenderedDataset, held_out: bool) -> _Set:
+    what = rendering(config, held_out)
+    if not held_out:
+        return _Set(what, config.videos_per_class, config.seed, config.root)
+    root = None if config.root is None else f"{config.root}-val"
+    return _Set(what, config.val_videos_per_class, config.seed + HELD_OUT_SEED, root)
+
+
+def _is_complete(files: _Set) -> bool:
     """Whether the videos are there; False where nothing is; `ConfigError` where something else is."""
+    root = files.root
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
@@ -69,14 +117,14 @@ def _is_complete(root: Path, config: ShapesDataset) -> bool:
         found = None
     if not isinstance(found, dict):
         raise ConfigError(f"dataset.root={root} holds something else; name a new or an empty directory")
-    found = {"background": "ramp", **found}  # what was rendered before there was another kind does not say it
-    for key, expected in _manifest(config).items():
+    found = {**files.what.usual, **found}  # what was rendered before there was another kind does not say it
+    for key, expected in files.manifest.items():
         if found.get(key) != expected:
             raise ConfigError(
                 f"dataset.root={root} was rendered with {key}={found.get(key)}, not {expected}; "
                 "choose another dataset.root or leave it out"
             )
-    paths = [root / path for path, _, _ in _videos(config)]
+    paths = [root / path for path, _, _ in files.videos]
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise ConfigError(
@@ -86,59 +134,40 @@ def _is_complete(root: Path, config: ShapesDataset) -> bool:
     return True
 
 
-def _manifest(config: ShapesDataset) -> dict[str, object]:
-    return {
-        "version": VERSION,
-        "videos_per_class": config.videos_per_class,
-        "seed": config.seed,
-        "classes": list(CLASS_SETS[config.classes]),
-        "background": config.background,
-    }
-
-
-def _videos(config: ShapesDataset) -> list[tuple[str, str, np.random.Generator]]:
-    """Relative path, class and generator of every video."""
-    return [
-        (f"{name}/{name}_{number:04d}.avi", name, generator(config.seed, "shapes", label, number))
-        for label, name in enumerate(CLASS_NAMES)
-        if name in CLASS_SETS[config.classes]
-        for number in range(config.videos_per_class)
-    ]
-
-
-def _render_beside(root: Path, config: ShapesDataset, progress: Callable[[int, int], None] | None) -> None:
-    """Renders into a temporary directory next to `root` and renames it."""
+def _render_beside(files: _Set, progress: Progress | None) -> None:
+    """Renders into a temporary directory next to the root and renames it."""
+    root = files.root
     root.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
         rendered = staging / root.name  # one level down: mkdtemp's own directory is closed to other users
-        _render_all(rendered, config, progress)
+        _render_all(files, rendered, progress)
         try:
             rendered.rename(root)
         except OSError:
-            if not _is_complete(root, config):  # else another process was first, with the same files
+            if not _is_complete(files):  # else another process was first, with the same files
                 raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _render_all(root: Path, config: ShapesDataset, progress: Callable[[int, int], None] | None) -> None:
-    for name in CLASS_SETS[config.classes]:
+def _render_all(files: _Set, root: Path, progress: Progress | None) -> None:
+    for name in files.what.classes:
         (root / name).mkdir(parents=True)
 
     def render(path: str, name: str, rng: np.random.Generator) -> None:
-        write_video(root / path, render_video(name, rng, config.background))
+        write_video(root / path, files.what.render_video(name, rng))
 
     pool = ThreadPoolExecutor(os.cpu_count())  # OpenCV releases the interpreter's lock
     try:
-        futures = [pool.submit(render, *video) for video in _videos(config)]
+        futures = [pool.submit(render, *video) for video in files.videos]
         for done, future in enumerate(as_completed(futures), start=1):
             future.result()
             if progress is not None:
                 progress(done, len(futures))
     finally:
         pool.shutdown(cancel_futures=True)
-    (root / MANIFEST).write_text(json.dumps(_manifest(config), indent=2) + "\n")
+    (root / MANIFEST).write_text(json.dumps(files.manifest, indent=2) + "\n")
 
 
 def write_video(path: Path, frames: np.ndarray) -> None:

@@ -38,7 +38,7 @@ CLASS_SETS = {
 BACKGROUNDS = ("ramp", "dark")
 _DIRECTIONS = {"move_down": (0, 1), "move_left": (-1, 0), "move_right": (1, 0), "move_up": (0, -1)}
 
-_SPRITE_SIZE = 96  # the object is drawn once at this size and warped into every frame
+SPRITE_SIZE = 96  # the object is drawn once at this size and warped into every frame
 _SPRITE_RADIUS = 44
 _SUPERSAMPLING = 2  # per axis, of the warped object before it is averaged down to frame pixels
 
@@ -95,7 +95,7 @@ def render_video(class_name: str, rng: np.random.Generator, background: str = "r
     object_colours, behind = (_draw_colours if background == "ramp" else _draw_bright_on_dark)(rng)
     sprite = _draw_sprite(object_colours, rng)
     frames = [
-        _place(sprite, behind, motion.x[t], motion.y[t], motion.angle[t], motion.diameter[t]) for t in range(NUM_FRAMES)
+        place(sprite, behind, motion.x[t], motion.y[t], motion.angle[t], motion.diameter[t]) for t in range(NUM_FRAMES)
     ]
     return np.stack(frames)
 
@@ -132,19 +132,27 @@ def _draw_bright_on_dark(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
 
 
 def _draw_sprite(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random shape filled with a gradient between two colours, (S, S, 4) float32 premultiplied RGBA."""
+    """A random shape filled with a gradient between two colours, as `cut_out` makes it."""
+    alpha = draw_shape(rng)
+    direction = rng.uniform(0, 2 * np.pi)
+    rows, columns = (np.mgrid[:SPRITE_SIZE, :SPRITE_SIZE] + 0.5 - SPRITE_SIZE / 2) / _SPRITE_RADIUS
+    blend = np.clip(0.5 + 0.5 * (columns * np.cos(direction) + rows * np.sin(direction)), 0, 1)[..., None]
+    return cut_out(colours[0] * (1 - blend) + colours[1] * blend, alpha)
+
+
+def draw_shape(rng: np.random.Generator) -> np.ndarray:
+    """How much of each pixel a random shape covers, (S, S, 1) float32 in [0, 1]."""
     oversampled = 4
-    size = _SPRITE_SIZE * oversampled
+    size = SPRITE_SIZE * oversampled
     outlines = _outlines()
     outline = outlines[sorted(outlines)[rng.integers(len(outlines))]]
     corners = np.round(size / 2 + outline * _SPRITE_RADIUS * oversampled).astype(np.int32)
     coverage = cv2.fillPoly(np.zeros((size, size), np.float32), [corners], 1.0)
-    alpha = cv2.resize(coverage, (_SPRITE_SIZE, _SPRITE_SIZE), interpolation=cv2.INTER_AREA)[..., None]
+    return cv2.resize(coverage, (SPRITE_SIZE, SPRITE_SIZE), interpolation=cv2.INTER_AREA)[..., None]
 
-    direction = rng.uniform(0, 2 * np.pi)
-    rows, columns = (np.mgrid[:_SPRITE_SIZE, :_SPRITE_SIZE] + 0.5 - _SPRITE_SIZE / 2) / _SPRITE_RADIUS
-    blend = np.clip(0.5 + 0.5 * (columns * np.cos(direction) + rows * np.sin(direction)), 0, 1)[..., None]
-    colour = colours[0] * (1 - blend) + colours[1] * blend
+
+def cut_out(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """A sprite, (S, S, 4) float32 premultiplied RGBA, of a colour (S, S, 3) or (3,) and a shape (S, S, 1)."""
     return np.concatenate([colour * alpha, alpha], axis=-1).astype(np.float32)
 
 
@@ -168,8 +176,8 @@ def _outlines() -> dict[str, np.ndarray]:
     }
 
 
-def _place(sprite: np.ndarray, background: np.ndarray, x: float, y: float, angle: float, diameter: float) -> np.ndarray:
-    """The background with the object on it, uint8 (H, W, 3).
+def place(sprite: np.ndarray, background: np.ndarray, x: float, y: float, angle: float, diameter: float) -> np.ndarray:
+    """The background with the object on it, uint8 (H, W, 3); for the sprite see `cut_out`.
 
     The object is warped to the middle of the frame with the position's fractional part and then rolled by
     whole pixels, which is what wraps it around the edges.
@@ -179,7 +187,7 @@ def _place(sprite: np.ndarray, background: np.ndarray, x: float, y: float, angle
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     whole = np.floor([x, y])
     middle = size / 2 + (np.array([x, y]) - whole) * _SUPERSAMPLING - 0.5
-    shift = middle - linear @ np.full(2, _SPRITE_SIZE / 2 - 0.5)
+    shift = middle - linear @ np.full(2, SPRITE_SIZE / 2 - 0.5)
     warped = cv2.warpAffine(sprite, np.column_stack([linear, shift]), (size, size), flags=cv2.INTER_LINEAR)
     warped = cv2.resize(warped, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_AREA)
     right, down = whole.astype(int) - FRAME_SIZE // 2

@@ -1,0 +1,52 @@
+"""Whether the files of a list are there.
+
+Directories are listed once each: asking for a quarter of a million files one by one takes minutes on network storage.
+"""
+
+import os
+
+from mae.data.lists.endings import is_video_name
+from mae.data.videos.frame_series import ANY
+
+
+class ListedFiles:
+    """What directories hold, as far as anybody has asked."""
+
+    def __init__(self) -> None:
+        # Names in a directory, and whether each is a directory; None for links, which would have to be followed.
+        self._listings: dict[str, dict[str, bool | None]] = {}
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or a directory, or the directory of a path that ends in a pattern."""
+        if has_pattern(path) and self.is_directory(os.path.dirname(path)):
+            return True
+        # File systems that ignore case or normalise Unicode list another spelling.
+        return os.path.basename(path) in self._listing(path) or os.path.exists(path)
+
+    def is_directory(self, path: str) -> bool:
+        """Whether a path is a directory, or names pictures of one."""
+        if has_pattern(path):
+            return self.is_directory(os.path.dirname(path))
+        known = self._listing(path).get(os.path.basename(path))
+        return os.path.isdir(path) if known is None else known
+
+    def _listing(self, path: str) -> dict[str, bool | None]:
+        """Of the directory that a path lies in."""
+        directory = os.path.dirname(path)
+        if directory not in self._listings:
+            self._listings[directory] = _names_in(directory)
+        return self._listings[directory]
+
+
+def has_pattern(path: str) -> bool:
+    """Whether a path ends in a pattern of pictures, see `mae.data.videos.frame_series`."""
+    name = os.path.basename(path)
+    return ANY in name and not is_video_name(name)
+
+
+def _names_in(directory: str) -> dict[str, bool | None]:
+    try:
+        with os.scandir(directory) as entries:
+            return {e.name: None if e.is_symlink() else e.is_dir(follow_symlinks=False) for e in entries}
+    except (OSError, ValueError):  # the latter for a NUL in the name
+        return {}

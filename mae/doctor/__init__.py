@@ -1,0 +1,1 @@
+"""What this machine has, what a run could make of it, and what is wrong: `python -m mae.doctor`."""

@@ -1,0 +1,130 @@
+"""`python -m mae.masks output=masks.png`: a picture of each kind of mask on one clip, before anything is trained.
+
+output        .png, a sheet of frames, or .gif or .mp4, a moving picture (default: masks.png in the working directory)
+video         one video (default: one of the demo's, drawn on the spot)
+model         whose token grid is masked: a size as in conf/model (default: vit_tiny, and vit_base with video=)
+mask_ratio    share of the tokens that is hidden from the encoder (default 0.75)
+decoder_mask_ratio   share that the decoder leaves out in dual masking: 0.25, 0.5 (default) or 0.75
+frame_stride  source frames between two frames of the clip (default 2)
+seed          of the masks (default 0)
+"""
+
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mae.cli.arguments import command_config
+from mae.cli.exit_status import exit_statuses
+from mae.cli.quiet import quiet_libraries
+from mae.cli.typed import PATH
+from mae.data.clips import ClipReader, ClipSpec
+from mae.data.lists.given import given_video
+from mae.data.rendered.shapes import CLASS_NAMES, render_video
+from mae.data.sampling import CENTERS
+from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
+from mae.masking import MASKS, running_cell_mask
+from mae.monitoring.moving import FORMATS as MOVING
+from mae.monitoring.moving import save_moving
+from mae.monitoring.panels import BLANK, GREY, mask_to_pixels, save_png
+from mae.monitoring.sheets import View, draw_moving, draw_sheet, shown_frames
+from mae.presets import PRESETS, Architecture
+from mae.seeds import generator
+
+FORMATS = (".png", *MOVING)
+
+
+@dataclass(frozen=True)
+class MasksConfig:
+    """The arguments of the command."""
+
+    output: str = field(default="masks.png", metadata=PATH)
+    video: str | None = field(default=None, metadata=PATH)  # null: one of the demo's
+    model: str | None = None  # in `mae.presets.PRESETS`; null: vit_tiny for the demo's video, else vit_base
+    mask_ratio: float = 0.75
+    decoder_mask_ratio: float = 0.5
+    frame_stride: int = 2
+    seed: int = 0
+
+    @property
+    def architecture(self) -> Architecture:
+        """Whose token grid is masked."""
+        return PRESETS[self.model or ("vit_tiny" if self.video is None else "vit_base")]
+
+    def __post_init__(self) -> None:
+        check_choice("format of output=", Path(self.output).suffix, FORMATS)
+        if self.model is not None:
+            check_choice("model", self.model, PRESETS)
+        check_at_least(1, self, "frame_stride")
+        check_at_least(0, self, "seed")
+        if not Path(self.output).parent.is_dir():
+            raise ConfigError(f"output={self.output}: there is no directory {Path(self.output).parent}")
+
+
+def draw_masks(config: MasksConfig) -> str:
+    """Writes the picture; returns the line to print."""
+    a = config.architecture
+    clip = _clip(config, a)[None] / np.float32(255)
+    views = [View(("original",), clip)]
+    for kind, mask in MASKS.items():
+        hidden = _pixels(mask(a.grid, config.mask_ratio, seed=config.seed), a)
+        views.append(View((kind, f"{hidden.mean():.1%} masked"), np.where(hidden, np.float32(GREY), clip)))
+    tubes = MASKS["tube"](a.grid, config.mask_ratio, seed=config.seed)
+    predicted = tubes & ~running_cell_mask(a.grid, config.decoder_mask_ratio, seed=config.seed)
+    label = ("tube, dual masking", f"what is predicted: {predicted.mean():.1%}")
+    views.append(View(label, np.where(_pixels(predicted, a), clip, np.float32(BLANK))))
+    t, h, w = a.grid
+    title = f"masks of {t} x {h} x {w} tokens, mask_ratio {config.mask_ratio:g}"
+    output = Path(config.output)
+    try:
+        if output.suffix == ".png":
+            save_png(output, draw_sheet(views, shown_frames(t, a.tubelet_size), title))
+        else:
+            save_moving(output, draw_moving([views[:2], views[2:4], views[4:]], title))
+    except OSError as error:
+        raise ConfigError(f"output={output} cannot be written ({error.strerror})") from error
+    return f"{output}: {title}"
+
+
+def _pixels(is_masked: np.ndarray, architecture: Architecture) -> np.ndarray:
+    return mask_to_pixels(is_masked, architecture.grid, architecture.tubelet)[..., None]
+
+
+def _clip(config: MasksConfig, architecture: Architecture) -> np.ndarray:
+    """(T, S, S, 3) uint8."""
+    spec = ClipSpec(architecture.num_frames, config.frame_stride, architecture.image_size, sampler=CENTERS["dense"])
+    if config.video is None:
+        return _demo_clip(config, spec)
+    try:
+        return ClipReader(given_video("video=", config.video), spec, seed=0).center_clip(0)
+    except BadVideo as error:
+        raise ConfigError(f"video={config.video}: {error}") from error
+
+
+def _demo_clip(config: MasksConfig, spec: ClipSpec) -> np.ndarray:
+    """A video of the demo set, of the size that is asked for; its last frame repeats where it is too short."""
+    video = render_video(CLASS_NAMES[0], generator(config.seed, "shapes", 0, 0))
+    frames = video[np.minimum(np.arange(spec.num_frames) * spec.frame_stride, len(video) - 1)]
+    size = (spec.image_size, spec.image_size)
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in frames])
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the command."""
+    if {"--help", "-h"} & set(arguments):
+        print(__doc__)
+        return
+    print(draw_masks(command_config(MasksConfig, arguments)))
+
+
+if __name__ == "__main__":
+    quiet_libraries()
+    with exit_statuses():
+        main(sys.argv[1:])

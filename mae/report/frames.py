@@ -1,0 +1,43 @@
+"""Pictures inside a page: frames of videos and files with pictures, as `data:` addresses."""
+
+import base64
+import io
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mae.data.videos.read import read_frames
+from mae.errors import BadVideo
+
+SIDE = 112  # pixels of a frame
+TIMEOUT_S = 10.0  # for a video
+_QUALITY = 88  # of JPEG
+
+
+@cache
+def middle_frame(video: str) -> str | None:
+    """The frame in the middle of a video, cut to a square; None where it cannot be read."""
+    choose: Callable[[int], np.ndarray] = lambda count: np.array([count // 2])  # noqa: E731
+    try:
+        read = read_frames(video, choose, lambda _, frame: [frame.copy()], timeout_s=TIMEOUT_S)
+    except (BadVideo, OSError, ValueError, IndexError):
+        return None
+    picture = Image.fromarray(read.views[0][0])
+    side = min(picture.size)
+    left, top = ((size - side) // 2 for size in picture.size)
+    return as_address(picture.crop((left, top, left + side, top + side)).resize((SIDE, SIDE)))
+
+
+def picture_of(path: Path) -> str:
+    """A picture's file."""
+    with Image.open(path) as picture:
+        return as_address(picture.convert("RGB"))
+
+
+def as_address(picture: Image.Image) -> str:
+    file = io.BytesIO()
+    picture.save(file, format="jpeg", quality=_QUALITY, subsampling=0)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
