@@ -48,9 +48,9 @@ if __name__ == "__main__":
     register_finetune_resolvers()
     share_groups(CONF)
     with exit_statuses():
-        arguments, told = with_inherited(sys.argv[1:])
-        if told is not None and not {"--cfg", "-c", "--help", "-h"} & set(arguments):
-            print(told, flush=True)
+        arguments, told = with_inherited(sys.argv[1:], CONF)
+        if told is not None:
+            print(told, file=sys.stderr, flush=True)  # a --cfg job has the settings alone on stdout
         sys.argv[1:] = quote_texts(arguments, TEXTS)
         check_overrides(CONF / "finetune", "finetune", sys.argv[1:], shared_dir=CONF, typed=typed_finetune_config)
         main()

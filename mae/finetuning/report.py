@@ -7,7 +7,7 @@ from mae.cli.quoting import setting
 from mae.data.lists.splits import Splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
 from mae.finetuning.config import FinetuneConfig
-from mae.training.next_commands import next_commands
+from mae.training.next_commands import module, tell_next
 from mae.training.session import Session, optimizer_rows
 
 
@@ -29,10 +29,16 @@ def finetune_rows(config: FinetuneConfig, splits: Splits, session: Session) -> l
     return [*rows, *optimizer_rows(config, session)]
 
 
-def print_summary(run_dir: Path, video: str) -> str:
-    """Where the run is, and the command to type next, which it writes into the run directory as well."""
-    command = ["python", "-m", "mae.predict", setting("checkpoint", str(run_dir)), setting("video", video)]
-    return f"run: {run_dir}\n{next_commands(run_dir, [command])}"
+def print_summary(run_dir: Path, video: str | None) -> str:
+    """Where the run is, and the command to type next, which it keeps in the run directory as well.
+
+    Args:
+        video: one that can be read; None: none is known.
+    """
+    if video is None:
+        return f"run: {run_dir}"
+    command = module("mae.predict", setting("checkpoint", str(run_dir)), setting("video", video))
+    return f"run: {run_dir}\n{tell_next(run_dir, [command])}"
 
 
 def _held_out(index: VideoIndex | None) -> str:

@@ -125,8 +125,9 @@ class Finetuning(Objective):
         """The multi-view test of the newest checkpoint, which is what the model holds."""
         session.workers.together(lambda: self._test(session) if session.workers.is_chief else None)
         if session.workers.is_chief:
-            reader = self._reader(self.splits.test or self.splits.train)
-            print(print_summary(session.directory.path, readable_video(reader)))
+            lists = [index for index in (self.splits.test, self.splits.train) if index is not None]
+            video = next(filter(None, (readable_video(self._reader(index)) for index in lists)), None)
+            print(print_summary(session.directory.path, video))
 
     def evaluation_of(self, index: VideoIndex) -> VideoEvaluation:
         """The evaluation of the model on a list."""

@@ -120,7 +120,7 @@ class Pretraining(Objective):
 
     def finish(self, session: Session) -> None:
         if session.workers.is_chief:
-            print(print_summary(self.config, self.index, session.directory.path, readable_video(self.reader)))
+            print(print_summary(self.config, session.directory.path, readable_video(self.reader)))
 
 
 def _weights_to_start_from(config: PretrainConfig) -> Weights | None:

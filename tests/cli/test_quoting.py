@@ -170,7 +170,7 @@ def test_quotes_put_on_are_hydras_and_come_off_again(text):
     assert quoted(text) == QuotedString(text, Quote.single).with_quotes()
     assert unquoted(quoted(text)) == text
     assert unquoted(setting("key", text).removeprefix("key=")) == text
-    assert (setting("key", text) != f"key={text}") == (text in ("null", "a,b", "'a'", '"a"'))
+    assert (setting("key", text) != f"key={text}") == (text in ("null", "'a'", '"a"'))
 
 
 @pytest.mark.parametrize("value", [*VALUES, "${a}"])

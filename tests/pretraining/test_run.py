@@ -90,6 +90,7 @@ def whole(shapes, tmp_path_factory):
 def test_a_run_leaves_what_the_contract_says(whole):
     assert {path.name for path in whole.iterdir()} == {
         *(".lock", "config.yaml", "commands.txt", "metrics.jsonl", "checkpoints", "reconstructions"),
+        "next_commands.txt",
     }
     records = read_metrics(whole / "metrics.jsonl")
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
@@ -106,16 +107,18 @@ def test_a_run_leaves_what_the_contract_says(whole):
 
 
 def test_what_a_run_says(run, capsys):
-    run("steps=2")
+    directory = run("steps=2")
     lines = capsys.readouterr().out.splitlines()
     assert any("4 = 4 clips × 1 replicas × 1 accumulated" in line for line in lines)
     assert any("tube 0.75: 24 masked, 8 visible (realised 0.7500)" in line for line in lines)
     assert any(line.startswith("step 2/2  loss ") and "data wait" in line and "ETA" in line for line in lines)
     assert any("of the trivial predictor" in line for line in lines)
-    assert lines[-4].startswith("run: ")
-    assert lines[-3] == "Next (next_command.txt in the run directory):"
-    assert lines[-2].startswith("  python -m mae.reconstruct checkpoint=")
-    assert lines[-1].startswith("  python finetune.py model=vit_tiny ")
+    assert lines[-5] == f"run: {directory} (pictures in reconstructions/)"
+    assert lines[-4] == f"next (also in {directory / 'next_commands.txt'}):"
+    assert f" -m mae.reconstruct checkpoint={directory} video=" in lines[-3]
+    # Twelve videos, fewer than the recipe's batch.
+    assert lines[-2].endswith(f"finetune.py init_from={directory} batch_size=12")
+    assert lines[-1].endswith(f"finetune.py mode=probe init_from={directory}")
 
 
 @pytest.mark.parametrize("step", [1, 3])

@@ -1,118 +1,187 @@
-"""The commands that a run prints at its end: run as they stand, from names that neither a shell nor Hydra likes."""
+"""The commands that a run prints at its end, run as they stand: names have what a shell or Hydra takes for its own."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from configured import SMALL_RUN, configured, configured_finetuning
+from configured import CONF, SMALL_RUN, configured, configured_finetuning
+from encoded_videos import write_song
 from omegaconf import OmegaConf
+from written_videos import noise_frames, write_video
 
-from mae.errors import ConfigError
+from mae import predict, reconstruct
+from mae.cli.overrides import share_groups
+from mae.finetuning.config import register_finetune_resolvers
+from mae.finetuning.evaluate import evaluate
 from mae.finetuning.inherited import with_inherited
+from mae.finetuning.probe import probe
+from mae.finetuning.run import finetune
+from mae.pretraining import report
 from mae.pretraining.run import pretrain
-from mae.reconstruct import main as reconstruct
-from mae.training.handed_down import handed_down
+from mae.training import next_commands
 
 ROOT = Path(__file__).parents[2]
-CSV = ("dataset=csv", "dataset.train=a, b.csv", "dataset.root=/data/x", "model=vit_micro", "model.num_frames=8")
-HANDED_DOWN = [
-    *("model=vit_micro", "model.num_frames=8", "dataset=csv", "dataset.root=/data/x", "dataset.train='a, b.csv'"),
-]
+SIZES = [setting for setting in SMALL_RUN if not setting.startswith("dataset.")]
+FEW = ("steps=1", "warmup_steps=0", "test.clips=1", "test.crops=1", "wandb.mode=disabled", "report=false")
 
 
-def test_what_is_handed_down_is_what_differs_from_the_groups():
-    assert list(handed_down(asdict(configured(*CSV))).values()) == HANDED_DOWN
-    named = handed_down(asdict(configured("dataset=ssv2", "dataset.root=/data/ssv2", "dataset.val=null")))
-    assert list(named.values()) == ["model=vit_base", "dataset=ssv2", "dataset.root=/data/ssv2", "dataset.val=null"]
-    own = handed_down(asdict(configured("dataset=folder", "dataset.name=1e3", "dataset.root=~", "dataset.holdout=0.2")))
-    assert own["dataset"] == "dataset=folder"
-    assert own["dataset.name"] == "dataset.name=1e3"
-    assert own["dataset.holdout"] == "dataset.holdout=0.2"
+@pytest.fixture(autouse=True)
+def composing():
+    share_groups(CONF)
+    register_finetune_resolvers()
 
 
 @pytest.fixture
-def run(tmp_path):
-    """A directory that looks like a run's."""
-    (tmp_path / "run=1 x" / "checkpoints").mkdir(parents=True)
-    OmegaConf.save(OmegaConf.create(asdict(configured(*CSV))), tmp_path / "run=1 x" / "config.yaml")
-    return tmp_path / "run=1 x"
+def folder(tmp_path, monkeypatch):
+    """The working directory, with two classes of two videos, but that the first is a song with a cover picture."""
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("a=1/0, x.mp4", "a=1/1 é.avi", "b/2.avi", "b/3.avi")):
+        write_video(tmp_path / "videos" / name, noise_frames(6, seed=number))
+    write_song(tmp_path / "videos" / "a=1" / "0, x.mp4", "mp4", "aac")
+    return tmp_path
 
 
-def test_a_fine_tuning_takes_model_data_set_and_clip_from_the_run(run):
-    arguments, told = with_inherited(["seed=3", f"init_from={run}", "epochs=2"])
-    assert arguments == ["seed=3", *HANDED_DOWN, f"init_from={run}", "epochs=2"]
-    assert told == f"taken from {run}/config.yaml: {' '.join(HANDED_DOWN)}"
-    config = configured_finetuning(*arguments)
-    assert (config.dataset.train, config.dataset.root) == ("a, b.csv", "/data/x")
-    assert (config.model.preset, config.model.num_frames, config.init_from) == ("vit_micro", 8, str(run))
-    of_a_file, _ = with_inherited([f"init_from='{run}/checkpoints/step_00000002.npz'"])
-    assert of_a_file[:-1] == HANDED_DOWN
+def after(capsys, *settings):
+    """The lines that a short pre-training with these settings ends with."""
+    pretrain(configured(*SIZES, "steps=2", "warmup_steps=0", "batch_size=2", *settings))
+    *_, run_line, head, first, second, third = capsys.readouterr().out.splitlines()
+    assert run_line.startswith("run: ")
+    assert head.startswith("next (also in ")
+    return [line.strip() for line in (first, second, third)]
+
+
+def run_here(line, *more):
+    """What the printed line does, without another interpreter."""
+    python, *words = shlex.split(line)
+    assert python in ("python", sys.executable)
+    if words[0] == "-m":
+        {"mae.reconstruct": reconstruct, "mae.predict": predict}[words[1]].main(words[2:])
+        return None
+    assert words[0] == "finetune.py"
+    config = configured_finetuning(*with_inherited(words[1:], CONF)[0], *more)
+    {"train": finetune, "probe": probe, "eval": evaluate}[config.mode](config)
+    return Path(config.run_dir)
+
+
+def assert_skips_the_song(run_dir):
+    """The other three are trained on, and the song is told with its reason."""
+    _, line = (run_dir / "bad_videos.csv").read_text().splitlines()
+    assert line.endswith('0, x.mp4",a song with the picture of a cover, not a video"')
+    assert (run_dir / "metrics.jsonl").stat().st_size > 0
+
+
+def test_after_a_list(folder, capsys, monkeypatch):
+    paths = sorted((folder / "videos").rglob("*.*"))
+    lines = [f'"{path}",{path.parent.name}\n' for path in paths]
+    (folder / "list=1, a.csv").write_text("path,label\n" + "".join(lines))
+    data = ("dataset=csv", "dataset.train=list=1, a.csv", "dataset.val=list=1, a.csv", "data.max_bad_frac=0.5")
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "pretrain.py")])  # from another directory than the working one
+    look, finetuning, probing = after(capsys, *data, "run_dir=run=1 x")
+    assert (folder / "run=1 x" / "next_commands.txt").read_text().splitlines() == [look, finetuning, probing]
+    assert shlex.split(look)[-1] == f"video={paths[1]}"
+    assert_skips_the_song(folder / "run=1 x")
+    run_here(look)
+    assert (folder / "1 é_reconstruction.png").exists()
+
+    # As a shell takes it, in an interpreter of its own.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(f"{finetuning} {' '.join(FEW)}", shell=True, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (
+        f"taken from run=1 x{os.sep}checkpoints{os.sep}step_00000002.npz: model=vit_base model.image_size=32"
+        in done.stderr
+    )
+    assert_skips_the_song(folder / "outputs" / "csv-vit_base-finetuned")
+    predicting = done.stdout.splitlines()[-1].strip()
+    assert shlex.split(predicting)[-2:] == ["checkpoint=outputs/csv-vit_base-finetuned", f"video={paths[1]}"]
+    run_here(predicting)
+    assert "  a=1  " in capsys.readouterr().out
+
+    monkeypatch.setattr(sys, "argv", ["finetune.py"])
+    monkeypatch.setattr(next_commands, "_python", lambda: "python")
+    assert probing.endswith("finetune.py mode=probe 'init_from=run=1 x'")
+    done = run_here("python finetune.py mode=probe 'init_from=run=1 x'", "probe.kinds=[knn]", "report=false")
+    assert (done / "probe.json").exists()
+    done = run_here("python finetune.py mode=eval run_dir=outputs/csv-vit_base-finetuned", *FEW)
+    assert (done / "test.json").exists()
+
+
+def test_after_a_folder(folder, capsys):
+    data = ("dataset=folder", "dataset.root=videos", "dataset.holdout=0.5", "data.max_bad_frac=0.5")
+    look, finetuning, probing = after(capsys, *data, "run_dir=a,b")
+    run_here(look)
+    done = run_here(finetuning, *FEW, "run_dir=tuned")
+    assert OmegaConf.load(done / "config.yaml").dataset.holdout == 0.5
+    assert (run_here(probing, "probe.kinds=[knn]", "report=false", "run_dir=probed") / "probe.json").exists()
+
+
+def test_after_the_demo(shapes, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = ("dataset.videos_per_class=1", "dataset.val_videos_per_class=1", f"dataset.root={shapes}")
+    _, finetuning, probing = after(capsys, *data, "run_dir=é")
+    assert shlex.split(finetuning)[1:] == ["finetune.py", "init_from=é", "batch_size=12"]
+    assert shlex.split(probing)[1:] == ["finetune.py", "mode=probe", "init_from=é"]
+    assert run_here(finetuning, *FEW, "run_dir=tuned").is_dir()
 
 
 @pytest.mark.parametrize(
-    ("given", "taken"),
+    ("settings", "told"),
     [
-        (["dataset.train=c.csv"], HANDED_DOWN[:-1]),
-        (["dataset=ssv2"], HANDED_DOWN[:2]),
-        (["model=vit_base"], HANDED_DOWN[2:]),
-        (["model=vit_base", "dataset=ssv2"], []),
+        (
+            ("dataset=csv", "dataset.train=plain.csv"),
+            r"has no labels, .* python finetune.py init_from=r dataset.train=…",
+        ),
+        (
+            ("dataset=folder", "dataset.root=videos/b"),
+            r"has no labels, .* python finetune.py init_from=r dataset.root=…",
+        ),
+        (("dataset=csv", "dataset.train=one.csv"), r"are of one class, .* dataset.train=…"),
+        (("dataset=csv", "dataset.train=l.csv", "dataset.val=no.csv"), r"no\.csv.* dataset.train=…"),
     ],
 )
-def test_what_is_named_is_not_taken(run, given, taken):
-    arguments, told = with_inherited([*given, f"init_from={run}"])
-    assert arguments == [*given, *taken, f"init_from={run}"]
-    assert (told is None) == (not taken)
+def test_videos_that_no_fine_tuning_takes(folder, monkeypatch, settings, told):
+    monkeypatch.setattr(next_commands, "_python", lambda: "python")
+    (folder / "plain.csv").write_text("videos/b/2.avi\nvideos/b/3.avi\n")
+    (folder / "one.csv").write_text("videos/b/2.avi 1\nvideos/b/3.avi 1\n")
+    (folder / "l.csv").write_text("videos/b/2.avi 0\nvideos/b/3.avi 1\n")
+    (folder / "r").mkdir()
+    look, note = report.print_summary(configured(*settings), Path("r"), "v.avi").splitlines()[2:]
+    assert look == "  python -m mae.reconstruct checkpoint=r video=v.avi"
+    assert note.startswith("  # no fine-tuning of this data set: ")
+    assert re.search(told, note)
 
 
-@pytest.mark.parametrize("value", ["null", "random", "/not/there", "released.h5"])
-def test_nothing_is_taken_from_what_is_no_run(value):
-    assert with_inherited([f"init_from={value}"]) == ([f"init_from={value}"], None)
+def test_without_videos_to_test_on_there_is_no_probe(folder, monkeypatch):
+    monkeypatch.setattr(next_commands, "_python", lambda: "python")
+    (folder / "l.csv").write_text("videos/b/2.avi 0\nvideos/b/3.avi 1\n")
+    (folder / "r").mkdir()
+    told = report.print_summary(configured("dataset=csv", "dataset.train=l.csv"), Path("r"), None).splitlines()[2:]
+    assert told == [
+        "  python finetune.py init_from=r batch_size=2",
+        "  # python finetune.py mode=probe init_from=r has nothing to test on: give dataset.val=list.csv",
+    ]
 
 
-def test_a_sweep_over_runs_takes_nothing_and_one_over_others_does(run):
-    assert with_inherited(["-m", f"init_from={run},{run}"])[1] is None
-    assert with_inherited(["-m", f"init_from={run}", "seed=1,2"])[0][1:-2] == HANDED_DOWN
+def test_a_list_as_small_as_a_batch_of_the_recipes():
+    for recipe in ("own", "demo"):
+        assert OmegaConf.load(CONF / "finetune" / "recipe" / f"{recipe}.yaml").batch_size == report.FINETUNING_BATCH
 
 
-def test_a_damaged_config_is_one_line(run):
-    for text in ("a: [", "model: {}", ""):
-        (run / "config.yaml").write_text(text)
-        with pytest.raises(ConfigError, match=r"config\.yaml (cannot be read|is no config of a run)"):
-            with_inherited([f"init_from={run}"])
+def test_no_command_where_it_cannot_be_kept_is_lost(tmp_path):
+    (tmp_path / "file").touch()
+    told = next_commands.tell_next(tmp_path / "file", ["python"])
+    assert "cannot be written" in told
+    assert told.endswith("\n  python")
 
 
-def test_the_commands_after_a_pre_training_work(shapes, tmp_path, monkeypatch, capsys):
-    """The first video of the list cannot be read; all names hold what has a meaning elsewhere."""
-    monkeypatch.chdir(tmp_path)
-    videos = sorted(path for path in Path(shapes).rglob("*.*") if path.is_file())[:8]
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    lines = [f"{path},{number % 2}" for number, path in enumerate([tmp_path / "broken.mp4", *videos])]
-    (tmp_path / "list=1, a.csv").write_text("".join(f"{line}\n" for line in lines))
-    settings = [setting for setting in SMALL_RUN if not setting.startswith("dataset.")]
-    data = ("dataset=csv", "dataset.train=list=1, a.csv", "dataset.frame_stride=1", "data.max_bad_frac=0.5")
-    pretrain(configured(*data, *settings, "steps=2", "run_dir=run=1 x"))
-    printed = [line.strip() for line in capsys.readouterr().out.splitlines()[-2:]]
-    assert (tmp_path / "run=1 x" / "next_command.txt").read_text().splitlines() == printed
-    look, finetune = (shlex.split(line) for line in printed)
-
-    assert look[:3] == ["python", "-m", "mae.reconstruct"]
-    assert look[-1] == f"video={videos[0]}"
-    reconstruct(look[3:])
-    assert (tmp_path / f"{videos[0].stem}_reconstruction.png").exists()
-
-    assert finetune[:2] == ["python", "finetune.py"]
-    few = ["batch_size=4", "steps=1", "warmup_steps=0", "data.max_bad_frac=0.5", "wandb.mode=disabled"]
-    done = subprocess.run(
-        [sys.executable, ROOT / "finetune.py", *finetune[2:], *few],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stderr
-    last = done.stdout.splitlines()[-1].strip()
-    assert last.startswith("python -m mae.predict checkpoint=outputs/csv-vit_base-finetuned video=")
-    assert shlex.split(last)[-1] == f"video={videos[0]}"
+def test_a_python_that_the_shell_would_not_find_is_named_whole(monkeypatch):
+    monkeypatch.setattr(next_commands.shutil, "which", lambda name: "/usr/bin/python")
+    monkeypatch.setattr(sys, "executable", "/my env/bin/python3.11")
+    assert next_commands.module("mae.x", "a=b c") == "'/my env/bin/python3.11' -m mae.x 'a=b c'"
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3.11")
+    monkeypatch.setattr(sys, "argv", ["../pretrain.py"])
+    assert next_commands.script("finetune.py") == "python ../finetune.py"
