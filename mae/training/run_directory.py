@@ -143,7 +143,7 @@ class RunDirectory:
 
     def note_command(self, command: Sequence[str]) -> None:
         """Adds a line with the command, as a shell takes it, and when it was given."""
-        with open(self.path / COMMANDS, "a", encoding="utf-8", errors="backslashreplace") as file:
+        with open(self.path / COMMANDS, "a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  python {shlex.join(command)}\n")
 
     @property
