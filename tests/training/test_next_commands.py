@@ -1,5 +1,6 @@
 """The commands that a run prints at its end, run as they stand: names have what a shell or Hydra takes for its own."""
 
+import csv
 import os
 import re
 import shlex
@@ -69,8 +70,9 @@ def run_here(line, *more):
 
 def assert_skips_the_song(run_dir):
     """The other three are trained on, and the song is told with its reason."""
-    _, line = (run_dir / "bad_videos.csv").read_text().splitlines()
-    assert line.endswith('0, x.mp4",a song with the picture of a cover, not a video"')
+    with open(run_dir / "bad_videos.csv", encoding="utf-8", newline="") as file:
+        _, (path, reason) = csv.reader(file)
+    assert (Path(path).name, reason) == ("0, x.mp4", "a song with the picture of a cover, not a video")
     assert (run_dir / "metrics.jsonl").stat().st_size > 0
 
 
