@@ -18,4 +18,5 @@ DECODERS = ("pyav", "opencv")  # of video files; the first one is right wherever
 CROPS = ("multi_scale", "random_resized", "center")
 CLIP_KINDS = ("dense", "segments")  # how a model was used to see a video, see `mae.data.sampling.KINDS`
 FEATURE_DTYPES = ("float32", "float16")  # on disk
+MONITORS = ("wandb", "tensorboard")  # views of metrics.jsonl elsewhere
 WANDB_MODES = ("auto", "online", "offline", "disabled")

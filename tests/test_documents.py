@@ -18,6 +18,7 @@ from mae.data.scan.__main__ import parse as parse_scan
 from mae.doctor.__main__ import composed_config
 from mae.extract import ExtractConfig
 from mae.masks import MasksConfig
+from mae.monitoring.replay import parse as parse_replay
 from mae.predict import PredictConfig
 from mae.reconstruct import ReconstructConfig
 from mae.report.__main__ import parse as parse_report
@@ -30,6 +31,7 @@ PARSERS = {
     "mae.data.pack": parse_pack,
     "mae.data.scan": parse_scan,
     "mae.doctor": composed_config,
+    "mae.monitoring.replay": parse_replay,
     "mae.report": parse_report,
 }
 ARGUMENTS = {

@@ -47,14 +47,25 @@ class LoadReport:
         """Whether the decoder was not in the file."""
         return "decoder/mask_token" in self.missing
 
+    def summary(self) -> str:
+        """What a run says of it at its start: a line, and one for each note."""
+        parts = [f"{len(self.loaded)} tensors loaded from {self.path} ({self.format}, {self.kind})"]
+        parts += [f"{len(names)} {what}" for what, names in self._changed.items() if names]
+        parts += [f"FRESH: {_by_part(self.missing, ', ')}"] if self.missing else []
+        parts += [f"dropped: {_by_part(self.unexpected, ', ')}"] if self.unexpected else []
+        return "\n".join(["; ".join(parts), *(f"  note: {note}" for note in self.notes)])
+
+    @property
+    def _changed(self) -> dict[str, tuple[str, ...]]:
+        return {"reshaped": self.reshaped, "interpolated": self.interpolated}
+
     def table(self) -> str:
         """What commands print."""
         rows = [
             ("file", str(self.path)),
             ("format", f"{self.format}, {self.kind}"),
             ("loaded", f"{len(self.loaded)} tensors"),
-            ("reshaped", "\n".join(self.reshaped) or "none"),
-            ("interpolated", "\n".join(self.interpolated) or "none"),
+            *[(what, "\n".join(names) or "none") for what, names in self._changed.items()],
             ("FRESH" if self.missing else "fresh", _by_part(self.missing)),
             ("dropped", _by_part(self.unexpected)),
             ("label names", f"{len(self.id2label)}" if self.id2label else "none"),
@@ -133,12 +144,12 @@ def _contiguous(array: np.ndarray) -> Any:
     return ops.transpose(array.T) if array.ndim == 2 and array.flags.f_contiguous else array
 
 
-def _by_part(names: Sequence[str], shown: int = 6) -> str:
+def _by_part(names: Sequence[str], between: str = "\n", shown: int = 6) -> str:
     """`decoder (41), head (2)` for long lists, the names themselves for short ones."""
     if not names:
         return "none"
     if len(names) <= shown:
-        return "\n".join(names)
+        return between.join(names)
     parts: dict[str, int] = {}
     for name in names:
         part = name.replace(".", "/").split("/")[0]

@@ -59,5 +59,13 @@ def _terminate(signum: int, _frame: FrameType | None) -> None:
 
 
 def _leave(message: str, status: int) -> None:
-    print(message, file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.text import Text
+
+        text = Text(message)
+        text.highlight_regex("^(error|stopped):", "bold red")
+        Console(stderr=True, soft_wrap=True).print(text)
+    else:
+        print(message, file=sys.stderr, flush=True)
     sys.exit(status)

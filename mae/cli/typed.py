@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields, make_dataclass
 from types import NoneType, UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -111,6 +111,10 @@ def checked_values(
             check_choice("config key", f"{prefix}{key}", [prefix + name for name in types])
     values = {}
     for name, field in typed.items():
+        if get_origin(field.type) is list and isinstance(node[name], str):
+            raise ConfigError(
+                f"{prefix}{name}={node[name]} is not a list: give '{prefix}{name}=[{node[name]}]', with the quotes"
+            )
         try:
             value = node[name]
             # Not through the schema, which would take `${` for a reference once more.

@@ -28,7 +28,7 @@ from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.doctor.codecs import check_codecs
-from mae.doctor.computing import check_devices, check_replicas, check_speed
+from mae.doctor.computing import check_devices, check_replicas
 from mae.doctor.finding import Finding, fatal
 from mae.doctor.fitting import check_memory
 from mae.doctor.machine import check_machine
@@ -76,6 +76,8 @@ def examine(config: PretrainConfig, is_asked: bool) -> Iterator[list[Finding]]:
     yield [check_replicas(config.backend)]
     if engine is None:
         return
+    from mae.doctor.speed import check_speed
+
     yield [check_speed(engine)]
     if is_asked:
         yield check_memory(config, engine)

@@ -1,23 +1,14 @@
-"""What computes here, how fast, and whether several replicas agree."""
+"""What computes here, and whether several replicas agree."""
 
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 from mae.doctor.finding import Finding, fatal
 from mae.doctor.replicas import NEAR
 from mae.errors import ConfigError, one_line
-from mae.masking import num_masked
-from mae.models.work import flops_per_clip
-from mae.presets import PRESETS
 
-MASK_RATIO = 0.9
-SIDE, SIDE_ON_GPU = 2048, 8192  # of the matrices that give the rate
-# What a step of ViT-S reached of the matmul's rate on a CPU in float32: docs/benchmarks.md. Of GPUs nothing is known.
-SHARE = {"tensorflow": 0.70, "jax": 0.49}
 _TIMEOUT_S = 600
 
 
@@ -52,43 +43,3 @@ def check_replicas(backend: str) -> Finding:
     if not difference < NEAR:
         return fatal("replicas", text, remedy)
     return Finding("replicas", text)
-
-
-def matmul_rate(dtype: str, side: int) -> float:
-    """Floating-point operations a second of a large matrix product: the best of five."""
-    from keras import ops
-
-    matrix = ops.cast(ops.ones((side, side)), dtype)
-
-    def multiply() -> None:
-        ops.convert_to_numpy(ops.matmul(matrix, matrix)[0, 0])  # which waits for the device
-
-    return 2 * side**3 / _best_of(5, multiply)
-
-
-def check_speed(engine: Any) -> Finding:
-    """Clips a second that pre-training can be expected to make here, for each size of model."""
-    has_cpu_alone = engine.describe_devices().startswith("CPU")
-    dtype = engine.dtype_policy("auto").compute_dtype
-    rate = matmul_rate(dtype, SIDE if has_cpu_alone else SIDE_ON_GPU)
-    share, word = (SHARE[engine.name], "about") if has_cpu_alone else (1.0, "at most")
-    told = f"a {dtype} matmul makes {rate / 1e9:.0f} GFLOP/s"
-    how = f"of which a step of ViT-S reached {share:.0%} where it was measured" if has_cpu_alone else "on one device"
-    rows = [f"{told}, {how}; derived from that, training at mask_ratio={MASK_RATIO}:"]
-    for name, a in PRESETS.items():
-        masked = num_masked("tube", a.grid, MASK_RATIO)
-        clips = share * rate / flops_per_clip(a, a.num_tokens - masked, masked)
-        clip = f"{a.num_frames} × {a.image_size}²"
-        rows.append(f"{name}: {word} {clips:.{0 if clips >= 10 else 2}f} clips/s of {clip}")
-    return Finding("speed", "\n".join(rows))
-
-
-def _best_of(rounds: int, work: Callable[[], None]) -> float:
-    """Seconds of the fastest call, after one that does not count."""
-    work()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)

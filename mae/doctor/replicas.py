@@ -27,38 +27,14 @@ def largest_difference() -> float:
 
 
 def _trained_weights(strategy: str) -> list[np.ndarray]:
-    from mae.engines.engine import Setup, StepSettings, UpdateSettings
-    from mae.engines.optimizer_config import AdamWConfig
+    from mae.doctor.trial import Trial
+    from mae.engines.engine import Setup
     from mae.engines.start import start_engine
-    from mae.models.pretrainer import Pretrainer
-    from mae.pretraining.step import pretraining_losses
 
     engine = start_engine(Setup(strategy, device="cpu"))
-    with engine.scope():
-        model = Pretrainer(architecture("vit_tiny", **_SIZES, **_DECODER), name="pretrainer")
-        model.build()
-        config = AdamWConfig("adamw", 0.05, None, None, None, beta_1=0.9, beta_2=0.95, epsilon=1e-8)
-        optimizer = engine.optimizer(model, UpdateSettings(config, 1e-3, 0.05))
-    drawn = [np.random.default_rng(i).normal(0.1, 0.3, v.shape) for i, v in enumerate(model.trainable_variables)]
-    engine.assign(model.trainable_variables, [values.astype("float32") for values in drawn])
-    step = engine.step(model, optimizer, pretraining_losses(model, "videomae", 6), StepSettings(BATCH))
-    for batch in engine.distribute(_batch(seed) for seed in range(STEPS)):
-        engine.scalars(step(batch))
-    return engine.read(model.trainable_variables)
-
-
-def _batch(seed: int) -> dict[str, np.ndarray]:
-    from mae.masking import tube_mask
-
-    rng = np.random.default_rng(seed)
-    return {
-        "videos": rng.integers(0, 256, (BATCH, 4, 16, 16, 3), "uint8"),
-        "is_masked": tube_mask((2, 2, 2), 0.75, BATCH, seed),
-        "valid": np.ones(BATCH, "float32"),
-        "short": np.zeros(BATCH, "float32"),
-        "decode_ms": np.ones(BATCH, "float32"),
-        "path_noise": rng.random((BATCH, 1, 2)).astype("float32"),
-    }
+    trial = Trial(engine, architecture("vit_tiny", **_SIZES, **_DECODER), BATCH, mask_ratio=0.75, precision="float32")
+    trial.make_steps(STEPS)
+    return trial.weights()
 
 
 if __name__ == "__main__":

@@ -102,6 +102,12 @@ class Engine(Protocol):
     def describe_devices(self) -> str:
         """The devices of this process, for the console."""
 
+    def device_memory(self) -> int | None:
+        """Most bytes in use at a time on any device of this process; None where devices use the machine's memory."""
+
+    def product(self, dtype: str, size: int) -> Callable[[int], None]:
+        """What multiplies two matrices of `size` rows and columns so many times on one device, and waits for it."""
+
     def report_lost_workers(self) -> AbstractContextManager[None]:
         """Within it, errors that come of another worker's end are `TrainingStopped`."""
 
@@ -128,8 +134,8 @@ class Engine(Protocol):
 
         The loss is the sum of the clips' losses divided by the number of readable clips in the whole update, over all
         replicas and parts. Scalars are `loss`, `bad_clips`, `short_clips`, `decode_ms` (mean per clip), `grad_norm`
-        (before clipping), `learning_rate`, `weight_decay`, `skipped_steps`, `skipped_in_row`, `halted` and, in
-        float16, `loss_scale`.
+        (before clipping), `param_norm` (of the weights before the update), `learning_rate`, `weight_decay`,
+        `skipped_steps`, `skipped_in_row`, `halted` and, in float16, `loss_scale`.
         """
 
     def distribute(self, batches: Iterator[HostBatch], parts: int = 1) -> Generator[Any]:

@@ -69,8 +69,8 @@ class Optimizer:
             loss: of the global batch, if it has to be finite too.
 
         Returns:
-            `grad_norm` (before clipping), `learning_rate` and `weight_decay` of this update and what
-            `UpdateGuard.judge` tells, as float32 scalars.
+            `grad_norm` (before clipping), `param_norm` (before the update), `learning_rate` and `weight_decay` of this
+            update and what `UpdateGuard.judge` tells, as float32 scalars.
 
         Raises:
             ValueError: other variables than those the optimizer was built for, or one without a gradient.
@@ -79,6 +79,7 @@ class Optimizer:
         gradients = self._replicas.total([ops.convert_to_tensor(gradient) for gradient in gradients])
         gradients = self.guard.unscaled(gradients)
         norm = _global_norm(gradients)
+        weights_norm = _global_norm([ops.convert_to_tensor(weight) for weight in self._weights])
         finite = ops.isfinite(norm if loss is None else norm + ops.cast(loss, norm.dtype))
         clip_to = self._settings.optimizer.clip_grad_norm
         if clip_to is not None:
@@ -88,7 +89,7 @@ class Optimizer:
         made, counts = self.guard.judge(finite)
         changed = [*self._weights, *self.variables]
         self._replicas.choose(made, self._update, self.guard.note_skipped, (gradients, *rates.values()), changed)
-        return {"grad_norm": norm, **rates, **counts}
+        return {"grad_norm": norm, "param_norm": weights_norm, **rates, **counts}
 
     def _check(self, gradients: Sequence[Any], variables: Sequence[keras.Variable]) -> None:
         if [id(v) for v in variables] != [id(v) for v in self._weights]:
@@ -111,6 +112,6 @@ class Optimizer:
         self.guard.note_made()
 
 
-def _global_norm(gradients: Sequence[Any]) -> Any:
-    """√Σ g² over all values of all gradients, in float32."""
-    return ops.sqrt(sum(ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients))
+def _global_norm(tensors: Sequence[Any]) -> Any:
+    """√Σ x² over all values of all tensors, in float32."""
+    return ops.sqrt(sum(ops.sum(ops.square(ops.cast(tensor, "float32"))) for tensor in tensors))

@@ -143,7 +143,4 @@ def typed_finetune_config(composed: DictConfig) -> FinetuneConfig:
         ConfigError: an unknown key, a value of the wrong type, or one its dataclass refuses.
     """
     register_finetune_resolvers()
-    kinds = OmegaConf.select(composed, "probe.kinds")
-    if isinstance(kinds, str):
-        raise ConfigError(f"probe.kinds={kinds} is not a list: give 'probe.kinds=[{kinds}]', with the quotes")
     return FinetuneConfig(**checked_sections(FinetuneConfig, composed, SECTIONS, CHOICES))

@@ -49,7 +49,7 @@ def evaluate(config: FinetuneConfig) -> None:
     reader = ClipReader(index, spec, config.seed, config.data.timeout_s)
     evaluation = video_evaluation(config, engine, logits_of(engine, trained.model), reader, names)
     with directory:
-        directory.note_use(asdict(config), sys.argv)
+        directory.note_use(asdict(config), sys.orig_argv[1:])
         content = evaluation.test(directory.path, config.test, trained.source)
         print(report_table(content, directory.path))
         if config.report:

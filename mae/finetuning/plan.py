@@ -40,9 +40,7 @@ class FinetunePlan(TrainingPlan):
         a, stride = c.model.architecture, c.dataset.frame_stride
         mixing = f"mixup {m.mixup:g}, cutmix {m.cutmix:g}, probability {m.probability:g}" if c.mixes else "none"
         return [
-            ("clip", f"{a.num_frames} frames, stride {stride}, {a.image_size}×{a.image_size} pixels"),
-            ("frames", c.data.sampler),
+            ("clip", f"{a.num_frames} frames, stride {stride}, {c.data.sampler}, {a.image_size}×{a.image_size} pixels"),
             ("mixing", f"{mixing}; label smoothing {m.label_smoothing:g}"),
             *super().rows(),
-            ("test views", f"{c.test.clips} clips ({c.test.sampler}) × {c.test.crops} crops"),
         ]

@@ -50,7 +50,7 @@ def probe(config: FinetuneConfig) -> None:
     rows = [("encoder", trained.description), ("devices", engine.describe_devices())]
     print(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"), flush=True)
     with directory:
-        directory.note_use(asdict(config), sys.argv)
+        directory.note_use(asdict(config), sys.orig_argv[1:])
         content = _probe(config, directory, engine, trained, train, test, num_classes)
         write_json(directory.path / "probe.json", content)
         print(probe_table(content, directory.path))

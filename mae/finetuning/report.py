@@ -12,18 +12,20 @@ from mae.training.session import Session, optimizer_rows
 
 
 def finetune_rows(config: FinetuneConfig, splits: Splits, session: Session) -> list[tuple[str, str]]:
-    """Name and value of what a run works with, for the table at its start; a row for each parameter group."""
+    """Name and value of what a run works with, for the table at its start."""
     model = session.model
     trained = sum(group.size for group in session.optimizer.groups) / 1e6
     total = sum(math.prod(variable.shape) for variable in model.weights) / 1e6
     dtype = model.dtype_policy.compute_dtype
+    views = f"{config.test.clips} clips ({config.test.sampler}) × {config.test.crops} crops"
+    frozen = {"none": "nothing", "encoder": "the encoder"}.get(config.freeze, f"{config.freeze} blocks")
+    head = f"{model.num_classes} classes, dropout {config.head_dropout_rate:g}, pooling {config.pooling}"
     rows = [
         *splits.train.rows(),
         ("validation", _held_out(splits.val) or f"none: {how_to_hold_out(config.dataset)}"),
-        ("test", _held_out(splits.test) or "none"),
+        ("test", f"{_held_out(splits.test)}, {views}" if splits.test else "none"),
         ("model", f"{config.model.preset}, {total:.1f} M values, {trained:.1f} M of them train, computes in {dtype}"),
-        ("head", f"{model.num_classes} classes, dropout {config.head_dropout_rate:g}, pooling {config.pooling}"),
-        ("frozen", {"none": "nothing", "encoder": "the encoder"}.get(config.freeze, f"{config.freeze} blocks")),
+        ("head", f"{head}; frozen: {frozen}"),
         ("devices", session.engine.describe_devices()),
     ]
     return [*rows, *optimizer_rows(config, session)]

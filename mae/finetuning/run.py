@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mae.checkpoints.load import load_weights
 from mae.checkpoints.run_state import Checkpoint, Checkpoints
 from mae.data.bad_videos import BadVideos
@@ -27,6 +29,7 @@ from mae.finetuning.plan import FinetunePlan
 from mae.finetuning.report import finetune_rows, print_summary
 from mae.finetuning.step import finetuning_losses
 from mae.models.classifier import Classifier
+from mae.models.work import classifier_flops_per_clip
 from mae.signals import Check
 from mae.training.clips import clip_spec, clips_in_memory
 from mae.training.journal import Journal
@@ -73,8 +76,22 @@ class Finetuning(Objective):
         overfit = overfit_row(self.config.overfit_clips, "clip")
         return [*self.plan.rows(), memory, *overfit, *finetune_rows(self.config, self.splits, session)]
 
-    def figures(self) -> Mapping[str, str]:
-        return dict(self.plan.rows())
+    def figures(self) -> Mapping[str, Any]:
+        return {**self.plan.figures(), "classes": len(self.class_names)}
+
+    def trivial_loss(self) -> float:
+        """Of always saying how often each class is: the entropy of the mean of the targets."""
+        assert self.index.labels is not None
+        counts = np.bincount(self.index.labels, minlength=len(self.class_names))
+        smoothing = self.config.mixing.label_smoothing
+        shares = (1 - smoothing) * counts / counts.sum() + smoothing / len(counts)
+        seen = shares[shares > 0]
+        return float(-np.sum(seen * np.log(seen)))
+
+    def flops_per_clip(self) -> float:
+        return classifier_flops_per_clip(
+            self.config.model.architecture, len(self.class_names), self.config.frozen_blocks
+        )
 
     def build(self, engine: Engine) -> Classifier:
         c = self.config
@@ -102,7 +119,7 @@ class Finetuning(Objective):
         report = load_weights(self.weights, session.model, positions=self.config.init_positions)
         if session.optimizer.average is not None:
             session.optimizer.average.restart()
-        session.workers.say(report.table())
+        session.workers.say(report.summary())
 
     def restore(self, checkpoint: Checkpoint) -> None:
         self.best.restore(checkpoint.meta.get("best"))

@@ -1,9 +1,11 @@
 """What may be configured about monitoring."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mae.errors import check_choice
-from mae.options import WANDB_MODES
+from mae.errors import ConfigError, check_choice
+from mae.monitoring.tensorboard_run import check_tensorboard
+from mae.options import MONITORS, WANDB_MODES
 
 
 @dataclass(frozen=True)
@@ -16,3 +18,16 @@ class WandbConfig:
 
     def __post_init__(self) -> None:
         check_choice("wandb.mode", self.mode, WANDB_MODES)
+
+
+def check_monitors(monitors: Sequence[str], wandb: WandbConfig) -> None:
+    """Raises `ConfigError` for a view that does not exist, or that cannot be written, or W&B asked for and left out."""
+    for name in monitors:
+        check_choice("monitor", name, MONITORS)
+    if "tensorboard" in monitors:
+        check_tensorboard()
+    if "wandb" not in monitors and wandb.mode in ("online", "offline"):
+        raise ConfigError(
+            f"wandb.mode={wandb.mode}, but monitor=[{','.join(monitors)}] leaves W&B out: "
+            f"give 'monitor=[{','.join(['wandb', *monitors])}]'"
+        )

@@ -1,8 +1,12 @@
 """What a person watching the terminal reads. Pure functions that return strings; nothing is printed here."""
 
+import io
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+_UNBROKEN = 1 << 16  # characters in a line that nobody's terminal has to show
 
 
 def format_progress(record: Mapping[str, Any], total_steps: int) -> str:
@@ -39,19 +43,33 @@ def format_duration(seconds: float) -> str:
 def format_table(rows: Iterable[tuple[str, str]], title: str) -> str:
     """Two aligned columns under a title, without a trailing newline; a value of several lines stays aligned.
 
+    On a terminal long values are broken where it ends; elsewhere they are not.
+
     >>> print(format_table([("token grid", "8 x 14 x 14"), ("visible", "160")], "model"))
     model
       token grid  8 x 14 x 14
       visible     160
     """
-    rows = list(rows)
-    width = max((len(name) for name, _ in rows), default=0)
-    lines = [title]
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in rows:
-        first, *rest = str(value).split("\n")
-        lines.append(f"  {name:<{width}}  {first}".rstrip())
-        lines.extend(f"  {'':<{width}}  {line}" for line in rest)
-    return "\n".join(lines)
+        table.add_row(Text(f"  {name}"), Text(str(value)))
+    console = Console(file=io.StringIO(), width=Console().width if is_terminal() else _UNBROKEN, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join([title, *(line.rstrip() for line in captured.get().splitlines())])
+
+
+def is_terminal() -> bool:
+    """Whether standard output is a terminal that can rewrite a line."""
+    from rich.console import Console
+
+    return sys.stdout.isatty() and not Console().is_dumb_terminal
 
 
 def _grad(value: float) -> str:

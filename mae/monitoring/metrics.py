@@ -12,6 +12,8 @@ from mae.files import replacing
 
 # JSON has no spelling for these; `float()` reads the strings back.
 NON_FINITE = ("nan", "inf", "-inf")
+# Fields that are called otherwise since: "probe" is what is said of features alone.
+FORMER_NAMES = {"probe_loss": "fixed_batch_loss", "expected_probe_loss": "expected_fixed_batch_loss"}
 
 
 class MetricsLog:
@@ -30,11 +32,14 @@ class MetricsLog:
             _rewrite_until(self.path, resume_step, is_logged)
         self._file = self.path.open("a", encoding="utf-8", newline="\n")
 
-    def write(self, record: Mapping[str, Any]) -> None:
+    def write(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Append one record. Values are None, strings or scalars of any library (anything `float()` takes).
 
         Non-finite numbers become the strings "nan", "inf" and "-inf". Raises ValueError for a record without
         an integer `step`, because nothing could tell later whether to keep the line.
+
+        Returns:
+            The record as `read_metrics` will give it.
         """
         plain = {key: _plain(value) for key, value in record.items()}
         if not isinstance(plain.get("step"), int):
@@ -42,6 +47,7 @@ class MetricsLog:
         # One call for line and newline: a kill can then tear a line, but not join two of them.
         self._file.write(json.dumps(plain, allow_nan=False) + "\n")
         self._file.flush()
+        return _as_numbers(plain)
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -63,8 +69,12 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     for line in _lines(Path(path)):
         record = _parse(line)
         if record is not None:
-            records.append({k: float(v) if v in NON_FINITE else v for k, v in record.items()})
+            records.append(_as_numbers({FORMER_NAMES.get(name, name): value for name, value in record.items()}))
     return records
+
+
+def _as_numbers(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: float(value) if value in NON_FINITE else value for name, value in record.items()}
 
 
 def _plain(value: Any) -> None | bool | int | float | str:

@@ -7,15 +7,13 @@ import configparser
 import netrc
 import os
 import secrets
-import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mae.errors import check_choice, one_line
-from mae.options import WANDB_MODES
+from mae.monitoring.config import WandbConfig
 
 # What WANDB_MODE may hold besides our own words.
 WANDB_MODE_NAMES = {"run": "online", "shared": "online", "dryrun": "offline"}
@@ -24,120 +22,91 @@ INIT_TIMEOUT = 60  # seconds for the server to answer at the start
 FINISH_TIMEOUT = 60  # seconds for what is not uploaded yet at the end; the rest can be sent with `wandb sync`
 
 
-def _print_warning(line: str) -> None:
-    print(line, file=sys.stderr)
+@dataclass(frozen=True)
+class WandbPlan:
+    """Which W&B run a run is to be seen as; known before W&B is asked, so that a checkpoint can keep the id."""
+
+    mode: str  # online | offline
+    reason: str  # for the mode, in brackets after a blank; or no text
+    run_id: str
+    project: str
+    name: str
+    group: str
 
 
-class WandbMonitor:
-    """One W&B run, or nothing behind the same methods. Made by `start`; no method but `start` ever raises.
+def plan_wandb(config: WandbConfig, run_id: str | None, name: str) -> WandbPlan | None:
+    """What `wandb.` and the environment say; None: W&B is disabled.
 
-    `run_id`: known in every mode but "disabled" (None there), also when W&B fails, so that a checkpoint can keep
-    it and the resumed run continues the same W&B run.
+    `wandb.mode=auto` takes WANDB_MODE if set, else online where an API key is configured, else offline; "online"
+    without a key is offline as well, because W&B would ask for one.
+
+    Args:
+        run_id: of the run to continue; None: a new one.
+        name: of the run directory.
     """
+    mode, reason = _choose_mode(config.mode)
+    if mode == "disabled":
+        return None
+    sweep_run = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+    run_id = sweep_run or run_id or secrets.token_hex(4)  # a sweep's agent has given the run an id already
+    return WandbPlan(mode, reason, run_id, config.project, config.name or name, name)
 
-    def __init__(self, run: Any, run_id: str | None, description: str, warn: Callable[[str], None]):
-        self.run_id = run_id
+
+class WandbRun:
+    """One W&B run, a `mae.monitoring.background.View`; made by `start`."""
+
+    def __init__(self, run: Any, description: str) -> None:
         self._run = run
         self._description = description
-        self._warn = warn
-        self._last_step = _last_step(run)
-        self._last_image_step: dict[str, int] = {}
+        self._last_step = self._resumed_at = last_step(run)
+        self._last_picture_step: dict[str, int] = {}
 
     @classmethod
-    def start(
-        cls,
-        mode: str,
-        run_dir: Path,
-        run_id: str | None,
-        project: str,
-        name: str,
-        config: Mapping[str, Any],
-        group: str,
-        warn: Callable[[str], None] = _print_warning,
-    ) -> "WandbMonitor":
-        """Start or continue a run; its files go to `run_dir/wandb`. Returns within about a minute, never prompts.
+    def start(cls, plan: WandbPlan, run_dir: Path, config: Mapping[str, Any]) -> "WandbRun":
+        """Starts or continues a run; its files go to `run_dir/wandb`. Takes about a minute at most, never prompts.
 
-        `mode`: "auto" takes WANDB_MODE if set, else online where an API key is configured, else offline;
-        "online" without a key is offline as well, because W&B would ask for one. `run_id`: of the run to continue,
-        None for a new one; offline, every start adds a segment with the same id and group, and `wandb sync`
-        appends them. `config`: plain dict. `warn` gets the one line that says W&B failed.
+        Offline, every start adds a segment with the same id and group, and `wandb sync` appends them.
 
-        Raises ConfigError for an unknown mode.
+        Args:
+            config: what it is to show beside the records.
         """
-        mode, reason = _choose_mode(mode)
-        if mode == "disabled":
-            return cls(None, run_id, f"W&B disabled{reason}", warn)
-        run_id = run_id or secrets.token_hex(4)
-        try:
-            run = _init(mode, Path(run_dir), run_id, project, name, dict(config), group)
-            run_id = str(run.id)  # a sweep agent has its own
-            description = _describe(run, mode, reason, Path(run_dir), run_id)
-        # The one broad except of the package, here and below: a missing or broken install, no network, a refused
-        # key, a full disk, a protocol error. None of them may cost a training run, and W&B documents no common base.
-        except Exception as error:
-            warn(_failure("did not start", error))
-            return cls(None, run_id, "W&B did not start: local files only (metrics.jsonl, reconstructions/)", warn)
-        return cls(run, run_id, description, warn)
-
-    def log(self, step: int, record: Mapping[str, Any]) -> None:
-        """Log a record of `metrics.jsonl`; a field `loss` becomes `train/loss`, a name with a slash stays.
-
-        A step not after the last logged one is skipped: after a resume the server has it already.
-        """
-        if self._run is None or step <= self._last_step:
-            return
-        self._last_step = step
-        fields = {k if "/" in k else f"train/{k}": v for k, v in record.items() if v is not None}
-        # The step is a field: W&B drops a row whose own `step=` is not after the last, without an error.
-        self._guarded(lambda run: run.log({**fields, STEP: step}))
-
-    def log_image(self, step: int, key: str, path: Path) -> None:
-        """Log the picture in a file under `key`, once per step."""
-        if self._run is None or step <= self._last_image_step.get(key, -1):
-            return
-        self._last_image_step[key] = step
-
-        def send(run: Any) -> None:
-            import wandb
-
-            run.log({key: wandb.Image(str(path)), STEP: step})
-
-        self._guarded(send)
-
-    def finish(self, exit_code: int = 0) -> None:
-        """End the run: "finished" on the server for `exit_code` 0, else "failed". Waits `FINISH_TIMEOUT` at most."""
-        run, self._run = self._run, None
-        if run is None:
-            return
-        errors: list[Exception] = []
-
-        def end() -> None:
-            try:
-                run.finish(exit_code=exit_code)
-            except Exception as error:
-                errors.append(error)
-
-        # W&B has its own limit (`finish_timeout`), but older releases lack it. A daemon thread cannot keep the
-        # process from exiting.
-        thread = threading.Thread(target=end, name="wandb-finish", daemon=True)
-        thread.start()
-        thread.join(FINISH_TIMEOUT + 5)
-        if thread.is_alive():
-            errors.append(TimeoutError(f"not finished after {FINISH_TIMEOUT + 5} s"))
-        if errors:
-            self._warn(_failure("did not finish", errors[0]))
+        run = _init(plan, Path(run_dir), dict(config))
+        return cls(run, _describe(run, plan, Path(run_dir)))
 
     def describe(self) -> str:
-        """One line for the console: what is logged to W&B and where to see it."""
         return self._description
 
-    def _guarded(self, action: Callable[[Any], None]) -> None:
-        try:
-            action(self._run)
-        except Exception as error:  # see `start`
-            self._run = None
-            self._description = "W&B stopped: local files only (metrics.jsonl, reconstructions/)"
-            self._warn(_failure("stopped", error))
+    @property
+    def last_step(self) -> int:
+        """The last step that is logged, or that the server has of a continued run; -1: none."""
+        return self._last_step
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Logs a record of `metrics.jsonl`; a field `loss` becomes `train/loss`, a name with a slash stays.
+
+        A step not after the last logged one is left out: after a resume the server has it already.
+        """
+        step = record["step"]
+        if step <= self._last_step:
+            return
+        fields = {k if "/" in k else f"train/{k}": v for k, v in record.items() if v is not None}
+        # The step is a field: W&B drops a row whose own `step=` is not after the last, without an error.
+        self._run.log({**fields, STEP: step})
+        self._last_step = step
+
+    def log_picture(self, step: int, key: str, path: Path) -> None:
+        """Logs the picture in a file under `key`, once per step."""
+        if step <= self._last_picture_step.get(key, self._resumed_at):
+            return
+        import wandb
+
+        media = wandb.Image(str(path)) if path.suffix == ".png" else wandb.Video(str(path), format=path.suffix[1:])
+        self._run.log({key: media, STEP: step})
+        self._last_picture_step[key] = step
+
+    def finish(self, exit_code: int) -> None:
+        """Ends the run: "finished" on the server for `exit_code` 0, else "failed"."""
+        self._run.finish(exit_code=exit_code)
 
 
 def has_api_key(environment: Mapping[str, str] = os.environ) -> bool:
@@ -170,7 +139,6 @@ def _base_url(environment: Mapping[str, str]) -> str:
 
 def _choose_mode(mode: str) -> tuple[str, str]:
     """The mode to run in ("online", "offline" or "disabled") and the reason in brackets, or no text."""
-    check_choice("wandb.mode", mode, WANDB_MODES)
     reason = ""
     if mode == "auto":
         named = os.environ.get("WANDB_MODE", "").strip().lower()
@@ -183,20 +151,20 @@ def _choose_mode(mode: str) -> tuple[str, str]:
     return mode, reason
 
 
-def _init(mode: str, run_dir: Path, run_id: str, project: str, name: str, config: dict[str, Any], group: str) -> Any:
+def _init(plan: WandbPlan, run_dir: Path, config: dict[str, Any]) -> Any:
     import wandb
 
     run_dir.mkdir(parents=True, exist_ok=True)  # W&B would silently write to a temporary directory instead
     run = wandb.init(
-        project=project,
-        name=name,
-        group=group,
+        project=plan.project,
+        name=plan.name,
+        group=plan.group,
         config=config,
         dir=str(run_dir),
-        id=run_id,
+        id=plan.run_id,
         # Offline as well: the segment then says that it continues the run, and `wandb sync` appends it.
         resume="allow",
-        settings=_settings(wandb, mode),
+        settings=_settings(wandb, plan.mode),
     )
     run.define_metric(STEP)
     run.define_metric("*", step_metric=STEP)
@@ -227,7 +195,7 @@ def _settings(wandb: Any, mode: str) -> Any:
     return wandb.Settings(**{key: value for key, value in wanted.items() if key in known})
 
 
-def _last_step(run: Any) -> int:
+def last_step(run: Any) -> int:
     """The last step the server has of a continued run; -1 for a new or an offline one."""
     try:
         return int(run.summary.get(STEP))
@@ -235,13 +203,13 @@ def _last_step(run: Any) -> int:
         return -1
 
 
-def _describe(run: Any, mode: str, reason: str, run_dir: Path, run_id: str) -> str:
-    if mode == "online":
-        return f"W&B online{reason}: {run.url}"
-    segments = run_dir / "wandb" / f"offline-run-*-{run_id}"
-    return f"W&B offline{reason}: {run_dir / 'wandb'}; upload later with `wandb sync {segments}`"
+def segments(run_dir: Path, run_id: str) -> Path:
+    """The pattern of the folders that offline starts of a run leave."""
+    return run_dir / "wandb" / f"offline-run-*-{run_id}"
 
 
-def _failure(what: str, error: Exception) -> str:
-    reason = one_line(error)[:200]
-    return f"warning: W&B {what} ({type(error).__name__}: {reason}); training goes on with local files only"
+def _describe(run: Any, plan: WandbPlan, run_dir: Path) -> str:
+    if plan.mode == "online":
+        return f"W&B online{plan.reason}: {run.url}"
+    where = segments(run_dir, plan.run_id)
+    return f"W&B offline{plan.reason}: {run_dir / 'wandb'}; upload later with `wandb sync {where}`"

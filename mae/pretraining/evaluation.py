@@ -9,6 +9,7 @@ from mae.checkpoints.load import LoadReport
 from mae.evaluation.probes.looked_at import LOOKED_AT
 from mae.evaluation.reconstruction import FixedBatch
 from mae.models.pretrainer import Pretrainer
+from mae.monitoring.moving import save_moving
 from mae.monitoring.panels import save_png
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.known_loss import KnownLoss, compare_with_expected
@@ -54,8 +55,8 @@ class PretrainEvaluation(Evaluation):
         if self.loaded is not None:
             record |= self._reconstruct(0, journal, never)
             expected = self.known_loss.expected(self.loaded)
-            record |= {} if expected is None else {"expected_probe_loss": expected}
-            print(compare_with_expected(record["probe_loss"], expected, self.loaded))
+            record |= {} if expected is None else {"expected_fixed_batch_loss": expected}
+            print(compare_with_expected(record["fixed_batch_loss"], expected, self.loaded))
         if self.probe is not None:
             record |= self._look(self.probe, 0, never)
         journal.log(record)
@@ -76,9 +77,12 @@ class PretrainEvaluation(Evaluation):
         reconstruction = self.batch.reconstruct(predicted, architecture, target)
         check()
         path = self.directory.reconstructions / f"step_{step:08d}.png"
-        save_png(path, reconstruction.picture(step, loss))
-        journal.log_image(step, "reconstruction", path)
+        journal.draw(step, "reconstruction", path, lambda to: save_png(to, reconstruction.picture(step, loss)))
+        moving = path.with_suffix(".gif")
+        journal.draw(
+            step, "reconstruction_moving", moving, lambda to: save_moving(to, reconstruction.movie(step, loss))
+        )
         self.known_loss.note(loss, step)
         if step == self.cadence.total_steps:
             print(compare_with_trivial(loss, self.batch.trivial_loss(architecture, target), target))
-        return {"probe_loss": loss, "psnr": reconstruction.psnr}
+        return {"fixed_batch_loss": loss, "psnr": reconstruction.psnr}

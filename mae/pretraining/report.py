@@ -34,10 +34,20 @@ def clip_rows(config: PretrainConfig) -> list[tuple[str, str]]:
     ]
 
 
+def clip_figures(config: PretrainConfig) -> dict[str, int]:
+    """What follows from the settings of a clip, for the monitors."""
+    tokens = config.model.architecture.num_tokens
+    return {
+        "tokens": tokens,
+        "masked_tokens": config.num_masked,
+        "visible_tokens": tokens - config.num_masked,
+        "predicted_tokens": config.num_predicted[0],
+    }
+
+
 def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> list[tuple[str, str]]:
-    """Name and value of what a run works with, for the table at its start; a row for each parameter group."""
-    optimizer = session.optimizer
-    millions = sum(group.size for group in optimizer.groups) / 1e6
+    """Name and value of what a run works with, for the table at its start."""
+    millions = sum(group.size for group in session.optimizer.groups) / 1e6
     dtype = session.model.dtype_policy.compute_dtype
     rows = [
         *index.rows(),
@@ -49,10 +59,10 @@ def run_rows(config: PretrainConfig, index: VideoIndex, session: Session) -> lis
 
 
 def compare_with_trivial(loss: float, trivial: float, target: Target) -> str:
-    """The loss on the probe batch beside that of a predictor that learnt nothing."""
+    """The loss on the fixed batch beside that of a predictor that learnt nothing."""
     relation = f"{100 * (1 - loss / trivial):.0f} % under" if loss < trivial else "NOT under"
     return (
-        f"probe loss {loss:.4f} (target {target}): {relation} the {trivial:.4f} of the trivial predictor, "
+        f"fixed batch: loss {loss:.4f} (target {target}): {relation} the {trivial:.4f} of the trivial predictor, "
         f"which always says {'that nothing moves' if target.is_difference else 'the average'}"
     )
 

@@ -16,12 +16,13 @@ from mae.data.rendered.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.evaluation.reconstruction import FixedBatch, make_fixed_batch
 from mae.models.pretrainer import Pretrainer
+from mae.models.work import flops_per_clip
 from mae.pretraining.batches import drawn_mask, masked_batches, training_masks
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.evaluation import PretrainEvaluation
 from mae.pretraining.known_loss import KnownLoss
 from mae.pretraining.periodic_probe import PeriodicProbe, ProbePlan
-from mae.pretraining.report import clip_rows, print_summary, run_rows
+from mae.pretraining.report import clip_figures, clip_rows, print_summary, run_rows
 from mae.pretraining.step import pretraining_losses
 from mae.seeds import generator
 from mae.training.clips import clip_spec, clips_in_memory
@@ -68,8 +69,15 @@ class Pretraining(Objective):
         ]
         return [*self.plan.rows(), *clip_rows(c), *looks, *run_rows(c, self.index, session)]
 
-    def figures(self) -> Mapping[str, str]:
-        return dict([*self.plan.rows(), *clip_rows(self.config)])
+    def figures(self) -> Mapping[str, Any]:
+        return {**self.plan.figures(), **clip_figures(self.config)}
+
+    def trivial_loss(self) -> float:
+        return self.batch.trivial_loss(self.config.model.architecture, self.config.predicted)
+
+    def flops_per_clip(self) -> float:
+        a = self.config.model.architecture
+        return flops_per_clip(a, a.num_tokens - self.config.num_masked, self.config.num_predicted[0])
 
     def build(self, engine: Engine) -> Pretrainer:
         c = self.config
@@ -85,7 +93,7 @@ class Pretraining(Objective):
         report = load_weights(self.weights, session.model, c.allow_missing or (), positions=c.init_positions)
         if session.optimizer.average is not None:
             session.optimizer.average.restart()
-        session.workers.say(report.table())
+        session.workers.say(report.summary())
         if report.fresh_decoder:
             session.workers.say("NOTE: the decoder starts at random: the loss starts as if nothing had been learnt")
         self.loaded = report

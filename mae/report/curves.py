@@ -28,27 +28,40 @@ class Panel:
 
 
 PANELS = (
-    Panel("Loss", {"loss": "training", "probe_loss": "fixed batch", "val_loss": "validation"}),
+    Panel(
+        "Loss",
+        {
+            "loss": "training",
+            "fixed_batch_loss": "fixed batch",
+            "val_loss": "validation",
+            "trivial_loss": "who always says the average",
+        },
+    ),
     Panel("PSNR of the fixed batch, dB over masked pixels", {"psnr": "PSNR"}),
     Panel("k-NN top-1 of frozen features, %", {"probe_top1": "top-1"}, scale=100),
     Panel("Rank of the features", {"feature_rank": "rank"}),
     Panel("Deviation of the features", {"feature_std": "std"}),
     Panel("Validation, %", {"val_top1": "top-1", "val_top5": "top-5"}, scale=100),
-    Panel("Learning rate", {"learning_rate": "learning rate"}),
+    Panel("Learning rate", {"learning_rate": "learning rate", "lowest_learning_rate": "lowest of the groups"}),
     Panel("Weight decay", {"weight_decay": "weight decay"}),
     Panel("Norm of the gradient", {"grad_norm": "norm"}, is_log=True),
+    Panel("Norm of the parameters", {"param_norm": "norm"}),
 )
 TIMES = (
     Panel("Clips a second", {"clips_per_second": "clips/s"}),
     Panel("Decoding a clip, ms", {"decode_ms": "decoding"}),
+    Panel("Of the threads that decode, busy, %", {"decoders_busy": "busy"}, scale=100),
+    Panel("Of the device's measured rate, in the model's products, %", {"model_flops_share": "share"}, scale=100),
+    Panel("Memory, GB", {"host_memory_gb": "of the process", "device_memory_gb": "of its devices, at most"}),
     Panel(
         "Clips and steps left out, over the run",
         {"bad_clips": "unreadable clips", "short_clips": "short clips", "skipped_steps": "skipped steps"},
         hides_zeros=True,
     ),
 )
-_TIME_OF_STEP = {"step_ms", "data_wait_fraction"}  # see `time_of_steps`
-_NOT_DRAWN = {"step", "epoch", "eta_s", *_TIME_OF_STEP}
+_TIME_OF_STEP = {"step_ms", "data_wait_fraction", "data_wait_ms", "compute_ms", "host_ms"}  # see `time_of_steps`
+_FOLLOWING = {"loss_ratio", "model_flops_per_second"}  # from what is drawn
+_NOT_DRAWN = {"step", "epoch", "eta_s", *_TIME_OF_STEP, *_FOLLOWING}
 
 
 def curves(runs: Mapping[str, Records], panels: Sequence[Panel]) -> list[str]:
@@ -69,7 +82,10 @@ def other_panels(runs: Mapping[str, Records]) -> list[Panel]:
 
 
 def time_of_steps(runs: Mapping[str, Records]) -> list[str]:
-    """For each run an SVG of what a step's time was spent on, milliseconds above each other."""
+    """For each run an SVG of what a step's time was spent on, milliseconds above each other.
+
+    Records of earlier versions say only which share was waited for clips.
+    """
     made = []
     for number, (name, records) in enumerate(runs.items()):
         timed = [r for r in records if _is_number(r.get("step_ms")) and _is_number(r.get("data_wait_fraction"))]
@@ -77,15 +93,17 @@ def time_of_steps(runs: Mapping[str, Records]) -> list[str]:
         if not timed:
             continue
         steps = [record["step"] for record in timed]
-        waited = np.array([record["step_ms"] * record["data_wait_fraction"] for record in timed])
         whole = np.array([record["step_ms"] for record in timed])
+        waited = whole * [record["data_wait_fraction"] for record in timed]
+        other = np.array([record.get("host_ms", 0.0) for record in timed])
         figure, axes = _axes("Time of a step, ms" + (f": {name}" if len(runs) > 1 else ""))
-        areas = axes.stackplot(steps, whole - waited, waited, labels=["computing", "waiting for clips"], alpha=0.85)
-        for area, colour, what in zip(areas, (COLOURS[0], COLOURS[1]), ("computing", "waiting"), strict=True):
+        parts = {"computing": whole - waited - other, "waiting for clips": waited, "all else": other}
+        areas = axes.stackplot(steps, *parts.values(), labels=list(parts), alpha=0.85)
+        for area, colour, what in zip(areas, COLOURS[:3], ("computing", "waiting", "other"), strict=True):
             area.set_color(colour)
             area.set_gid(f"area-{what}-{number}")
         axes.set_ylim(0, 1.25 * whole.max())  # room for the legend
-        axes.legend(loc="upper right", frameon=False, ncols=2)
+        axes.legend(loc="upper right", frameon=False, ncols=3)
         made.append(as_svg(figure, f"time-{number}"))
     return made
 

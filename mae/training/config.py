@@ -10,7 +10,7 @@ from mae.engines.engine import Setup
 from mae.engines.optimizer_config import OPTIMIZERS, OptimizerConfig
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.models.config import ModelConfig
-from mae.monitoring.config import WandbConfig
+from mae.monitoring.config import WandbConfig, check_monitors
 from mae.options import BACKENDS, DEVICES, ON_USR1, POSITION_MODES, PRECISIONS, STRATEGIES
 from mae.presets import Architecture
 from mae.signals import ENDING, SAVING
@@ -31,6 +31,7 @@ class RunConfig:
     data: DataConfig
     augment: Augmentation
     wandb: WandbConfig
+    monitor: list[str]  # views of metrics.jsonl elsewhere: wandb, tensorboard
 
     epochs: int | None  # visits to each video; null: `steps` says how long
     steps: int | None  # updates; wins over epochs
@@ -72,6 +73,8 @@ class RunConfig:
     report: bool  # write report.html into the run directory at the end
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "monitor", list(self.monitor))  # a plain list, whatever composed it
+        check_monitors(self.monitor, self.wandb)
         check_choice("backend", self.backend, BACKENDS)
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("strategy", self.strategy, STRATEGIES)

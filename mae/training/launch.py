@@ -2,10 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from mae.checkpoints.run_state import Checkpoint
 from mae.engines.engine import Engine, Optimizer, UpdateSettings
@@ -51,8 +48,6 @@ def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
     objective = workers.chief_first(lambda: prepare(config, engine, checkpoint))
     if config.jit and engine.num_replicas > 1 and not engine.compiles_replicas:
         raise ConfigError(f"jit=true needs one replica, found {engine.num_replicas}: give strategy=single")
-    sizes = {"preset": config.model.preset, **asdict(config.model.architecture)}
-    workers.say(OmegaConf.to_yaml(OmegaConf.create(asdict(config) | {"model": sizes})))
     with locked(directory, workers):
         model, optimizer = _build(config, engine, objective)
         session = Session(config, engine, directory, model, optimizer, objective.index.digest)
@@ -60,7 +55,7 @@ def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
         session.check_same_everywhere(progress)
         workers.say(format_table(objective.rows(session), "run"))
         if workers.is_chief:
-            directory.note_command(sys.argv)
+            directory.note_command(sys.orig_argv[1:])
         _train(session, objective, progress)
         objective.finish(session)
         if config.report and workers.is_chief:

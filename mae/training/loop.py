@@ -16,6 +16,9 @@ class Run(Protocol):
     def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
         """What a step gave, as numbers; waits for the device."""
 
+    def note_step(self, step: int) -> None:
+        """A step is on its way, for whoever watches; its device may still be computing."""
+
     def log(self, record: Record) -> None: ...
 
     def evaluate(self, step: int, check: Check) -> Record:
@@ -64,6 +67,7 @@ def train(
             _raise_if_interrupted(signum, first_step)
         for step in range(first_step + 1, cadence.total_steps + 1):
             meter.add(*_timed_step(step_function, batches))
+            run.note_step(step)
             signum, is_to_save = stop.split(run.agree(stop.noted))
             evaluating = cadence.is_evaluated(step)
             saving = cadence.is_due(cadence.checkpoint_every, step)
@@ -78,11 +82,10 @@ def train(
                     run.log(meter.take_record())
                 elif signum is None:
                     signum = _look_and_log(run, meter, step, stop)
-                meter.restart_clock()
             if saving or is_to_save or signum is not None:
                 run.save(step, meter.state)
             _raise_if_interrupted(signum, step)
-            if saving or is_to_save or step == first_step + 1:
+            if evaluating or saving or is_to_save or step == first_step + 1:
                 meter.restart_clock()
 
 
@@ -105,9 +108,10 @@ def _raise_if_interrupted(signum: int | None, step: int) -> None:
         raise Interrupted(signum, f"interrupted after step {step}; its state is saved")
 
 
-def _timed_step(step_function: StepFunction, batches: Iterator[Any]) -> tuple[dict[str, Any], float]:
-    """The step's scalars, still on the device, and the seconds its batch was waited for."""
+def _timed_step(step_function: StepFunction, batches: Iterator[Any]) -> tuple[dict[str, Any], float, float]:
+    """The step's scalars, still on the device, the seconds its batch was waited for and those that its call took."""
     started = time.perf_counter()
     batch = next(batches)
     waited = time.perf_counter() - started
-    return step_function(batch), waited
+    scalars = step_function(batch)
+    return scalars, waited, time.perf_counter() - started - waited

@@ -54,11 +54,12 @@ class Cadence:
 
 @dataclass
 class _Clock:
-    """Time since some moment, the steps made in it and how much of it was spent waiting for batches."""
+    """Time since some moment, the steps made in it and what it was spent with."""
 
     since: float
     steps: int = 0
-    waited: float = 0.0  # seconds
+    waited: float = 0.0  # seconds for batches
+    computed: float = 0.0  # seconds in steps, and waiting for what they gave
 
     def seconds(self) -> float:
         return time.perf_counter() - self.since
@@ -78,7 +79,8 @@ class Meter:
         state = state or {"pending": []}
         # Over the whole run; checkpoints of earlier versions have no count of short clips, and no `unlogged`.
         self._counts = {name: state.get(name, 0) for name in _COUNTS}
-        self._scalars: list[dict[str, Any]] = [{**dict.fromkeys(_COUNTS, 0), **step} for step in state["pending"]]
+        self._scalars: list[dict[str, Any]] = []  # of steps whose numbers may still be on the device
+        self._numbers: list[dict[str, float]] = [{**dict.fromkeys(_COUNTS, 0), **step} for step in state["pending"]]
         self.unlogged: Record | None = state.get("unlogged")  # made, but not logged yet
         self._clock = _Clock(time.perf_counter())
         self._compiling = True  # the first step's time is the compiler's: no speed follows from it
@@ -86,24 +88,30 @@ class Meter:
     @property
     def state(self) -> MeterState:
         """What a later meter needs to make the next record as this one would: it is saved with the weights."""
-        pending = [self._read(scalars) for scalars in self._scalars]
-        return {**self._counts, "pending": pending, "unlogged": self.unlogged}
+        return {**self._counts, "pending": self._all_numbers(), "unlogged": self.unlogged}
 
-    def add(self, scalars: dict[str, Any], waited: float) -> None:
-        """Notes a step; its scalars may still be on the device. `waited`: seconds for its batch."""
+    def add(self, scalars: dict[str, Any], waited: float, computed: float) -> None:
+        """Notes a step; its scalars may still be on the device.
+
+        Args:
+            waited: seconds for its batch.
+            computed: seconds until the step returned, which it may do before the device is done.
+        """
         self._scalars.append(scalars)
         self._clock.steps += 1
         self._clock.waited += waited
+        self._clock.computed += computed
 
     def check(self, step: int) -> None:
         """Raises `TrainingStopped` if more updates in a row were skipped than may be; waits for the device."""
-        _raise_if_halted(self._values(), first_step=step - len(self._scalars) + 1)
+        _raise_if_halted(self._values(), first_step=step - len(self._all_numbers()) + 1)
 
     def make_record(self, step: int) -> None:
         """Makes `unlogged` of the means over the steps since the last record; to be `check`ed before.
 
         Steps whose update was skipped count in `skipped_steps`, of the whole run, and in no mean; a mean over no step
-        is None.
+        is None. `step_ms` is the sum of three: waiting for batches, computing (the step, and waiting for the device
+        once its numbers are read), and all else that the loop does, `host_ms`. What follows belongs to the next record.
         """
         values = self._values()
         made = values["skipped_in_row"] == 0
@@ -115,16 +123,20 @@ class Meter:
             "step": step,
             "epoch": step / cadence.steps_per_epoch,
             **{name: mean for name, mean in means.items() if name not in _NO_MEAN},
-            **{name: values[name][-1] for name in ("learning_rate", "weight_decay", "loss_scale") if name in values},
+            **{name: values[name][-1] for name in _OF_LAST_STEP if name in values},
             "clips_per_second": None if self._compiling else clock.steps * cadence.clips_per_step / seconds,
             "step_ms": 1000 * seconds / clock.steps,
+            "data_wait_ms": 1000 * clock.waited / clock.steps,
+            "compute_ms": 1000 * clock.computed / clock.steps,
+            "host_ms": 1000 * (seconds - clock.waited - clock.computed) / clock.steps,
             "data_wait_fraction": clock.waited / seconds,
             "decode_ms": values["decode_ms"].mean(),
             **self._counts,
             "skipped_steps": int(values["skipped_steps"][-1]),
             "eta_s": None if self._compiling else (cadence.total_steps - step) * seconds / clock.steps,
         }
-        self._scalars = []
+        self._numbers = []
+        self._clock = _Clock(time.perf_counter())
 
     def take_record(self) -> Record:
         """The record that is `unlogged`, to be logged now."""
@@ -138,11 +150,20 @@ class Meter:
         self._compiling = False
 
     def _values(self) -> dict[str, np.ndarray]:
-        read = [self._read(scalars) for scalars in self._scalars]
+        read = self._all_numbers()
         return {name: np.array([scalars[name] for scalars in read]) for name in read[0]}
+
+    def _all_numbers(self) -> list[dict[str, float]]:
+        """Of all steps since the last record. Each is read once: a number is a transfer from the device."""
+        started = time.perf_counter()
+        self._numbers += [self._read(scalars) for scalars in self._scalars]
+        self._scalars = []
+        self._clock.computed += time.perf_counter() - started
+        return self._numbers
 
 
 _COUNTS = ("bad_clips", "short_clips")  # of a step, and in a record of the whole run
+_OF_LAST_STEP = ("learning_rate", "weight_decay", "param_norm", "loss_scale")
 _NO_MEAN = {"skipped_in_row", "halted"}
 
 

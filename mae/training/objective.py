@@ -57,8 +57,16 @@ class Objective(ABC):
         """Name and value of what a run works with, for the table at its start."""
 
     @abstractmethod
-    def figures(self) -> Mapping[str, str]:
+    def figures(self) -> Mapping[str, Any]:
         """What the monitors are told beside the config."""
+
+    def trivial_loss(self) -> float | None:
+        """The loss of who always says the average, what a model that learnt nothing can reach; None: unknown."""
+        return None
+
+    def flops_per_clip(self) -> float | None:
+        """Floating-point operations of the matrix products of a clip, forward and backward; None: unknown."""
+        return None
 
     @abstractmethod
     def build(self, engine: Engine) -> Any:

@@ -84,19 +84,32 @@ class TrainingPlan:
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each figure, for the console."""
         c, rate = self.config, self.learning_rate
-        schedule = f"{self.warmup_steps} steps up, {max(self.total_steps - self.warmup_steps, 0)} steps cosine"
+        epochs = f"{self.total_steps / self.steps_per_epoch:.1f} epochs of {self.steps_per_epoch}"
+        schedule = f"{self.warmup_steps} of them up, then {max(self.total_steps - self.warmup_steps, 0)} of a cosine"
         if self.warmup_steps >= self.total_steps:
-            schedule += " (the run ends before its warm-up does)"
+            schedule = "the run ends before its warm-up does"
         return [
             ("global batch", f"{self._batch} × {self.num_replicas} replicas × {c.accumulate} accumulated"),
             (
                 "learning rate",
                 f"{rate.base:.4g} = {c.learning_rate:g} × {c.batch_size} / 256, then to {rate.final:.3g}",
             ),
-            ("schedule", schedule),
-            ("steps per epoch", f"{self.steps_per_epoch}"),
-            ("steps", f"{self.total_steps} ({self.total_steps / self.steps_per_epoch:.1f} epochs)"),
+            ("steps", f"{self.total_steps} ({epochs}): {schedule}"),
         ]
+
+    def figures(self) -> dict[str, float]:
+        """What follows from the settings, for the monitors."""
+        return {
+            "clips_per_step": self.config.clips_per_step,
+            "clips_per_part": self.clips_per_part,
+            "replicas": self.num_replicas,
+            "videos": self.num_videos,
+            "steps_per_epoch": self.steps_per_epoch,
+            "total_steps": self.total_steps,
+            "warmup_steps": self.warmup_steps,
+            "peak_learning_rate": self.learning_rate.base,
+            "final_learning_rate": self.learning_rate.final,
+        }
 
     @property
     def _batch(self) -> str:

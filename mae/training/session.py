@@ -1,5 +1,6 @@
 """What every run does, whatever it trains: take up its state, train, keep its state."""
 
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
@@ -9,10 +10,14 @@ from typing import Any
 
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, variables_to_arrays
 from mae.data.bad_videos import BadVideos
+from mae.data.lists.video_index import VideoIndex
 from mae.data.pipeline import Portion
 from mae.engines.engine import Engine, Optimizer, StepFunction, StepSettings
+from mae.engines.parameter_groups import ParameterGroup
+from mae.engines.rate import matmul_rate
 from mae.engines.workers import Workers
 from mae.errors import ConfigError, Interrupted, TrainingStopped
+from mae.monitoring.data_wait import DataWait
 from mae.monitoring.metrics import read_metrics
 from mae.presets import Architecture
 from mae.signals import Check, StopRequest
@@ -22,6 +27,10 @@ from mae.training.loop import train
 from mae.training.meter import MeterState, Record
 from mae.training.objective import Evaluation, Objective
 from mae.training.run_directory import RunDirectory
+from mae.training.yardsticks import Yardsticks
+
+WORTH_MEASURING = 100  # steps of a run, from which on a second is spent on how fast its devices are
+PACKED = ".zip"
 
 
 @dataclass(frozen=True)
@@ -93,8 +102,15 @@ class Session:
 
     def train(self, objective: Objective, progress: Progress) -> None:
         """Trains to the end of the objective's cadence; errors as `mae.training.loop.train`."""
-        figures = objective.figures()
-        journal = Journal(self, objective.cadence.total_steps, progress, figures)
+        yardsticks = self._yardsticks(objective)
+        details = {
+            "derived": {**objective.figures(), "parameters": sum(group.size for group in self.optimizer.groups)},
+            "yardsticks": asdict(yardsticks),
+            "parameter_groups": [_described(group) for group in self.optimizer.groups],
+        }
+        journal = Journal(
+            self, objective.cadence.total_steps, progress, details, yardsticks, self._data_wait(objective.index)
+        )
         bad_videos = BadVideos(
             self.directory.bad_videos_of(self.workers.index), objective.plan.num_videos, self.config.data.max_bad_frac
         )
@@ -122,6 +138,27 @@ class Session:
             ) from error
         if self.workers.is_chief and (course := evaluation.course(read_metrics(self.directory.metrics))):
             print(course)
+
+    def _yardsticks(self, objective: Objective) -> Yardsticks:
+        rate = None
+        if self.workers.is_chief and objective.cadence.total_steps >= WORTH_MEASURING:
+            rate = matmul_rate(self.engine, self.model.dtype_policy.compute_dtype) * self.engine.num_replicas
+        return Yardsticks(
+            trivial_loss=objective.trivial_loss(),
+            flops_per_clip=objective.flops_per_clip(),
+            device_flops_per_second=rate,
+            decoders=self._decoders * self.workers.count,
+            lowest_rate_scale=min(group.learning_rate_scale for group in self.optimizer.groups),
+        )
+
+    def _data_wait(self, index: VideoIndex) -> DataWait:
+        packed = all(path.endswith(PACKED) for path in index.paths)
+        return DataWait(self._decoders, self.config.data.clips_per_video, packed)
+
+    @property
+    def _decoders(self) -> int:
+        """Threads of this process that read clips."""
+        return self.config.data.workers or os.cpu_count() or 1
 
     def meta(self, step: int) -> dict[str, Any]:
         """What a file with the weights says about them."""
@@ -178,6 +215,9 @@ class _TrainedRun:
     def scalars(self, values: Mapping[str, Any]) -> dict[str, float]:
         return self.session.engine.scalars(values)
 
+    def note_step(self, step: int) -> None:
+        self.journal.note_step(step)
+
     def log(self, record: Record) -> None:
         self.journal.log(record)
 
@@ -210,13 +250,24 @@ def locked(directory: RunDirectory, workers: Workers) -> Iterator[None]:
 
 
 def optimizer_rows(config: RunConfig, session: Session) -> list[tuple[str, str]]:
-    """Name and value of what updates the weights; a row for each parameter group."""
-    rows = [("optimizer", config.optimizer.name)]
+    """Name and value of what updates the weights, with all parameter groups in one row."""
+    rows = []
     if config.ema_decay is not None:
         rows.append(("average", f"of the weights, decay {config.ema_decay:g}: evaluated and exported"))
-    for group in session.optimizer.groups:
-        decay = "weight decay" if group.decays else "no decay"
-        scale = f"learning rate × {group.learning_rate_scale:.4g}"
-        size = f"{group.size} values in {len(group.variables)} tensors"
-        rows.append((f"parameters: {group.layer}", f"{scale}, {decay}: {size}"))
-    return rows
+    groups = session.optimizer.groups
+    decaying, others = (sum(group.size for group in groups if group.decays is decays) for decays in (True, False))
+    scales = sorted({group.learning_rate_scale for group in groups})
+    rates = "" if scales == [1.0] else f", learning rate × {scales[0]:.4g} … {scales[-1]:.4g} by layer"
+    told = f"{config.optimizer.name}: {decaying} values decay, {others} do not{rates}"
+    return [("optimizer", told), *rows]
+
+
+def _described(group: ParameterGroup) -> dict[str, Any]:
+    """A parameter group as the monitors show it."""
+    return {
+        "layer": group.layer,
+        "learning_rate_scale": group.learning_rate_scale,
+        "weight_decay": group.decays,
+        "values": group.size,
+        "tensors": len(group.variables),
+    }

@@ -10,10 +10,10 @@ from replicas import engine_of
 import mae.doctor.__main__ as doctor
 import mae.doctor.computing as computing
 import mae.doctor.fitting as fitting
+import mae.doctor.speed as speed
 from mae.doctor.finding import Finding, fatal
 from mae.errors import ConfigError
-from mae.models.work import flops_per_clip
-from mae.presets import Architecture
+from mae.presets import PRESETS
 
 
 def test_a_finding_shows_its_remedy_below_it():
@@ -76,22 +76,24 @@ def test_a_device_that_cannot_be_used_is_fatal(monkeypatch):
     assert found.remedy == "pip install -e '.[gpu]'"
 
 
-def test_speed_is_what_the_rate_gives(monkeypatch):
-    """1000 times the work of a ViT-S clip a second, counted by hand: 157 visible tokens of 1568."""
+def test_speed_is_timed_of_small_models_and_follows_of_large_ones(monkeypatch):
+    """A step takes its work at a tenth of the rate: `vit_small`'s is counted by hand, 160 of 1568 tokens visible."""
     encoder = 12 * 160 * 2 * (12 * 384**2 + 2 * 160 * 384)
     decoder = 4 * 1568 * 2 * (12 * 192**2 + 2 * 1568 * 192)
     ends = 2 * 160 * 384 * (1536 + 192) + 2 * 1408 * 192 * 1536
     work = 3 * (encoder + decoder + ends)
-    a = Architecture(embed_dim=384, num_heads=6, decoder_embed_dim=192, decoder_num_heads=3)
-    assert flops_per_clip(a, 160, 1408) == pytest.approx(work)
-    monkeypatch.setattr(computing, "matmul_rate", lambda dtype, side: 1000 * work)
-    engine = engine_of(1)
-    expected = 1000 * computing.SHARE[engine.name]
-    assert f"vit_small: about {expected:.0f} clips/s of 16 × 224²" in computing.check_speed(engine).text
+    assert speed._work(PRESETS["vit_small"]) == pytest.approx(work)
+    monkeypatch.setattr(speed, "matmul_rate", lambda engine, dtype: 100 * work)
+    monkeypatch.setattr(speed, "LONGEST_STEP_S", 1.5)  # seconds: ten clips of `vit_small` take one
+    monkeypatch.setattr(speed, "_seconds_of_step", lambda engine, a, clips: clips * speed._work(a) / (10 * work))
+    rows = speed.check_speed(engine_of(1)).text.splitlines()
+    assert "vit_small: 10 clips/s of 16 × 224² (timed, 10% of the rate)" in rows
+    (base,) = [row for row in rows if row.startswith("vit_base")]
+    assert base.endswith("(as much of the rate as vit_small)")
 
 
-def test_a_rate_is_measured():
-    assert 1e8 < computing.matmul_rate("float32", 256) < 1e16
+def test_a_step_of_a_size_is_timed():
+    assert 0 < speed._seconds_of_step(engine_of(1), PRESETS["vit_micro"], 2) < PATIENCE
 
 
 def test_memory_that_is_there_and_memory_that_is_not(monkeypatch):

@@ -2,7 +2,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import threading
 import types
 from pathlib import Path
 
@@ -11,14 +10,15 @@ from patience import PATIENCE
 
 import mae.monitoring.wandb_run as wandb_run
 from mae.errors import ConfigError
-from mae.monitoring.wandb_run import WandbMonitor, has_api_key
+from mae.monitoring.config import WandbConfig, check_monitors
+from mae.monitoring.wandb_run import WandbRun, has_api_key, plan_wandb
 
 
 class FakeRun:
-    """Records what is logged; `fails` names the method that raises."""
+    """Records what is logged."""
 
-    def __init__(self, fails="", **init):
-        self.init, self.fails, self.id = init, fails, init["id"]
+    def __init__(self, **init):
+        self.init, self.id = init, init["id"]
         self.url = f"https://wandb.example/{self.id}"
         self.summary = {}
         self.rows, self.metrics, self.exit_codes = [], [], []
@@ -27,13 +27,9 @@ class FakeRun:
         self.metrics.append((name, step_metric))
 
     def log(self, row):
-        if self.fails == "log":
-            raise BrokenPipeError("the service\nis gone")
         self.rows.append(row)
 
     def finish(self, exit_code=None):
-        if self.fails == "finish":
-            raise TimeoutError("upload")
         self.exit_codes.append(exit_code)
 
 
@@ -50,18 +46,17 @@ class FakeSettings:
 
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
-    """A `wandb` module without W&B; `fake.run` is the run it started, `fake.fails` what raises."""
+    """A `wandb` module without W&B; `fake.run` is the run it started."""
     for name in [n for n in os.environ if n.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
-    module = types.SimpleNamespace(Settings=FakeSettings, run=None, fails="", summary={})
+    module = types.SimpleNamespace(Settings=FakeSettings, run=None, summary={})
     module.Image = lambda path: ("image", path)
+    module.Video = lambda path, format: ("video", path, format)
 
     def init(**arguments):
-        if module.fails == "init":
-            raise RuntimeError("no route to host")
-        module.run = FakeRun(module.fails, **arguments)
+        module.run = FakeRun(**arguments)
         module.run.summary = module.summary
         return module.run
 
@@ -73,20 +68,17 @@ def fake(monkeypatch, tmp_path):
 @pytest.fixture
 def start(tmp_path):
     def start(mode="offline", run_id=None):
-        warnings = []
-        config = {"model": {"depth": 12}}
-        monitor = WandbMonitor.start(mode, tmp_path, run_id, "mae", "name", config, "group", warn=warnings.append)
-        return monitor, warnings
+        plan = plan_wandb(WandbConfig(mode, "mae", None), run_id, "name")
+        return None if plan is None else WandbRun.start(plan, tmp_path, {"model": {"depth": 12}})
 
     return start
 
 
 def test_run_is_started_with_our_id_group_and_directory(fake, start, tmp_path):
-    monitor, warnings = start()
+    start()
     init = fake.run.init
-    assert monitor.run_id == init["id"]
-    assert len(monitor.run_id) == 8
-    assert (init["project"], init["name"], init["group"]) == ("mae", "name", "group")
+    assert len(init["id"]) == 8
+    assert (init["project"], init["name"], init["group"]) == ("mae", "name", "name")
     assert (init["dir"], init["resume"], init["config"]) == (str(tmp_path), "allow", {"model": {"depth": 12}})
     assert vars(init["settings"]) == {
         "mode": "offline",
@@ -96,117 +88,61 @@ def test_run_is_started_with_our_id_group_and_directory(fake, start, tmp_path):
         "x_disable_stats": True,
     }
     assert fake.run.metrics == [("train/step", None), ("*", "train/step")]
-    assert start(run_id="cafe0123")[0].run_id == fake.run.init["id"] == "cafe0123"
-    assert warnings == []
+    start(run_id="cafe0123")
+    assert fake.run.init["id"] == "cafe0123"
+    assert plan_wandb(WandbConfig("offline", "mae", "mine"), None, "name").name == "mine"
+
+
+def test_a_sweep_has_given_the_run_its_id(fake, monkeypatch):
+    monkeypatch.setenv("WANDB_RUN_ID", "abcd1234")
+    config = WandbConfig("offline", "mae", None)
+    assert plan_wandb(config, "cafe0123", "name").run_id == "cafe0123"  # anybody may have set the variable
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s")
+    assert plan_wandb(config, "cafe0123", "name").run_id == "abcd1234"
 
 
 def test_records_carry_their_step_and_steps_only_grow(fake, start):
-    monitor, _ = start()
-    monitor.log(10, {"step": 10, "loss": 0.5, "probe/top1": 0.2, "psnr": None})
-    monitor.log(10, {"loss": 0.6})
-    monitor.log(5, {"loss": 0.7})
-    monitor.log(20, {"loss": 0.4})
+    run = start()
+    run.log({"step": 10, "loss": 0.5, "probe/top1": 0.2, "psnr": None})
+    run.log({"step": 10, "loss": 0.6})
+    run.log({"step": 5, "loss": 0.7})
+    run.log({"step": 20, "loss": 0.4})
     assert fake.run.rows == [
         {"train/step": 10, "train/loss": 0.5, "probe/top1": 0.2},
         {"train/step": 20, "train/loss": 0.4},
     ]
+    assert run.last_step == 20
 
 
-def test_a_resumed_run_skips_what_the_server_has(fake, start):
+def test_a_resumed_run_leaves_out_what_the_server_has(fake, start):
     fake.summary = {"train/step": 40}
-    monitor, _ = start(run_id="cafe0123")
+    run = start(run_id="cafe0123")
     for step in (30, 40, 50):
-        monitor.log(step, {"loss": 1.0})
-    assert [row["train/step"] for row in fake.run.rows] == [50]
+        run.log({"step": step, "loss": 1.0})
+        run.log_picture(step, "reconstruction", Path("a.png"))
+    assert [row["train/step"] for row in fake.run.rows] == [50, 50]
 
 
-def test_image_of_a_step_that_is_already_logged(fake, start):
-    monitor, _ = start()
-    monitor.log(10, {"loss": 1.0})
-    monitor.log_image(10, "reconstruction", Path("a.png"))
-    monitor.log_image(10, "reconstruction", Path("a.png"))
-    assert fake.run.rows[1:] == [{"train/step": 10, "reconstruction": ("image", "a.png")}]
-
-
-def test_failing_init_warns_once_and_keeps_an_id(fake, start):
-    fake.fails = "init"
-    monitor, warnings = start(run_id="cafe0123")
-    monitor.log(1, {"loss": 1.0})
-    monitor.log_image(1, "reconstruction", Path("a.png"))
-    monitor.finish()
-    assert warnings == [
-        "warning: W&B did not start (RuntimeError: no route to host); training goes on with local files only"
+def test_pictures_of_a_step_that_is_already_logged(fake, start):
+    run = start()
+    run.log({"step": 10, "loss": 1.0})
+    run.log_picture(10, "reconstruction", Path("a.png"))
+    run.log_picture(10, "reconstruction", Path("a.png"))
+    run.log_picture(10, "moving", Path("a.gif"))
+    assert fake.run.rows[1:] == [
+        {"train/step": 10, "reconstruction": ("image", "a.png")},
+        {"train/step": 10, "moving": ("video", "a.gif", "gif")},
     ]
-    assert monitor.run_id == "cafe0123"
-    assert "local files only" in monitor.describe()
 
 
-def test_failing_import_warns_once(fake, start, monkeypatch):
-    monkeypatch.setitem(sys.modules, "wandb", None)  # `import wandb` raises ModuleNotFoundError
-    monitor, warnings = start()
-    monitor.log(1, {"loss": 1.0})
-    assert len(warnings) == 1
-    assert "ModuleNotFoundError" in warnings[0]
-    assert monitor.run_id
-
-
-def test_failing_log_warns_once_and_stops(fake, start):
-    fake.fails = "log"
-    monitor, warnings = start()
-    for step in range(3):
-        monitor.log(step, {"loss": 1.0})
-        monitor.log_image(step, "reconstruction", Path("a.png"))
-    monitor.finish()
-    assert warnings == [
-        "warning: W&B stopped (BrokenPipeError: the service is gone); training goes on with local files only"
-    ]
-    assert "stopped" in monitor.describe()
-    assert fake.run.exit_codes == []
-
-
-def test_an_image_that_cannot_be_read_does_not_raise(fake, start):
-    def unreadable(path):
-        raise FileNotFoundError(path)
-
-    fake.Image = unreadable
-    monitor, warnings = start()
-    monitor.log_image(1, "reconstruction", Path("missing.png"))
-    assert len(warnings) == 1
-
-
-def test_finish_reports_the_exit_code_once(fake, start):
-    monitor, warnings = start()
-    monitor.finish(exit_code=3)
-    monitor.finish()
+def test_finish_reports_the_exit_code(fake, start):
+    start().finish(3)
     assert fake.run.exit_codes == [3]
-    assert warnings == []
-
-
-def test_failing_finish_warns(fake, start):
-    fake.fails = "finish"
-    monitor, warnings = start()
-    monitor.finish()
-    assert len(warnings) == 1
-    assert "did not finish (TimeoutError: upload)" in warnings[0]
-
-
-def test_finish_that_hangs_is_left_behind(fake, start, monkeypatch):
-    monkeypatch.setattr(wandb_run, "FINISH_TIMEOUT", -4.9)
-    monitor, warnings = start()
-    release = threading.Event()
-    fake.run.finish = lambda exit_code: release.wait(PATIENCE)
-    monitor.finish()
-    release.set()
-    assert len(warnings) == 1
-    assert "did not finish" in warnings[0]
 
 
 def test_disabled_never_imports(fake, start, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    monitor, warnings = start("disabled")
-    monitor.log(1, {"loss": 1.0})
-    monitor.finish()
-    assert (monitor.run_id, monitor.describe(), warnings) == (None, "W&B disabled", [])
+    assert start("disabled") is None
 
 
 @pytest.mark.parametrize(
@@ -216,7 +152,7 @@ def test_disabled_never_imports(fake, start, monkeypatch):
         ("online", {}, "W&B offline (no API key):"),
         ("auto", {"WANDB_API_KEY": "k"}, "W&B online: https://wandb.example/"),
         ("auto", {"WANDB_API_KEY": "k", "WANDB_MODE": "dryrun"}, "W&B offline (WANDB_MODE=dryrun):"),
-        ("auto", {"WANDB_API_KEY": "k", "WANDB_MODE": "disabled"}, "W&B disabled (WANDB_MODE=disabled)"),
+        ("auto", {"WANDB_API_KEY": "k", "WANDB_MODE": "disabled"}, None),
         ("auto", {"WANDB_API_KEY": "k", "WANDB_MODE": "online"}, "W&B online (WANDB_MODE=online): https"),
         ("auto", {"WANDB_MODE": "online"}, "W&B offline (no API key):"),
         ("offline", {"WANDB_API_KEY": "k", "WANDB_MODE": "online"}, "W&B offline: "),
@@ -225,20 +161,37 @@ def test_disabled_never_imports(fake, start, monkeypatch):
 def test_choice_of_mode(fake, start, monkeypatch, mode, environment, expected):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert start(mode)[0].describe().startswith(expected)
+    run = start(mode)
+    assert run is None if expected is None else run.describe().startswith(expected)
 
 
 def test_offline_line_says_how_to_upload(fake, start, tmp_path):
-    line = start("offline", "cafe0123")[0].describe()
+    line = start("offline", "cafe0123").describe()
     assert line.endswith(f"`wandb sync {tmp_path}/wandb/offline-run-*-cafe0123`")
     assert "\n" not in line
 
 
-def test_unknown_mode_is_a_config_error(start):
-    with pytest.raises(
-        ConfigError, match=r"wandb.mode 'on' does not exist; did you mean 'online'\? There are: auto, online"
-    ):
-        start("on")
+@pytest.mark.parametrize(
+    ("monitors", "mode", "message"),
+    [
+        (["wandb"], "on", r"wandb.mode 'on' does not exist; did you mean 'online'\? There are: auto, online"),
+        (["wandb", "tensorbord"], "auto", "monitor 'tensorbord' does not exist; did you mean 'tensorboard'"),
+        (
+            ["tensorboard"],
+            "online",
+            r"wandb.mode=online, but monitor=\[tensorboard\] leaves W&B out: give 'monitor=\[wandb,ten",
+        ),
+    ],
+)
+def test_what_cannot_be_monitored_is_a_config_error(monitors, mode, message):
+    with pytest.raises(ConfigError, match=message):
+        check_monitors(monitors, WandbConfig(mode, "mae", None))
+
+
+def test_views_that_may_be_asked_for():
+    for mode in ("auto", "disabled"):
+        for monitors in ([], ["wandb"], ["tensorboard"], ["wandb", "tensorboard"]):
+            check_monitors(monitors, WandbConfig(mode, "mae", None))
 
 
 def test_api_key_in_netrc_belongs_to_its_host(tmp_path):
@@ -262,17 +215,24 @@ REAL_RUN = """
     for number, handler in handlers.items():
         signal.signal(number, handler)
     from mae.monitoring import wandb_run
-    from mae.monitoring.wandb_run import WandbMonitor
+    from mae.monitoring.config import WandbConfig
+    from mae.monitoring.views import Views
+    from mae.monitoring.wandb_run import plan_wandb
 
     wandb_run.INIT_TIMEOUT = wandb_run.FINISH_TIMEOUT = 3600
     assert "wandb" not in sys.modules, "imported before a run starts"
     stdout = sys.stdout
-    monitor = WandbMonitor.start("auto", Path(sys.argv[1]), "cafe0123", "mae", "n", {"seed": 0}, "g")
-    assert monitor.run_id == "cafe0123"
+    run_dir, still, moving = map(Path, sys.argv[1:])
+    plan = plan_wandb(WandbConfig("auto", "mae", None), "cafe0123", "n")
+    said = []
+    views = Views.open(["wandb"], plan, run_dir, {"seed": 0, "parameter_groups": [{"values": 3}]}, 0, said.append)
     for step in (1, 2, 3):
-        monitor.log(step, {"loss": 1 / step, "psnr": float("nan")})
-    monitor.log_image(3, "reconstruction", Path(sys.argv[2]))
-    monitor.finish(exit_code=3)
+        views.log({"step": step, "loss": 1 / step, "psnr": float("nan")})
+    views.log_picture(3, "reconstruction", still)
+    views.log_picture(3, "moving", moving)
+    for thread in views.threads:
+        thread.finish(3, timeout_s=3600)
+    assert [line.split(":")[0] for line in said] == ["W&B offline (no API key)"]
     assert all(signal.getsignal(number) is handler for number, handler in handlers.items())
     assert sys.stdout is stdout
     sys.exit(3)
@@ -282,22 +242,33 @@ REAL_RUN = """
 def test_real_offline_run(tmp_path):
     """W&B itself, in its own process: no key, no prompt, no output, our signal handlers, our exit status."""
     pytest.importorskip("wandb")
-    import cv2
     import numpy as np
 
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_") and k != "NETRC"}
-    environment |= {"HOME": str(tmp_path / "home"), "WANDB_ERROR_REPORTING": "false"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(REAL_RUN), str(tmp_path / "run"), str(tmp_path / "a.png")],
-        env=environment,
+    from mae.monitoring.moving import save_moving
+    from mae.monitoring.panels import save_png
+
+    save_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    save_moving(tmp_path / "a.gif", np.zeros((4, 8, 8, 3), np.uint8))
+    done = run_script(tmp_path, REAL_RUN, tmp_path / "run", tmp_path / "a.png", tmp_path / "a.gif")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+    (segment,) = (tmp_path / "run" / "wandb").glob("offline-run-*-cafe0123")
+    written = (segment / "run-cafe0123.wandb").read_bytes()
+    assert b"train/loss" in written
+    assert b"parameter_groups" in written
+    assert len(list((segment / "files" / "media" / "images").glob("reconstruction_*.png"))) == 1
+    assert len(list((segment / "files" / "media" / "videos").glob("moving_*.gif"))) == 1
+
+
+def run_script(tmp_path, script, *arguments, **environment):
+    """A script in a process of its own, whose environment knows nothing of W&B but what is given."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_") and k != "NETRC"}
+    home = {"HOME": str(tmp_path / "home"), "WANDB_ERROR_REPORTING": "false"}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
+        env={**inherited, **home, **environment},
         cwd=Path(__file__).parents[2],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
-    (segment,) = (tmp_path / "run" / "wandb").glob("offline-run-*-cafe0123")
-    assert b"train/loss" in (segment / "run-cafe0123.wandb").read_bytes()
-    assert len(list((segment / "files" / "media" / "images").glob("reconstruction_*.png"))) == 1

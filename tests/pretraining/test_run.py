@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from configured import SMALL_RUN, configured
+from PIL import Image
 from written_videos import noise_frames, write_video
 
 from mae.checkpoints.load import load_checkpoint
@@ -30,7 +31,8 @@ from mae.training.run_directory import RunDirectory
 
 CONTRACT = {
     *("step", "epoch", "loss", "learning_rate", "weight_decay", "grad_norm", "clips_per_second"),
-    *("step_ms", "data_wait_fraction", "decode_ms", "bad_clips", "short_clips", "skipped_steps", "eta_s"),
+    *("step_ms", "data_wait_ms", "compute_ms", "host_ms", "data_wait_fraction", "decode_ms", "bad_clips"),
+    *("short_clips", "skipped_steps", "eta_s", "param_norm", "trivial_loss", "loss_ratio", "host_memory_gb"),
 }
 
 
@@ -95,15 +97,24 @@ def test_a_run_leaves_what_the_contract_says(whole):
     records = read_metrics(whole / "metrics.jsonl")
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
     assert all(record.keys() >= CONTRACT for record in records)
-    assert {"probe_loss", "psnr"} <= records[-1].keys()
+    assert {"fixed_batch_loss", "psnr"} <= records[-1].keys()
     assert records[0]["eta_s"] is None  # the compiler's time says nothing about the rest
     assert records[1]["clips_per_second"] > 0
+    assert {"model_flops_per_second", "decoders_busy"} <= records[1].keys()
+    assert "model_flops_share" not in records[1]  # of so few steps the devices are not measured
+    for record in records:
+        parts = record["data_wait_ms"] + record["compute_ms"] + record["host_ms"]
+        assert parts == pytest.approx(record["step_ms"])
+        assert record["loss_ratio"] == pytest.approx(record["loss"] / record["trivial_loss"])
+        assert record["trivial_loss"] == pytest.approx(1, abs=0.02)  # the variance of normalised targets
     assert records[-1]["epoch"] == 2
     assert [path.name for path in sorted((whole / "checkpoints").iterdir())] == [
         f"step_{step:08d}.npz" for step in (2, 4, 6)
     ]
     picture = cv2.imread(str(whole / "reconstructions" / "step_00000006.png"))
     assert picture.shape[1] > 400
+    with Image.open(whole / "reconstructions" / "step_00000006.gif") as moving:
+        assert moving.n_frames == 4
 
 
 def test_what_a_run_says(run, capsys):
@@ -112,7 +123,9 @@ def test_what_a_run_says(run, capsys):
     assert any("4 = 4 clips × 1 replicas × 1 accumulated" in line for line in lines)
     assert any("tube 0.75: 24 masked, 8 visible (realised 0.7500)" in line for line in lines)
     assert any(line.startswith("step 2/2  loss ") and "data wait" in line and "ETA" in line for line in lines)
-    assert any("of the trivial predictor" in line for line in lines)
+    assert any(line.startswith("fixed batch: loss ") and "of the trivial predictor" in line for line in lines)
+    assert not [line for line in lines if "W&B" in line or "wandb" in line]  # it is disabled
+    assert [line.startswith("step 1/2 ") for line in lines].index(True) <= 25
     assert lines[-5] == f"run: {directory} (pictures in reconstructions/)"
     assert lines[-4] == f"next (also in {directory / 'next_commands.txt'}):"
     assert f" -m mae.reconstruct checkpoint={directory} video=" in lines[-3]
@@ -190,7 +203,7 @@ def test_weights_tell_what_they_predict_and_lose_as_much_in_another_run(run, tmp
     assert "of the trivial predictor, which always says that nothing moves" in said
     target = Target("difference", "patch", 0.25, "motion")
     assert load_pretrainer(directory, Training(), "float32", {}).training.predicted == target
-    loss = read_metrics(directory / "metrics.jsonl")[-1]["probe_loss"]
+    loss = read_metrics(directory / "metrics.jsonl")[-1]["fixed_batch_loss"]
     with pytest.raises(ConfigError, match="target_scale: patch → clip"):
         run(*told, "steps=4", "target_scale=clip")
     run(*told, "steps=1", f"init_from={directory}", f"run_dir={tmp_path / 'next'}")
@@ -426,17 +439,19 @@ def test_init_from_starts_at_the_loss_the_weights_have(whole, released, run, cap
     first = read_metrics(directory / "metrics.jsonl")[0]
     assert first["step"] == 0
     # Six steps of the same model on the same clips end where this begins.
-    assert first["probe_loss"] == pytest.approx(read_metrics(whole / "metrics.jsonl")[-1]["probe_loss"], rel=1e-5)
+    assert first["fixed_batch_loss"] == pytest.approx(
+        read_metrics(whole / "metrics.jsonl")[-1]["fixed_batch_loss"], rel=1e-5
+    )
     said = capsys.readouterr().out
     assert "PyTorch" in said
     # The file tells nothing of these clips, as a released one.
-    assert f"fixed batch right after loading: loss {first['probe_loss']:.4f}\n" in said
-    assert "expected_probe_loss" not in first
+    assert f"fixed batch right after loading: loss {first['fixed_batch_loss']:.4f}\n" in said
+    assert "expected_fixed_batch_loss" not in first
     assert [record["step"] for record in read_metrics(directory / "metrics.jsonl")] == [0, 1, 2]
 
 
 def test_the_loss_that_the_weights_had_on_the_same_fixed_batch_is_expected(whole, shapes, tmp_path, capsys):
-    lost = read_metrics(whole / "metrics.jsonl")[-1]["probe_loss"]
+    lost = read_metrics(whole / "metrics.jsonl")[-1]["fixed_batch_loss"]
     expected = f"loss {lost:.4f}, expected {lost:.4f} (from {whole}/checkpoints/step_00000006.npz)\n"
 
     def begun(name, init_from, *overrides):
@@ -445,14 +460,14 @@ def test_the_loss_that_the_weights_had_on_the_same_fixed_batch_is_expected(whole
         return read_metrics(tmp_path / name / "metrics.jsonl")[0], capsys.readouterr().out
 
     first, said = begun("same", whole)
-    assert first["expected_probe_loss"] == lost
+    assert first["expected_fixed_batch_loss"] == lost
     assert f"fixed batch right after loading: {expected}" in said
     assert "they differ" not in said
 
     # Other masks: nothing is known of the batch.
     first, said = begun("other_masks", whole, "seed=5")
     assert "expected" not in said
-    assert "expected_probe_loss" not in first
+    assert "expected_fixed_batch_loss" not in first
 
     # Weights that are not those that the loss was measured with.
     report = load_checkpoint(whole, model := model_of(whole))
@@ -460,7 +475,7 @@ def test_the_loss_that_the_weights_had_on_the_same_fixed_batch_is_expected(whole
     model.decoder.head.kernel.assign(model.decoder.head.kernel * 2 + 0.1)
     save_checkpoint(model, tmp_path / "changed.pth", "pytorch", training=report.training)
     first, said = begun("changed", tmp_path / "changed.pth")
-    off = 100 * abs(first["probe_loss"] - lost) / lost
+    off = 100 * abs(first["fixed_batch_loss"] - lost) / lost
     assert off > 1
     assert f"NOTE: they differ by {off:.0f} %: either the weights in the file are not those that it tells of" in said
 
@@ -543,8 +558,8 @@ def test_the_average_of_the_weights_is_what_is_evaluated_and_exported(shapes, ru
     common = (*SMALL_RUN, f"dataset.root={shapes}", "steps=1", f"init_from={directory}", "ema_decay=0.9")
     pretrain(configured(*common, f"run_dir={tmp_path / 'next'}"))
     assert "run of this project, moving average of the weights, pretrainer" in capsys.readouterr().out
-    begin = read_metrics(tmp_path / "next" / "metrics.jsonl")[0]["probe_loss"]
-    assert begin == pytest.approx(read_metrics(directory / "metrics.jsonl")[-1]["probe_loss"], rel=1e-6)
+    begin = read_metrics(tmp_path / "next" / "metrics.jsonl")[0]["fixed_batch_loss"]
+    assert begin == pytest.approx(read_metrics(directory / "metrics.jsonl")[-1]["fixed_batch_loss"], rel=1e-6)
 
 
 def test_the_config_is_in_every_checkpoint(whole):

@@ -22,12 +22,14 @@ def make_pretraining(path: Path, learning_rate: float = 1e-3) -> Path:
     records = [{"step": 0, "probe_top1": 0.25, "feature_rank": 3.0}]
     for step in (10, 20, 30, 40):
         records.append({
-            "step": step, "epoch": step / 10, "loss": 1 - step / 100, "learning_rate": learning_rate,
-            "weight_decay": 0.05, "grad_norm": 2.0, "clips_per_second": 50.0 + step, "step_ms": 500.0,
-            "data_wait_fraction": 0.25, "decode_ms": 5.0, "bad_clips": 0, "short_clips": 2, "skipped_steps": 0,
+            "step": step, "epoch": step / 10, "loss": 1 - step / 100, "trivial_loss": 0.9, "loss_ratio": 1.1,
+            "learning_rate": learning_rate, "weight_decay": 0.05, "grad_norm": 2.0, "param_norm": 60.0,
+            "clips_per_second": 50.0 + step, "model_flops_share": 0.2, "host_memory_gb": 1.5,
+            "step_ms": 500.0, "data_wait_ms": 125.0, "compute_ms": 325.0, "host_ms": 50.0, "data_wait_fraction": 0.25,
+            "decode_ms": 5.0, "decoders_busy": 0.5, "bad_clips": 0, "short_clips": 2, "skipped_steps": 0,
             "something_new": step / 2, "eta_s": "nan",
         })  # fmt: skip
-    records[-1] |= {"probe_loss": 0.5, "psnr": 20.0, "probe_top1": 0.75, "feature_rank": 9.0}
+    records[-1] |= {"fixed_batch_loss": 0.5, "psnr": 20.0, "probe_top1": 0.75, "feature_rank": 9.0}
     (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     (path / "commands.txt").write_text("2026-01-02 03:04:05  python pretrain.py dataset=mine\n")
     (path / "bad_videos.csv").write_text("path,reason\n/videos/broken.mp4,no video stream\n")

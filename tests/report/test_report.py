@@ -62,10 +62,11 @@ def test_a_page_is_whole_and_asks_nobody_for_anything(page):
 
 def test_curves_are_drawn_of_what_was_recorded(page):
     found = {name for name in ids(page) if name.startswith("curve-")}
-    fields = "loss probe_loss psnr probe_top1 feature_rank learning_rate weight_decay grad_norm clips_per_second"
-    fields += " decode_ms short_clips something_new"  # nothing was unreadable, no step was skipped
+    fields = "loss fixed_batch_loss trivial_loss psnr probe_top1 feature_rank learning_rate weight_decay grad_norm"
+    fields += " param_norm clips_per_second model_flops_share host_memory_gb decode_ms decoders_busy short_clips"
+    fields += " something_new"  # nothing was unreadable, no step was skipped
     assert found == {f"curve-{field}-0" for field in fields.split()}
-    assert {"area-computing-0", "area-waiting-0"} <= set(ids(page))
+    assert {"area-computing-0", "area-waiting-0", "area-other-0"} <= set(ids(page))
 
 
 def test_figures_are_those_of_the_files(page):
@@ -73,6 +74,7 @@ def test_figures_are_those_of_the_files(page):
     for told in (
         "steps 40",
         "training loss 0.6000",
+        "loss of who always says the average 0.9000",
         "k-NN top-1 of frozen features 75.00 %",
         "time of the logged steps 20s",  # 40 steps of half a second
         "Start 2 was told steps: 20 → 40",

@@ -14,12 +14,13 @@ from mae.training.meter import Cadence, Meter
 CADENCE = Cadence(
     total_steps=11, steps_per_epoch=4, clips_per_step=8, log_every=3, checkpoint_every=5, evaluate_every=4
 )
-TIMES = {"clips_per_second", "step_ms", "data_wait_fraction", "eta_s"}
+TIMES = {"clips_per_second", "step_ms", "data_wait_ms", "compute_ms", "host_ms", "data_wait_fraction", "eta_s"}
 
 
 def scalars(step, **others):
     return {
         **{"loss": 1 / step, "grad_norm": float(step), "learning_rate": 0.1 * step, "weight_decay": 0.05},
+        "param_norm": 100.0 - step,
         **{"bad_clips": step % 2, "short_clips": 2, "decode_ms": 2.0, "accuracy": step / 100},
         **{"skipped_steps": 0.0, "skipped_in_row": 0.0, "halted": 0.0, **others},
     }
@@ -29,7 +30,7 @@ class Run:
     """A run whose steps are given; what it logged, and what it saved by step."""
 
     def __init__(self):
-        self.logged, self.saved, self.calls = [], {0: None}, []
+        self.logged, self.saved, self.calls, self.noted = [], {0: None}, [], []
 
     def go(self, from_step=0, step=scalars, check=lambda: None, during_evaluation=lambda step: None, stop=None):
         self.logged = [record for record in self.logged if record["step"] <= from_step]
@@ -38,6 +39,9 @@ class Run:
 
     def scalars(self, values):
         return {name: float(value) for name, value in values.items()}
+
+    def note_step(self, step):
+        self.noted.append(step)
 
     def log(self, record):
         self.logged.append({k: v for k, v in record.items() if k not in TIMES})
@@ -65,11 +69,13 @@ def whole():
 def test_what_happens_when(whole):
     assert [record["step"] for record in whole.logged] == [1, 3, 4, 5, 6, 8, 9, 10, 11]
     assert list(whole.saved) == [0, 5, 10, 11]
+    assert whole.noted == list(range(1, 12))
     assert whole.calls == [("evaluate", 4), ("evaluate", 8), ("evaluate", 11)]
     third = whole.logged[1]
     assert third["loss"] == pytest.approx((1 / 2 + 1 / 3) / 2)
     assert third["accuracy"] == pytest.approx(0.025)  # whatever else a step gives is averaged
     assert third["learning_rate"] == pytest.approx(0.3)  # the last step's
+    assert third["param_norm"] == 97
     assert [record["bad_clips"] for record in whole.logged] == [1, 2, 2, 3, 3, 4, 5, 5, 6]
     assert [record["short_clips"] for record in whole.logged] == [2, 6, 8, 10, 12, 16, 18, 20, 22]
 
@@ -212,10 +218,40 @@ def test_what_else_must_stop_it_is_asked_before_each_record():
 
 def test_compiling_is_no_speed():
     meter = Meter(CADENCE, dict)
-    meter.add(scalars(1), waited=0.0)
+    meter.add(scalars(1), waited=0.0, computed=0.0)
     meter.make_record(1)
     assert meter.take_record()["clips_per_second"] is None
     meter.restart_clock()
-    meter.add(scalars(2), waited=0.0)
+    meter.add(scalars(2), waited=0.0, computed=0.0)
     meter.make_record(2)
     assert meter.take_record()["clips_per_second"] > 0
+
+
+def test_where_the_time_of_a_step_goes(monkeypatch):
+    """On a clock that only what is pretended moves: two steps, a record, and the next step after a slow log."""
+    now = [100.0]
+    monkeypatch.setattr("mae.training.meter.time.perf_counter", lambda: now[0])
+
+    def read(values):
+        now[0] += 0.25  # the device is waited for
+        return dict(values)
+
+    meter = Meter(CADENCE, read)
+    for step in (1, 2):
+        now[0] += 4
+        meter.add(scalars(step), waited=1.0, computed=2.0)
+    meter.check(2)
+    meter.make_record(2)
+    record = meter.take_record()
+    times = {name: record[name] for name in ("step_ms", "data_wait_ms", "compute_ms", "host_ms", "data_wait_fraction")}
+    # 8.5 s: two waits of 1, two computations of 2 and two readings of 0.25, however often a number is asked for.
+    assert times == {
+        **{"step_ms": 4250, "data_wait_ms": 1000, "compute_ms": 2250, "host_ms": 1000},
+        "data_wait_fraction": pytest.approx(2 / 8.5),
+    }
+    now[0] += 3  # writing the record is the host's time of the next one
+    now[0] += 1
+    meter.add(scalars(3), waited=0.0, computed=0.75)
+    meter.check(3)
+    meter.make_record(3)
+    assert meter.take_record()["host_ms"] == 3250

@@ -1,7 +1,7 @@
 """Devices: which of them compute, and in which precision."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import jax
 import keras
 import platformdirs
 
+from mae.engines.rate import square_matrix
 from mae.errors import ConfigError
 from mae.presets import Architecture
 
@@ -64,6 +65,23 @@ def describe_devices(devices: list[jax.Device], workers: int = 1) -> str:
     if devices[0].platform == "cpu":
         return ("CPU" if count == 1 else f"{count} logical CPU devices") + each
     return f"{count} × {kind}{each}"
+
+
+def most_bytes_in_use(devices: list[jax.Device]) -> int | None:
+    """See `mae.engines.engine.Engine.device_memory`."""
+    peaks = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in devices]
+    return max((peak for peak in peaks if peak is not None), default=None)
+
+
+def product(device: jax.Device, dtype: str, size: int) -> Callable[[int], None]:
+    """See `mae.engines.engine.Engine.product`."""
+    matrix = jax.device_put(square_matrix(size), device).astype(dtype)
+    multiply = jax.jit(jax.numpy.matmul)
+
+    def run(times: int) -> None:
+        jax.block_until_ready([multiply(matrix, matrix) for _ in range(times)][-1])
+
+    return run
 
 
 def compute_dtype(precision: str, devices: list[jax.Device]) -> keras.dtype_policies.DTypePolicy:

@@ -14,7 +14,9 @@ from mae.engines.jax.devices import (
     chosen_devices,
     compute_dtype,
     describe_devices,
+    most_bytes_in_use,
     prepare,
+    product,
     suited_to_devices,
 )
 from mae.engines.jax.distribute import distributed
@@ -65,6 +67,12 @@ class JaxEngine:
 
     def describe_devices(self) -> str:
         return describe_devices(self._devices, self.workers.count)
+
+    def device_memory(self) -> int | None:
+        return most_bytes_in_use(self._placement.local_devices)
+
+    def product(self, dtype: str, size: int) -> Callable[[int], None]:
+        return product(self._placement.local_devices[0], dtype, size)
 
     def report_lost_workers(self) -> AbstractContextManager[None]:
         return report_lost_workers(self.workers)

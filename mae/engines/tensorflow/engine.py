@@ -20,6 +20,8 @@ from mae.engines.tensorflow.strategy import (
     compute_dtype,
     describe_devices,
     make_strategy,
+    most_bytes_in_use,
+    product,
     suited_to_devices,
 )
 from mae.engines.tensorflow.workers import connected_workers, report_lost_workers
@@ -64,6 +66,12 @@ class TensorFlowEngine:
 
     def describe_devices(self) -> str:
         return describe_devices(self.strategy, self.workers.count)
+
+    def device_memory(self) -> int | None:
+        return most_bytes_in_use()
+
+    def product(self, dtype: str, size: int) -> Callable[[int], None]:
+        return product(self.strategy, dtype, size)
 
     def report_lost_workers(self) -> AbstractContextManager[None]:
         return report_lost_workers(self.workers)

@@ -1,7 +1,7 @@
 """Devices: which distribution strategy runs, and in which precision."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from mae.engines.nvidia import has_driver
+from mae.engines.rate import square_matrix
 from mae.errors import ConfigError
 from mae.presets import Architecture
 
@@ -129,6 +130,25 @@ def describe_devices(strategy: tf.distribute.Strategy, workers: int = 1) -> str:
         return ("CPU" if count == 1 else f"{count} logical CPU devices") + each
     model = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
     return f"{count} × {model}{each}"
+
+
+def most_bytes_in_use() -> int | None:
+    """See `mae.engines.engine.Engine.device_memory`; of TPUs TensorFlow tells none."""
+    gpus = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices("GPU")]
+    return max((tf.config.experimental.get_memory_info(gpu)["peak"] for gpu in gpus), default=None)
+
+
+def product(strategy: tf.distribute.Strategy, dtype: str, size: int) -> Callable[[int], None]:
+    """See `mae.engines.engine.Engine.product`."""
+    with tf.device(strategy.extended.worker_devices[0]):
+        matrix = tf.cast(square_matrix(size), dtype)
+
+    def run(times: int) -> None:
+        with tf.device(matrix.device):
+            made = [tf.linalg.matmul(matrix, matrix) for _ in range(times)][-1]
+        made[0, 0].numpy()
+
+    return run
 
 
 def compute_dtype(precision: str) -> keras.dtype_policies.DTypePolicy:
