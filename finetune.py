@@ -23,6 +23,7 @@ from mae.cli.exit_status import exit_statuses
 from mae.cli.overrides import check_overrides, quote_texts, share_groups
 from mae.cli.quiet import quiet_libraries
 from mae.finetuning.config import TEXTS, register_finetune_resolvers, typed_finetune_config
+from mae.finetuning.inherited import with_inherited
 
 CONF = Path(__file__).parent / "conf"
 
@@ -47,6 +48,9 @@ if __name__ == "__main__":
     register_finetune_resolvers()
     share_groups(CONF)
     with exit_statuses():
-        sys.argv[1:] = quote_texts(sys.argv[1:], TEXTS)
+        arguments, told = with_inherited(sys.argv[1:], CONF)
+        if told is not None:
+            print(told, file=sys.stderr, flush=True)  # a --cfg job has the settings alone on stdout
+        sys.argv[1:] = quote_texts(arguments, TEXTS)
         check_overrides(CONF / "finetune", "finetune", sys.argv[1:], shared_dir=CONF, typed=typed_finetune_config)
         main()

@@ -2,6 +2,7 @@
 
 checkpoint    a run directory, or a checkpoint of any format: pre-trained, fine-tuned, or an encoder alone
 video         one video
+frames        of a directory with several series of pictures: which of them is the video, as img_*
 output        .png, a sheet of frames, or .gif or .mp4, a moving picture (default: <video>_attention.png in the working
               directory)
 token         whose attention is shown: t,h,w in the token grid, from 0 (default: of the pooled output, that is the mean
@@ -56,6 +57,7 @@ class AttentionConfig:
     video: str = field(metadata=PATH)
     # .png, .gif or .mp4; null: <video>_attention.png in the working directory.
     output: str | None = field(default=None, metadata=PATH)
+    frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in it
     token: str | None = None  # t,h,w; null: the pooled output
     block: int | None = None  # from 1; null: the last
     head: str = "mean"  # mean | each | a number from 1
@@ -128,7 +130,7 @@ def show_attention(config: AttentionConfig) -> str:
     from mae.evaluation.attention_maps import attention_map
     from mae.evaluation.trained import load_encoder
 
-    video = given_video("video=", config.video)
+    video = given_video("video=", config.video, config.frames)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     with engine.scope():

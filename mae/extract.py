@@ -4,6 +4,8 @@ checkpoint    a run directory, or a checkpoint of any format: pre-trained, fine-
 video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
               label` a line)
 root          what relative paths in a list are relative to (default: the list's own folder)
+frames        which pictures of a directory are its frames, as img_* (default: there is one series; none: no picture
+              is)
 output        folder: <video>.npz for each video, and index.csv; what is there already is not computed again
 tokens        true: (clips, t, h, w, d) features of every token; false (default): (clips, d), their mean
 clips         evenly spaced clips of a video, or of each window (default 1: the middle); by segments 1 or 2
@@ -103,7 +105,7 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_encoder
 
-    given = given_videos("video=", config.video, config.root)
+    given = given_videos("video=", config.video, config.root, config.frames)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     trained = load_encoder(config.checkpoint, config.frame_stride, dtype, config.sizes, config.sampler)

@@ -2,6 +2,7 @@
 
 output        .png, a sheet of frames, or .gif or .mp4, a moving picture (default: masks.png in the working directory)
 video         one video (default: one of the demo's, drawn on the spot)
+frames        of a directory with several series of pictures: which of them is the video, as img_*
 model         whose token grid is masked: a size as in conf/model (default: vit_tiny, and vit_base with video=)
 mask_ratio    share of the tokens that is hidden from the encoder (default 0.75)
 decoder_mask_ratio   share that the decoder leaves out in dual masking: 0.25, 0.5 (default) or 0.75
@@ -47,6 +48,7 @@ class MasksConfig:
 
     output: str = field(default="masks.png", metadata=PATH)
     video: str | None = field(default=None, metadata=PATH)  # null: one of the demo's
+    frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in it
     model: str | None = None  # in `mae.presets.PRESETS`; null: vit_tiny for the demo's video, else vit_base
     mask_ratio: float = 0.75
     decoder_mask_ratio: float = 0.5
@@ -64,6 +66,8 @@ class MasksConfig:
             check_choice("model", self.model, PRESETS)
         check_at_least(1, self, "frame_stride")
         check_at_least(0, self, "seed")
+        if self.frames is not None and self.video is None:
+            raise ConfigError(f"frames={self.frames} is for video=, a directory of pictures: give it as well")
         if not Path(self.output).parent.is_dir():
             raise ConfigError(f"output={self.output}: there is no directory {Path(self.output).parent}")
 
@@ -103,7 +107,7 @@ def _clip(config: MasksConfig, architecture: Architecture) -> np.ndarray:
     if config.video is None:
         return _demo_clip(config, spec)
     try:
-        return ClipReader(given_video("video=", config.video), spec, seed=0).center_clip(0)
+        return ClipReader(given_video("video=", config.video, config.frames), spec, seed=0).center_clip(0)
     except BadVideo as error:
         raise ConfigError(f"video={config.video}: {error}") from error
 

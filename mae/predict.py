@@ -4,6 +4,8 @@ checkpoint    a run directory, or a fine-tuned checkpoint of any format; it must
 video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
               label` a line)
 root          what relative paths in a list are relative to (default: the list's own folder)
+frames        which pictures of a directory are its frames, as img_* (default: there is one series; none: no picture
+              is)
 clips         evenly spaced clips whose probabilities are averaged (default 5, by segments 2; in each window 1)
 window        seconds: cut videos into windows of this length and say what happens in each
 stride        seconds between the starts of two windows (default: one follows the other)
@@ -97,7 +99,7 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_classifier
 
-    given = given_videos("video=", config.video, config.root)
+    given = given_videos("video=", config.video, config.root, config.frames)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     trained = load_classifier(

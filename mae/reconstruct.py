@@ -2,6 +2,7 @@
 
 checkpoint    a run directory, or a pre-trained checkpoint of any format: it must hold a decoder
 video         one video
+frames        of a directory with several series of pictures: which of them is the video, as img_*
 output        .png, a sheet of frames, or .gif or .mp4, a moving picture: the original, what is left of it under the
               mask, the predicted patches, and these among the visible ones (default: <video>_reconstruction.png in the
               working directory)
@@ -51,6 +52,7 @@ class ReconstructConfig:
     video: str = field(metadata=PATH)
     # .png, .gif or .mp4; null: <video>_reconstruction.png in the working directory.
     output: str | None = field(default=None, metadata=PATH)
+    frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in it
     mask_ratio: float | None = None  # null: as in training, as all that follow but the seed
     masking: str | None = None
     mask_motion: str | None = None  # none | hide | keep
@@ -112,7 +114,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     from mae.monitoring.moving import save_moving
     from mae.monitoring.panels import save_png
 
-    video = given_video("video=", config.video)
+    video = given_video("video=", config.video, config.frames)
     given = Training(
         frame_stride=config.frame_stride,
         target=config.target,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mae.checkpoints.metadata import architecture_from, training_of_run
-from mae.checkpoints.run_state import Checkpoint, Checkpoints, read_checkpoint
+from mae.checkpoints.run_state import Checkpoint, Checkpoints, read_checkpoint, run_places
 from mae.checkpoints.schema import class_names
 from mae.checkpoints.weights import Weights, own_weights
 from mae.errors import ConfigError
@@ -38,8 +38,8 @@ def _checkpoint(path: Path) -> Checkpoint:
     """The newest readable checkpoint of a run directory, or the one that `path` is."""
     if path.is_dir():
         damaged: list[str] = []
-        places = (path / "checkpoints", path)
-        checkpoint = next(filter(None, (Checkpoints(place, keep=1).newest(damaged.append) for place in places)), None)
+        newest = (Checkpoints(place, keep=1).newest(damaged.append) for place in run_places(path))
+        checkpoint = next(filter(None, newest), None)
     else:
         checkpoint = read_checkpoint(path)
     if checkpoint is None:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from mae.checkpoints.containers.npz import read_npz
-from mae.checkpoints.schema import MAX_TENSORS, check, json_object, listing, text, whole
-from mae.errors import ConfigError, library_reason, some
+from mae.checkpoints.schema import MAX_TENSORS, check, json_object, listing, table, text, whole
+from mae.errors import ConfigError, some
 from mae.files import abandoned, replacing
 
 _NAME = re.compile(r"step_(\d{8})\.npz")
@@ -77,12 +77,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """What a checkpoint says about itself, without its arrays; raises `ConfigError` for a damaged one."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return json_object(_META, archive[_META].tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path} is damaged or not a checkpoint of this project ({library_reason(error)})") from error
+    """What a checkpoint says about itself, without its arrays.
+
+    Raises:
+        ConfigError: missing, damaged, or not a checkpoint of this project.
+    """
+    meta = read_npz(path, only=(_META,)).get(_META)
+    if meta is None:
+        raise ConfigError(f"{path} is not a checkpoint of this project: it has no {_META}")
+    return json_object(_META, meta.tobytes())
 
 
 def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -155,6 +158,27 @@ class Checkpoints:
         if paths:
             raise ConfigError(f"none of the {len(paths)} checkpoints in {self.directory} can be read")
         return None
+
+
+def run_places(path: Path) -> tuple[Path, Path]:
+    """Where the checkpoints of a run may be, which a user names by its directory or by that of its checkpoints."""
+    return path / "checkpoints", path
+
+
+def read_settings(path: Path) -> tuple[Path, Mapping[str, Any]] | None:
+    """A checkpoint file, or the newest of a run, and the settings noted in it, as `config.yaml` has them.
+
+    No weights are read. None where `path` is no run, or nothing that can be read.
+    """
+    files = [path]
+    if path.is_dir():
+        files = [file for place in run_places(path) for file in reversed(Checkpoints(place, keep=1).paths())]
+    for file in files:
+        try:
+            return file, check(file, "config", read_meta(file).get("config"), table())
+        except ConfigError:  # of another format, or damaged, which is said when the weights are read
+            continue
+    return None
 
 
 def named_variables(variables: Sequence[Any]) -> dict[str, Any]:

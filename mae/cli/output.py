@@ -1,5 +1,6 @@
 """What becomes of a command whose output nobody takes any more: `python pretrain.py | head`, a closed terminal."""
 
+import codecs
 import errno
 import io
 import os
@@ -36,6 +37,30 @@ class Output(io.TextIOWrapper):
         if error.errno == errno.EPIPE:
             # No error of ours: nothing on the way may take it for one, and nothing is to be said.
             raise SystemExit(128 + signal.SIGPIPE)
+
+
+def show_all(stream: io.TextIOWrapper) -> None:
+    """Lets a stream take what its encoding does not have: a file name may hold that.
+
+    It is shown as `\\xd7`; a name beyond ASCII in a locale that knows no more, as the bytes which it is.
+    """
+    is_unicode = codecs.lookup(stream.encoding).name.startswith("utf")
+    stream.reconfigure(errors="backslashreplace" if is_unicode else _NAMES_AS_BYTES)
+
+
+def _names_as_bytes(error: UnicodeError) -> tuple[bytes, int]:
+    """Of an error of encoding: what `os.fsdecode` made of bytes as these bytes, all else with a backslash."""
+    assert isinstance(error, UnicodeEncodeError)
+    signs = error.object[error.start : error.end]
+    shown = [
+        sign.encode("ascii", "surrogateescape" if "\udc80" <= sign <= "\udcff" else "backslashreplace")
+        for sign in signs
+    ]
+    return b"".join(shown), error.end
+
+
+_NAMES_AS_BYTES = "mae.names_as_bytes"
+codecs.register_error(_NAMES_AS_BYTES, _names_as_bytes)
 
 
 def guard_output() -> None:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mae.cli.output import guard_output
+from mae.cli.output import guard_output, show_all
 
 # Information and warnings; and that there is no GPU where none is built in, which `devices` in the run's table says.
 _NO_DRIVER = "" if Path("/dev/nvidiactl").exists() else "|E0000 .*cuInit"
@@ -22,7 +22,7 @@ def quiet_libraries() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what the console cannot show
+        show_all(sys.stdout)
     guard_output()
     # What is wrong with a file, we say ourselves.
     if "OPENCV_LOG_LEVEL" not in os.environ:

@@ -5,6 +5,7 @@ what stands between them, so that `'"null"'` is the word, where `null` means non
 """
 
 import re
+from typing import Any
 
 _QUOTED = re.compile(r"""(?P<quote>['"])(?P<text>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)""", re.DOTALL)
 _PIECE = re.compile(rf"{_QUOTED.pattern}|\$\{{|.", re.DOTALL)
@@ -31,6 +32,14 @@ def quoted(text: str) -> str:
 def setting(key: str, text: str) -> str:
     """`key=value` for a text; in quotes only where it would be taken for something else without."""
     return f"{key}={text if unquoted(text) == text != NONE else quoted(text)}"
+
+
+def hydra_setting(key: str, value: Any) -> str:
+    """`key=value` for any value and a command of Hydra's: commas separate nothing in a sweep, `${` is no reference."""
+    if not isinstance(value, str):
+        return f"{key}={NONE if value is None else str(value).lower()}"
+    text = value.replace("${", r"\${")
+    return f"{key}={quoted(text)}" if "," in text else setting(key, text)
 
 
 def swept(values: str) -> list[str]:

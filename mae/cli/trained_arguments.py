@@ -15,6 +15,7 @@ class TrainedArguments:
     video: str = field(metadata=PATH)  # a video, a folder of videos, or a list
     # What relative paths in a list are relative to; null: the list's own folder.
     root: str | None = field(default=None, metadata=PATH)
+    frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in each
     window: float | None = None  # seconds; null: videos are not cut
     stride: float | None = None  # seconds between the starts of two windows; null: one follows the other
     frame_stride: int | None = None  # source frames between two of a clip; null: as the checkpoint tells

@@ -13,6 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from mae.cli.backend import default_backend
 from mae.errors import ConfigError, check_choice
 
+_RESOLVING = f"{ConfigError.__name__} raised while resolving interpolation: "  # before what a resolver of ours says
+
 PATH = {"path": True}  # metadata of a field that names a file or a folder: `~` is filled in
 
 
@@ -120,10 +122,9 @@ def checked_values(
                 schema[name] = value
                 value = schema[name]
         except OmegaConfBaseException as error:
-            if isinstance(error.__cause__, ConfigError):  # of one of our resolvers
-                raise error.__cause__ from error
             reason = str(error).splitlines()[0]
-            raise ConfigError(f"{prefix}{name}: {reason}") from error
+            of_ours = reason.removeprefix(_RESOLVING)
+            raise ConfigError(of_ours if of_ours != reason else f"{prefix}{name}: {reason}") from error
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{prefix}{name}={value} is not a number")
         is_path = field.metadata == PATH and value is not None

@@ -1,12 +1,13 @@
 """What a fine-tuning tells the person who started it, besides its progress."""
 
 import math
-import shlex
 from pathlib import Path
 
+from mae.cli.quoting import setting
 from mae.data.lists.splits import Splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
 from mae.finetuning.config import FinetuneConfig
+from mae.training.next_commands import module, tell_next
 from mae.training.session import Session, optimizer_rows
 
 
@@ -17,24 +18,29 @@ def finetune_rows(config: FinetuneConfig, splits: Splits, session: Session) -> l
     total = sum(math.prod(variable.shape) for variable in model.weights) / 1e6
     dtype = model.dtype_policy.compute_dtype
     views = f"{config.test.clips} clips ({config.test.sampler}) × {config.test.crops} crops"
+    frozen = {"none": "nothing", "encoder": "the encoder"}.get(config.freeze, f"{config.freeze} blocks")
+    head = f"{model.num_classes} classes, dropout {config.head_dropout_rate:g}, pooling {config.pooling}"
     rows = [
         *splits.train.rows(),
         ("validation", _held_out(splits.val) or f"none: {how_to_hold_out(config.dataset)}"),
         ("test", f"{_held_out(splits.test)}, {views}" if splits.test else "none"),
         ("model", f"{config.model.preset}, {total:.1f} M values, {trained:.1f} M of them train, computes in {dtype}"),
-        ("head", f"{model.num_classes} classes, dropout {config.head_dropout_rate:g}, pooling {config.pooling}"),
-        ("frozen", {"none": "nothing", "encoder": "the encoder"}.get(config.freeze, f"{config.freeze} blocks")),
+        ("head", f"{head}; frozen: {frozen}"),
         ("devices", session.engine.describe_devices()),
     ]
     return [*rows, *optimizer_rows(config, session)]
 
 
-def print_summary(run_dir: Path, index: VideoIndex) -> str:
-    """Where the run is, and the command to type next."""
-    return (
-        f"run: {run_dir}. "
-        f"Next: python -m mae.predict checkpoint={shlex.quote(str(run_dir))} video={shlex.quote(index.paths[0])}"
-    )
+def print_summary(run_dir: Path, video: str | None) -> str:
+    """Where the run is, and the command to type next, which it keeps in the run directory as well.
+
+    Args:
+        video: one that can be read; None: none is known.
+    """
+    if video is None:
+        return f"run: {run_dir}"
+    command = module("mae.predict", setting("checkpoint", str(run_dir)), setting("video", video))
+    return f"run: {run_dir}\n{tell_next(run_dir, [command])}"
 
 
 def _held_out(index: VideoIndex | None) -> str:

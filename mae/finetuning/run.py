@@ -35,6 +35,7 @@ from mae.training.clips import clip_spec, clips_in_memory
 from mae.training.journal import Journal
 from mae.training.launch import launch
 from mae.training.meter import Cadence, Record
+from mae.training.next_commands import readable_video
 from mae.training.objective import Evaluation, Objective, Row
 from mae.training.overfit import overfit_row
 from mae.training.run_directory import RunDirectory
@@ -140,7 +141,10 @@ class Finetuning(Objective):
     def finish(self, session: Session) -> None:
         """The multi-view test of the newest checkpoint, which is what the model holds."""
         session.workers.together(lambda: self._test(session) if session.workers.is_chief else None)
-        session.workers.say(print_summary(session.directory.path, self.splits.test or self.splits.train))
+        if session.workers.is_chief:
+            lists = [index for index in (self.splits.test, self.splits.train) if index is not None]
+            video = next(filter(None, (readable_video(self._reader(index)) for index in lists)), None)
+            print(print_summary(session.directory.path, video))
 
     def evaluation_of(self, index: VideoIndex) -> VideoEvaluation:
         """The evaluation of the model on a list."""

@@ -1,14 +1,20 @@
 """What a run tells the person who started it, besides its progress."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from mae.data.lists.index import VideoIndex
+from mae.cli.quoting import hydra_setting, setting
+from mae.data.config import CsvDataset, RenderedDataset
+from mae.data.lists.index import VideoIndex, build_index
+from mae.data.lists.splits import build_splits, how_to_hold_out
+from mae.errors import ConfigError, one_line
 from mae.evaluation.reconstruction import Part
 from mae.pretraining.config import PretrainConfig
 from mae.target_config import Target
+from mae.training.next_commands import module, script, tell_next
 from mae.training.session import Session, optimizer_rows
+
+FINETUNING_BATCH = 16  # videos, of the recipes for own videos and for the demo: a list may hold fewer
 
 
 def clip_rows(config: PretrainConfig) -> list[tuple[str, str]]:
@@ -85,11 +91,38 @@ def _relation(loss: float, trivial: float) -> str:
     return f"{100 * (1 - loss / trivial):.0f} % under" if loss < trivial else "NOT under"
 
 
-def print_summary(run_dir: Path, index: VideoIndex, dataset: str) -> str:
-    """Where the run is, and the commands to type next."""
-    run = shlex.quote(str(run_dir))
-    finetune = f", or python finetune.py dataset={dataset} init_from={run}" if index.labels else ""
-    return (
-        f"run: {run_dir} (pictures in reconstructions/). "
-        f"Next: python -m mae.reconstruct checkpoint={run} video={shlex.quote(index.paths[0])}{finetune}"
-    )
+def print_summary(config: PretrainConfig, run_dir: Path, video: str | None) -> str:
+    """Where the run is, and the commands to type next, which it keeps in the run directory as well.
+
+    Args:
+        video: one that can be read; None: none is known.
+    """
+    checkpoint = setting("checkpoint", str(run_dir))
+    looks = [] if video is None else [module("mae.reconstruct", checkpoint, setting("video", video))]
+    lines = [*looks, *_with_labels(config, hydra_setting("init_from", str(run_dir)))]
+    return f"run: {run_dir} (pictures in reconstructions/)\n{tell_next(run_dir, lines)}"
+
+
+def _with_labels(config: PretrainConfig, init_from: str) -> list[str]:
+    """Fine-tuning and a probe, which take the data set from the run; or why it is none for them."""
+    finetune, probe = script("finetune.py", init_from), script("finetune.py", "mode=probe", init_from)
+    try:
+        videos, is_tested = _labelled_videos(config)
+    except ConfigError as error:
+        option = "dataset.train" if isinstance(config.dataset, CsvDataset) else "dataset.root"
+        return [f"# no fine-tuning of this data set: {one_line(error)}; with another one: {finetune} {option}=…"]
+    if videos < FINETUNING_BATCH:
+        finetune += f" batch_size={videos // 2 * 2}"  # clips of two videos are mixed
+    return [finetune, probe if is_tested else f"# {probe} has nothing to test on: {how_to_hold_out(config.dataset)}"]
+
+
+def _labelled_videos(config: PretrainConfig) -> tuple[int, bool]:
+    """How many a fine-tuning of this data set trains on, and whether there are others to test with.
+
+    Raises:
+        ConfigError: it has no lists for that; whatever fine-tuning would say.
+    """
+    if isinstance(config.dataset, RenderedDataset):  # what it holds out is rendered when it is wanted
+        return len(build_index(config.dataset, config.data.max_bad_frac).paths), True
+    splits = build_splits(config.dataset, config.data.max_bad_frac, frames=config.data.frames)
+    return len(splits.train.paths), splits.test is not None

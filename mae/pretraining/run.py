@@ -29,6 +29,7 @@ from mae.seeds import generator
 from mae.training.clips import clip_spec, clips_in_memory
 from mae.training.launch import launch
 from mae.training.meter import Cadence
+from mae.training.next_commands import readable_video
 from mae.training.objective import Objective, Row
 from mae.training.overfit import overfit_row
 from mae.training.plan import TrainingPlan
@@ -135,7 +136,8 @@ class Pretraining(Objective):
         return Advisor(probe.signs, self.trivial_loss(), c.init_from is not None, untried)
 
     def finish(self, session: Session) -> None:
-        session.workers.say(print_summary(session.directory.path, self.index, self.config.dataset.name))
+        if session.workers.is_chief:
+            print(print_summary(self.config, session.directory.path, readable_video(self.reader)))
 
 
 def _weights_to_start_from(config: PretrainConfig) -> Weights | None:

@@ -84,20 +84,17 @@ class TrainingPlan:
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each figure, for the console."""
         c, rate = self.config, self.learning_rate
-        schedule = f"{self.warmup_steps} steps up, {max(self.total_steps - self.warmup_steps, 0)} steps cosine"
+        epochs = f"{self.total_steps / self.steps_per_epoch:.1f} epochs of {self.steps_per_epoch}"
+        schedule = f"{self.warmup_steps} of them up, then {max(self.total_steps - self.warmup_steps, 0)} of a cosine"
         if self.warmup_steps >= self.total_steps:
-            schedule += " (the run ends before its warm-up does)"
+            schedule = "the run ends before its warm-up does"
         return [
             ("global batch", f"{self._batch} × {self.num_replicas} replicas × {c.accumulate} accumulated"),
             (
                 "learning rate",
                 f"{rate.base:.4g} = {c.learning_rate:g} × {c.batch_size} / 256, then to {rate.final:.3g}",
             ),
-            ("schedule", schedule),
-            (
-                "steps",
-                f"{self.total_steps} ({self.total_steps / self.steps_per_epoch:.1f} epochs of {self.steps_per_epoch})",
-            ),
+            ("steps", f"{self.total_steps} ({epochs}): {schedule}"),
         ]
 
     def figures(self) -> dict[str, float]:

@@ -145,7 +145,7 @@ class RunDirectory:
 
     def note_command(self, command: Sequence[str]) -> None:
         """Adds a line with what Python was told to run, as it was typed and as a shell takes it, and when."""
-        with open(self.path / COMMANDS, "a", encoding="utf-8", errors="backslashreplace") as file:
+        with open(self.path / COMMANDS, "a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  python {shlex.join(command)}\n")
 
     @property

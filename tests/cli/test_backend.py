@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from configured import configured
 
 from mae.cli.backend import default_backend, load_backend
 from mae.errors import ConfigError
@@ -41,6 +42,13 @@ def test_keras_is_told():
 def test_what_cannot_be_is_refused(name, environment, message):
     with pytest.raises(ConfigError, match=message):
         load_backend(name, dict(environment), only("jax"))
+
+
+def test_a_run_says_no_more_than_that(monkeypatch):
+    """Its default asks for the name while the config is composed."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(ConfigError, match=r"^KERAS_BACKEND= 'torch' does not exist"):
+        configured()
 
 
 def test_a_run_on_jax_imports_no_tensorflow():

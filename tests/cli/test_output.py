@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mae.cli.exit_status import end_on_interrupt, exit_statuses
-from mae.cli.output import Output
+from mae.cli.output import Output, show_all
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +51,18 @@ def test_a_terminal_that_is_gone_is_written_to_no_more(tmp_path):
 def test_a_full_disk_stays_an_error(tmp_path):
     with pytest.raises(OSError, match="No space left"):
         print("a line", file=broken(errno.ENOSPC, tmp_path), flush=True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", b"2 \\xd7 lauf_\xc3\xa9"), ("utf-8", b"2 \xc3\x97 lauf_\\udcc3\\udca9")],
+)
+def test_a_name_beyond_the_locale_is_shown_as_its_bytes(encoding, shown):
+    """Where the locale is of UTF-8, such bytes are no text, and would spoil the rest for who reads it as one."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    show_all(stream)
+    print("2 × lauf_\udcc3\udca9", file=stream, end="", flush=True)
+    assert stream.buffer.getvalue() == shown
 
 
 def test_a_command_whose_reader_left():

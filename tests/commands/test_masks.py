@@ -46,6 +46,7 @@ def test_help_names_every_argument(capsys):
         ({"model": "vit_bass"}, "did you mean 'vit_base'"),
         ({"mask_ratio": 1.0}, "mask_ratio=1.0 must lie between"),
         ({"video": "missing.mp4"}, "video=missing.mp4 does not exist"),
+        ({"frames": "img_*"}, r"frames=img_\* is for video=, a directory of pictures: give it as well"),
     ],
 )
 def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, arguments, message):

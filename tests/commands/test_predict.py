@@ -234,11 +234,27 @@ def test_a_mistake_is_one_line_and_status_2_before_tensorflow_is_imported(comman
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
+COMMANDS = pytest.mark.parametrize(
     ("command", "cls", "more"), [(predict, PredictConfig, []), (extract, ExtractConfig, ["output=o"])]
 )
+
+
+@COMMANDS
 def test_root_says_what_a_list_is_relative_to(command, cls, more, tmp_path):
     """Not there, it is a mistake that is found before the checkpoint is looked for."""
     (tmp_path / "list.csv").write_text("a.mp4\n")
     with pytest.raises(ConfigError, match="root=/not/there is not a directory"):
         command(command_config(cls, ["checkpoint=x", f"video={tmp_path}/list.csv", "root=/not/there", *more]))
+
+
+@COMMANDS
+def test_frames_say_which_of_several_series_is_meant(command, cls, more, tmp_path):
+    """Asked for before the checkpoint is looked for, which is not there."""
+    for name in ("img_1.jpg", "img_2.jpg", "flow_1.jpg", "flow_2.jpg"):
+        (tmp_path / "clip" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "clip" / name).touch()
+    given = ["checkpoint=/not/there", f"video={tmp_path}/clip", *more]
+    with pytest.raises(ConfigError, match=r"several series of pictures, .* frames=flow_\*.jpg says so for all"):
+        command(command_config(cls, given))
+    with pytest.raises(ConfigError, match="no checkpoint at /not/there"):
+        command(command_config(cls, [*given, "frames=img_*"]))

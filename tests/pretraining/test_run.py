@@ -92,6 +92,7 @@ def whole(shapes, tmp_path_factory):
 def test_a_run_leaves_what_the_contract_says(whole):
     assert {path.name for path in whole.iterdir()} == {
         *(".lock", "config.yaml", "commands.txt", "metrics.jsonl", "checkpoints", "reconstructions"),
+        "next_commands.txt",
     }
     records = read_metrics(whole / "metrics.jsonl")
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
@@ -117,7 +118,7 @@ def test_a_run_leaves_what_the_contract_says(whole):
 
 
 def test_what_a_run_says(run, capsys):
-    run("steps=2")
+    directory = run("steps=2")
     lines = capsys.readouterr().out.splitlines()
     assert any("4 = 4 clips × 1 replicas × 1 accumulated" in line for line in lines)
     assert any("tube 0.75: 24 masked, 8 visible (realised 0.7500)" in line for line in lines)
@@ -125,8 +126,12 @@ def test_what_a_run_says(run, capsys):
     assert any(line.startswith("fixed batch: loss ") and "of the trivial predictor" in line for line in lines)
     assert not [line for line in lines if "W&B" in line or "wandb" in line]  # it is disabled
     assert [line.startswith("step 1/2 ") for line in lines].index(True) <= 25
-    assert "Next: python -m mae.reconstruct checkpoint=" in lines[-1]
-    assert "run: " in lines[-1]
+    assert lines[-5] == f"run: {directory} (pictures in reconstructions/)"
+    assert lines[-4] == f"next (also in {directory / 'next_commands.txt'}):"
+    assert f" -m mae.reconstruct checkpoint={directory} video=" in lines[-3]
+    # Twelve videos, fewer than the recipe's batch.
+    assert lines[-2].endswith(f"finetune.py init_from={directory} batch_size=12")
+    assert lines[-1].endswith(f"finetune.py mode=probe init_from={directory}")
 
 
 @pytest.mark.parametrize("step", [1, 3])

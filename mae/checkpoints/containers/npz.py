@@ -6,6 +6,7 @@ Here a header must be what NumPy writes, letter for letter; a pickled object is 
 import math
 import re
 import zipfile
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,11 @@ _MAX_HEADER = 10_000  # bytes
 _MAX_AXES = 32
 
 
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+def read_npz(path: str | Path, only: Container[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays of a file by name, every checksum verified.
+
+    Args:
+        only: the names of those to read; None: all of them.
 
     Raises:
         ConfigError: missing, damaged, or with anything but plain arrays of numbers.
@@ -32,9 +36,8 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     with open_zip(path) as archive:
         members = archive.infolist()
         check_count(path, len(members))
-        return {
-            check_name(path, member.filename.removesuffix(".npy")): _array(path, archive, member) for member in members
-        }
+        named = {check_name(path, member.filename.removesuffix(".npy")): member for member in members}
+        return {name: _array(path, archive, member) for name, member in named.items() if only is None or name in only}
 
 
 def _array(path: str | Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from mae.data.lists.folder import index_folder
-from mae.data.lists.found import is_frames
+from mae.data.lists.found import NO_FRAMES, is_frames
 from mae.data.lists.index import choose_frames, single_video
 from mae.data.lists.listed_files import has_pattern
 from mae.data.lists.places import absolute, existing_directory
@@ -40,7 +40,7 @@ def given_videos(
     value: str | Path,
     root: str | None = None,
     frames: str | None = None,
-    frames_option: str | None = None,
+    frames_option: str | None = "frames=",
 ) -> GivenVideos:
     """The videos of a list, of a folder, or the one video at a path.
 
@@ -56,10 +56,11 @@ def given_videos(
         frames_option: how that is called in messages; None: the caller has no such option.
 
     Raises:
-        ConfigError: nothing is there, a folder without videos, a malformed list, or a root for what is no list.
+        ConfigError: nothing is there, a folder without videos, a malformed list, a root for what is no list, or
+            several series of pictures of which none is chosen.
     """
     path = absolute(value)
-    kind = _kind(option, value, path)
+    kind = _kind(option, value, path, frames)
     if root is not None and kind != "list":
         raise ConfigError(f"root={root} is for lists; {option}{value} is a {kind}")
     if kind == "list":
@@ -68,23 +69,23 @@ def given_videos(
         return GivenVideos(kind, path, base, index)
     if kind == "folder":
         return GivenVideos(kind, path, path, index_folder(path, option, frames, frames_option))
-    if frames is not None and path.is_dir():
-        path = path / frames
-    return GivenVideos(kind, path, path.parent, single_video(path))
+    if frames is not None and not path.is_dir():
+        raise ConfigError(f"{frames_option}{frames} is for directories of pictures; {option}{value} is none")
+    return GivenVideos(kind, path, path.parent, choose_frames(single_video(path), frames, option=frames_option))
 
 
-def given_video(option: str, value: str | Path) -> VideoIndex:
+def given_video(option: str, value: str | Path, frames: str | None = None) -> VideoIndex:
     """As `given_videos` for a command that takes one video; raises `ConfigError` for a list or a folder as well."""
-    given = given_videos(option, value)
+    given = given_videos(option, value, frames=frames)
     if given.kind != "video":
         raise ConfigError(f"{option}{value} is a {given.kind}; give one video")
     return given.index
 
 
-def _kind(option: str, value: str | Path, path: Path) -> Kind:
+def _kind(option: str, value: str | Path, path: Path, frames: str | None) -> Kind:
     # Not Path's own methods: they raise where a folder above may not be entered.
     if os.path.isdir(path):
-        return "video" if is_frames(path) else "folder"
+        return "video" if frames != NO_FRAMES and is_frames(path) else "folder"
     if has_pattern(str(path)) and os.path.isdir(path.parent):
         return "video"
     if not os.path.exists(path):

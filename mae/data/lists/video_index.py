@@ -86,12 +86,13 @@ class VideoIndex:
         videos += [f"{self.duplicates} listed more than once"] if self.duplicates else []
         cut = 0 if self.segments is None else sum(segment is not None for segment in self.segments)
         videos += [f"{cut} with start and end"] if cut else []
+        videos += [f"list hash {self.digest[:16]}"]
         rows = [("videos", ", ".join(videos))]
         if self.strides is not None:
             rows.append(("strides in the list", _counted(self.strides)))
         rows += self._class_rows()
         rows += self.notes
-        rows += [("list hash", self.digest[:16]), ("first video", self.paths[0]), ("last video", self.paths[-1])]
+        rows += [("first video", self.paths[0]), ("last video", self.paths[-1])]
         return rows
 
     def _class_rows(self) -> list[tuple[str, str]]:

@@ -104,7 +104,7 @@ def pack(source: Path, output: Path, config: PackConfig) -> Outcome:
     Raises:
         ConfigError: nothing to read, no place to write, or the output would mix with the input.
     """
-    given = given_videos("IN=", source, config.root, config.frames, "frames=")
+    given = given_videos("IN=", source, config.root, config.frames)
     names = packed_names(given.index.paths, given.base)
     _check_places(given, output, names)
     with _writing_to(output), _only_one_in(output):

@@ -99,7 +99,7 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     Raises:
         ConfigError: nothing to scan, or no place to write.
     """
-    given = given_videos("videos=", config.videos, config.root, config.frames, "frames=")
+    given = given_videos("videos=", config.videos, config.root, config.frames)
     paths = list(dict.fromkeys(given.index.paths))
     folder = _results_folder(config, given)
     check_writable(folder)

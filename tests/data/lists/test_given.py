@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import cv2
 import pytest
 from numbered_frames import numbered_frames
@@ -73,10 +75,23 @@ def test_one_series_of_several(videos):
     assert given_videos("IN=", folder, frames="mask_*").names == ("a/one.avi", "b/two/mask_*")
     (folder / "l.csv").write_text("b/two\n")
     assert given_videos("IN=", folder / "l.csv", frames="mask_*").names == ("b/two/mask_*",)
-    with pytest.raises(ConfigError, match=r"several series of pictures, .* frames=\*.png says so for all, and a path"):
-        given_videos("IN=", folder, frames_option="frames=")
-    with pytest.raises(ConfigError, match=r"which of them is the video\? a path in a list may end in /\*.png$"):
-        given_videos("video=", folder / "l.csv")
+    assert given_video("video=", two, "mask_*").paths == (f"{two}/mask_*",)
+    for named in (folder, folder / "l.csv", two):
+        with pytest.raises(
+            ConfigError, match=r"several series of pictures, .* frames=\*.png says so for all, and a path"
+        ):
+            given_videos("IN=", named)
+        with pytest.raises(ConfigError, match=r"which of them is the video\? a path in a list may end in /\*.png$"):
+            given_videos("video=", named, frames_option=None)
+
+
+def test_no_series_where_there_are_no_pictures(videos):
+    _, one, two = videos
+    for path in (one, f"{two}/*.png"):
+        with pytest.raises(ConfigError, match=r"^frames=img_\* is for directories of pictures; video=\S+ is none$"):
+            given_videos("video=", path, frames="img_*")
+    write_video(Path(two, "orig.avi"), numbered_frames(2))
+    assert given_videos("video=", two, frames="none").index.paths == (f"{two}/orig.avi",)
 
 
 def test_one_video_where_one_is_wanted(videos):

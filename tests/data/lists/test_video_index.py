@@ -75,15 +75,14 @@ def test_duplicates_have_the_same_path_segment_and_stride():
 def test_what_is_told():
     rows = index_of("aba", labels=(7, 7, 0), segments=(None, (0, 1), None), missing=1).rows()
     assert rows == [
-        ("videos", "3 listed, 1 missing, 1 listed more than once, 1 with start and end"),
+        ("videos", "3 listed, 1 missing, 1 listed more than once, 1 with start and end, list hash 0123456789abcdef"),
         ("classes", "8: 0 (1), 7 (2)"),
         ("classes without video", "6 of 8: 1, 2, 3, 4, 5 and 1 more; are the numbers behind the paths labels?"),
         ("under two labels", "1, the first: a (7 and 0)"),
-        ("list hash", "0123456789abcdef"),
         ("first video", "a"),
         ("last video", "a"),
     ]
-    assert dict(index_of("ab").rows())["videos"] == "2 listed"
+    assert dict(index_of("ab").rows())["videos"] == "2 listed, list hash 0123456789abcdef"
     assert "classes" not in dict(index_of("ab").rows())
     assert dict(index_of("ab", class_names=("x",)).rows())["classes"] == "1, no labels"
 
@@ -110,7 +109,7 @@ def test_videos_under_two_labels():
 
 def test_what_else_there_is_to_say():
     rows = index_of("ab", notes=(("left out", "3 files"),)).rows()
-    assert rows[:2] == [("videos", "2 listed"), ("left out", "3 files")]
+    assert rows[:2] == [("videos", "2 listed, list hash 0123456789abcdef"), ("left out", "3 files")]
 
 
 def test_strides_are_told():
