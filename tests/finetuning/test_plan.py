@@ -38,7 +38,7 @@ def test_the_factors_are_told():
     rows = dict(plan.rows())
     assert rows["global batch"] == "768 clips = 384 videos × 2 = 96 clips × 8 replicas × 1 accumulated"
     assert rows["learning rate"] == "0.00075 = 0.0005 × 384 / 256, then to 1.5e-06"
-    assert rows["steps"] == "46950 (75.0 epochs)"
+    assert rows["steps"] == "46950 (75.0 epochs of 626): 3130 of them up, then 43820 of a cosine"
     single = FinetunePlan(configured_finetuning("batch_size=8"), 100, num_replicas=2)
     assert dict(single.rows())["global batch"] == "8 = 4 clips × 2 replicas × 1 accumulated"
 
