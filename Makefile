@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# What runs on both engines, once more on JAX.
+# What an engine has a part in, once more on JAX.
 ON_JAX := tests/engines tests/test_targets.py tests/pretraining/test_run.py tests/finetuning/test_step.py \
 	tests/training/test_faults.py::test_terminated_and_killed_is_uninterrupted_bit_for_bit
 

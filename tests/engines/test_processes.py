@@ -16,7 +16,8 @@ from mae.pretraining.run import pretrain
 
 FIVE_STEPS = (
     *("steps=5", "accumulate=2", "evaluate_every=1", "checkpoint_every=5", "ema_decay=0.9", "precision=float32"),
-    *("optimizer.clip_grad_norm=0.05", "optimizer.layer_decay=0.8", "model.drop_path_rate=0.3", "probe.every=2"),
+    *("optimizer.clip_grad_norm=0.05", "optimizer.layer_decay=0.8", "probe.every=2"),
+    *("model.depth=2", "model.drop_path_rate=0.3"),
 )
 
 

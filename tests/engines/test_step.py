@@ -16,7 +16,8 @@ def one_replica():
     return trained()
 
 
-@pytest.mark.parametrize(("replicas", "accumulate"), [(2, 1), (4, 1), (1, 4), (2, 2)])
+# Two replicas: with an average of the weights, and with parts and a scaled loss below.
+@pytest.mark.parametrize(("replicas", "accumulate"), [(4, 1), (1, 4)])
 def test_replicas_and_parts_change_nothing(one_replica, replicas, accumulate):
     assert_same_training(trained(replicas, accumulate), one_replica)
 
@@ -101,11 +102,10 @@ def test_a_loss_that_is_not_finite_is_skipped_even_if_its_gradient_is():
     assert_same(variables_to_arrays(model.variables), before)
 
 
-def test_scaling_the_loss_changes_nothing_in_float32(one_replica):
+def test_scaling_the_loss_of_two_replicas_in_two_parts_changes_nothing_in_float32(one_replica):
     state, scalars = trained(2, 2, loss_scale=2.0**15)
-    for name, value in without_guard(one_replica[0]).items():
-        np.testing.assert_allclose(state[name], value, atol=1e-6, err_msg=name)
-    assert [s["loss_scale"] for s in scalars] == [2.0**15] * 3
+    assert [s.pop("loss_scale") for s in scalars] == [2.0**15] * 3
+    assert_same_training((state, scalars), (without_guard(one_replica[0]), one_replica[1]))
 
 
 def test_float16_follows_float32(one_replica):
@@ -131,7 +131,7 @@ def test_float16_finds_its_scale():
 
 def test_an_average_follows_the_weights_on_every_replica():
     begin = {v.path: v.numpy() for v in tiny_pretrainer(drop_path_rate=0.3).trainable_variables}
-    one, two = (trained(replicas, batches=[batch(0)], ema_decay=0.9)[0] for replicas in (1, 2))
+    one, _ = trained(batches=[batch(0)], ema_decay=0.9)
     for path, value in begin.items():
         np.testing.assert_allclose(one[f"ema/{path}"], value + 0.1 * (one[path] - value), atol=1e-7)
-        np.testing.assert_allclose(two[f"ema/{path}"], one[f"ema/{path}"], atol=1e-6)
+    assert_same_training(trained(2, ema_decay=0.9), trained(ema_decay=0.9))

@@ -42,7 +42,13 @@ SMALL = (
     ),
     # Everything random is on.
     *("mixing.mixup=0.8", "mixing.cutmix=1", "augment.rand_augment=rand-m7-n4-mstd0.5-inc1"),
-    *("augment.erase_probability=0.5", "model.drop_path_rate=0.2", "head_dropout_rate=0.2", "learning_rate=0.2"),
+    *(
+        "augment.erase_probability=0.5",
+        "model.depth=2",
+        "model.drop_path_rate=0.2",
+        "head_dropout_rate=0.2",
+        "learning_rate=0.2",
+    ),
 )
 SIZES = {"image_size": 32, "num_frames": 4, "embed_dim": 24, "depth": 2, "num_heads": 2}
 
@@ -64,7 +70,7 @@ def files(tmp_path_factory):
     )
     for held_out in (False, True):
         ensure_rendered(config, held_out=held_out)
-    pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={root / 'pretrained'}"))
+    pretrain(configured(*SMALL_RUN, "model.depth=2", f"dataset.root={shapes}", f"run_dir={root / 'pretrained'}"))
     return SimpleNamespace(root=root, shapes=shapes, pretrained=root / "pretrained", whole=root / "whole")
 
 

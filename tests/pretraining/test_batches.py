@@ -67,7 +67,7 @@ def test_a_process_makes_its_positions():
 
 
 def test_what_is_learnt_by_heart_is_the_same_at_every_visit():
-    config = configured(*SMALL_RUN, "overfit_clips=8", "model.drop_path_rate=0.2")
+    config = configured(*SMALL_RUN, "overfit_clips=8", "model.depth=2", "model.drop_path_rate=0.2")
     for batch in batches(config):
         for p, example in enumerate(batch["example"].tolist()):
             noise = generator(config.seed, "drop path", 0, example).random((2, 2), np.float32)

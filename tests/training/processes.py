@@ -10,6 +10,9 @@ from pathlib import Path
 from configured import SMALL_RUN
 from patience import PATIENCE
 
+# For JAX: one device, where the tests' own processes have four, and no time spent on optimising what runs for seconds.
+COMPILED_SOON = "--xla_backend_optimization_level=0"
+
 
 def start(*overrides, steering=None, script="pretrain.py", **environment):
     """A process that runs the small configuration with overrides; of two of a key the later one holds.
@@ -52,8 +55,9 @@ def _places(count):
     """Overrides and environment that tell each worker who it is."""
     if os.environ.get("KERAS_BACKEND") == "jax":
         (coordinator,) = addresses(1)
-        # One device each: the tests' own processes have four.
-        return [((f"coordinator={coordinator}", f"process={i}/{count}"), {"XLA_FLAGS": ""}) for i in range(count)]
+        return [
+            ((f"coordinator={coordinator}", f"process={i}/{count}"), {"XLA_FLAGS": COMPILED_SOON}) for i in range(count)
+        ]
     workers = addresses(count)
     tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}} for i in range(count)]
     return [((), {"TF_CONFIG": json.dumps(task)}) for task in tasks]

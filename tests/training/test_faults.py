@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import resource
+import shutil
 import signal
 from contextlib import contextmanager
 
@@ -115,6 +116,14 @@ def small(shapes, run_dir, *overrides):
     pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={run_dir}", *overrides))
 
 
+@pytest.fixture(scope="module")
+def two_steps(shapes, tmp_path_factory):
+    """A run of two steps, to be copied."""
+    directory = tmp_path_factory.mktemp("two_steps") / "run"
+    small(shapes, directory, "steps=2", "keep_checkpoints=1")
+    return directory
+
+
 def interrupting(function, *, at):
     """`function`, but the call of that number, from 1, gets a signal before it does anything."""
     calls = itertools.count(1)
@@ -127,19 +136,17 @@ def interrupting(function, *, at):
     return interrupted
 
 
-# Which step's evaluation is given up: one of the middle, and the last one, after which no step is left.
-@pytest.mark.parametrize(("method", "at", "step"), [((FixedBatch, "loss"), 1, 3), ((FeatureFigures, "figures"), 3, 6)])
-def test_a_signal_during_evaluation_ends_the_run_which_goes_on_bit_for_bit(
-    shapes, tmp_path, monkeypatch, method, at, step
-):
+def test_a_signal_during_evaluation_ends_the_run_which_goes_on_bit_for_bit(shapes, tmp_path, monkeypatch):
     common = ("evaluate_every=3", "probe.every=4", "deterministic=true")
     small(shapes, tmp_path / "whole", *common)
-    with monkeypatch.context() as patch:
-        patch.setattr(*method, interrupting(getattr(*method), at=at))
-        with pytest.raises(Interrupted, match=f"interrupted after step {step}; its state is saved; the same command"):
-            small(shapes, tmp_path / "run", *common)
-    assert last_logged(tmp_path / "run") == step - 1
-    assert (tmp_path / "run" / "checkpoints" / f"step_{step:08d}.npz").exists()
+    # Evaluations that are given up: one of the middle, and one of the last step, after which no step is left.
+    for method, at, step in (((FixedBatch, "loss"), 1, 3), ((FeatureFigures, "figures"), 2, 6)):
+        with monkeypatch.context() as patch:
+            patch.setattr(*method, interrupting(getattr(*method), at=at))
+            with pytest.raises(Interrupted, match=f"interrupted after step {step}; its state is saved; the same"):
+                small(shapes, tmp_path / "run", *common)
+        assert last_logged(tmp_path / "run") == step - 1
+        assert (tmp_path / "run" / "checkpoints" / f"step_{step:08d}.npz").exists()
     small(shapes, tmp_path / "run", *common)
     log = same_run(tmp_path / "run", tmp_path / "whole", 6)
     assert [record["step"] for record in log if "fixed_batch_loss" in record] == [3, 6]
@@ -174,8 +181,10 @@ def test_a_signal_while_a_look_fits_its_probes_changes_nothing_and_what_was_warn
     assert all({"probe_top1", "probe_attentive_top1", "probe_order"} <= record.keys() for record in looks)
 
 
-def test_a_second_signal_while_the_state_is_saved_leaves_the_checkpoint_before(shapes, tmp_path, monkeypatch):
-    small(shapes, tmp_path / "run", "steps=2")
+def test_a_second_signal_while_the_state_is_saved_leaves_the_checkpoint_before(
+    two_steps, shapes, tmp_path, monkeypatch
+):
+    shutil.copytree(two_steps, tmp_path / "run")
     before = read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz")
     write = np.savez
 
@@ -214,16 +223,16 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_no_room_for_a_checkpoint_stops_the_run_and_keeps_the_earlier_ones(shapes, tmp_path):
-    small(shapes, tmp_path / "run", "steps=2", "keep_checkpoints=1")
+def test_no_room_for_a_checkpoint_stops_the_run_and_keeps_the_earlier_ones(two_steps, shapes, tmp_path):
+    shutil.copytree(two_steps, tmp_path / "run")
     with largest_file(100_000), pytest.raises(TrainingStopped, match="the checkpoint of step 4 cannot be written"):
         small(shapes, tmp_path / "run", "steps=6", "keep_checkpoints=1")
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_00000002.npz"]
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.npz").step == 2
 
 
-def test_a_full_disk_is_told_in_one_line(shapes, tmp_path, monkeypatch):
-    small(shapes, tmp_path / "run", "steps=2")
+def test_a_full_disk_is_told_in_one_line(two_steps, shapes, tmp_path, monkeypatch):
+    shutil.copytree(two_steps, tmp_path / "run")
     note_config = RunDirectory.note_config
 
     def on_a_full_disk(self, config):

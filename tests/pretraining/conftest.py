@@ -1,0 +1,43 @@
+"""Runs of the small configuration."""
+
+from types import SimpleNamespace
+
+import pytest
+from configured import SMALL_RUN, configured
+from pretraining_runs import model_of, said_by
+
+from mae.checkpoints.save import save_checkpoint
+from mae.pretraining.run import pretrain
+
+
+@pytest.fixture
+def run(shapes, tmp_path):
+    """Runs the small configuration with overrides in `tmp_path / "run"`; returns that directory."""
+
+    def start(*overrides):
+        pretrain(configured(*SMALL_RUN, f"dataset.root={shapes}", f"run_dir={tmp_path / 'run'}", *overrides))
+        return tmp_path / "run"
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(shapes, tmp_path_factory):
+    """The directory of a run that nothing interrupted, and what it said."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    said = said_by(f"dataset.root={shapes}", f"run_dir={directory}")
+    return SimpleNamespace(directory=directory, said=said)
+
+
+@pytest.fixture(scope="session")
+def whole(uninterrupted):
+    """The directory of that run."""
+    return uninterrupted.directory
+
+
+@pytest.fixture(scope="session")
+def released(whole, tmp_path_factory):
+    """The weights of the whole run as somebody else's file."""
+    path = tmp_path_factory.mktemp("released") / "weights.pth"
+    save_checkpoint(model_of(whole), path, "pytorch")
+    return path
