@@ -18,12 +18,13 @@ LOOKS = 2
 _NORMALISED = ("videomae", "mae_st")
 
 
-def untried_settings(target: str, mask_ratio: float, mask_motion: str) -> list[str]:
+def untried_settings(target: str, mask_ratio: float, mask_motion: str, optimizer: str) -> list[str]:
     """What makes pre-training ask for what moves, as far as a run does not have it yet."""
     pixels = [] if target == "pixels" and mask_ratio >= 0.9 else ["target=pixels mask_ratio=0.9"]
     others = [f"target={name}" for name in TARGETS if name not in (*_NORMALISED, "pixels", target)]
     masks = ["mask_motion=hide"] if mask_motion == "none" else []
-    return [*others, *pixels, *masks]
+    optimizers = ["optimizer=muon"] if optimizer != "muon" else []
+    return [*others, *optimizers, *pixels, *masks]
 
 
 @dataclass(frozen=True)

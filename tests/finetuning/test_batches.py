@@ -35,7 +35,7 @@ def batches(config, first_step, num_steps):
 
 @pytest.fixture(scope="module")
 def config():
-    rates = ("mixing.mixup=0.8", "mixing.cutmix=1", "model.drop_path_rate=0.2", "seed=3")
+    rates = ("mixing.mixup=0.8", "mixing.cutmix=1", "model.drop_path_rate=0.2", "model.depth=2", "seed=3")
     return configured_finetuning(*SMALL, *rates, "batch_size=2", "data.clips_per_video=2")
 
 

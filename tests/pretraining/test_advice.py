@@ -83,10 +83,13 @@ def test_what_it_says():
 @pytest.mark.parametrize(
     ("settings", "untried"),
     [
-        (("videomae", 0.75, "none"), ["target=difference", "target=pixels mask_ratio=0.9", "mask_motion=hide"]),
-        (("difference", 0.75, "keep"), ["target=pixels mask_ratio=0.9"]),
-        (("pixels", 0.75, "hide"), ["target=difference", "target=pixels mask_ratio=0.9"]),
-        (("pixels", 0.9, "none"), ["target=difference", "mask_motion=hide"]),
+        (
+            ("videomae", 0.75, "none", "adamw"),
+            ["target=difference", "optimizer=muon", "target=pixels mask_ratio=0.9", "mask_motion=hide"],
+        ),
+        (("difference", 0.75, "keep", "muon"), ["target=pixels mask_ratio=0.9"]),
+        (("pixels", 0.75, "hide", "muon"), ["target=difference", "target=pixels mask_ratio=0.9"]),
+        (("pixels", 0.9, "none", "lion"), ["target=difference", "optimizer=muon", "mask_motion=hide"]),
     ],
 )
 def test_it_recommends_what_is_not_set(settings, untried):
@@ -94,5 +97,5 @@ def test_it_recommends_what_is_not_set(settings, untried):
 
 
 def test_what_it_recommends_exists():
-    for settings in untried_settings("videomae", 0.75, "none"):
+    for settings in untried_settings("videomae", 0.75, "none", "adamw"):
         configured(*settings.split())
