@@ -5,13 +5,17 @@ BIN := .venv/bin
 ON_JAX := tests/engines tests/test_targets.py tests/pretraining/test_run.py tests/finetuning/test_step.py \
 	tests/training/test_faults.py::test_terminated_and_killed_is_uninterrupted_bit_for_bit
 
+# What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
+RUNS := tests/engines tests/finetuning tests/pretraining tests/training
+
 .PHONY: demo test test-plain-kernels lint types clean
 
 demo: .venv/installed
 	$(BIN)/python pretrain.py
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 $(RUNS)
+	$(BIN)/python -m pytest -n 2 $(addprefix --ignore=,$(RUNS))
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(ON_JAX)
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
