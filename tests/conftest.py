@@ -5,6 +5,7 @@ It has one backend of Keras: TensorFlow, or with `KERAS_BACKEND=jax` in the envi
 
 import os
 import signal
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -28,6 +29,27 @@ else:
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
     )
+
+TESTS = Path(__file__).parent
+# Where graphs themselves are tested.
+GRAPH_ROOMS = {"engines", "golden", "models"}
+
+
+def rewrite_graphs(is_on):
+    """Whether TensorFlow rewrites a graph to make it faster: a second for a step that runs for milliseconds."""
+    if not ON_JAX:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not is_on})
+
+
+rewrite_graphs(False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rewritten_graphs(request):
+    """As in any other process, here in some folders of tests alone."""
+    rewrite_graphs(request.path.relative_to(TESTS).parts[0] in GRAPH_ROOMS)
+    yield
+    rewrite_graphs(False)
 
 
 @pytest.fixture
