@@ -39,12 +39,11 @@ from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.cli.typed import PATH
-from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
-from mae.monitoring.moving import FORMATS as MOVING
+from mae.errors import ConfigError, check_at_least, check_choice
+from mae.monitoring.pictures import check_output, save_picture
 from mae.options import CLIP_KINDS, PRECISIONS
 from mae.presets import Architecture
 
-FORMATS = (".png", *MOVING)
 BRIGHTEST = 99.5  # percentile of a map that is as bright as can be: a single token must not darken all others
 SHARE = 0.65  # of the map in the picture; the rest is the frame, in grey
 
@@ -79,7 +78,7 @@ class AttentionConfig:
         return {"num_heads": self.num_heads, "image_size": self.image_size, "num_frames": self.num_frames}
 
     def __post_init__(self) -> None:
-        check_choice("format of output=", self.output_path.suffix, FORMATS)
+        check_output(self.output_path if self.output is None else self.output)
         if self.sampler is not None:
             check_choice("sampler", self.sampler, CLIP_KINDS)
         check_choice("precision", self.precision, PRECISIONS)
@@ -88,8 +87,6 @@ class AttentionConfig:
             raise ConfigError(f"head={self.head} must be mean, each, or a number from 1")
         if self.token is not None and not _is_place(self.token):
             raise ConfigError(f"token={self.token} must be three whole numbers: t,h,w")
-        if not self.output_path.parent.is_dir():
-            raise ConfigError(f"output={self.output}: there is no directory {self.output_path.parent}")
 
     def place(self, grid: tuple[int, int, int]) -> tuple[int, int, int] | None:
         """The token that attends; raises `ConfigError` for one outside the grid."""
@@ -123,7 +120,7 @@ def _is_place(token: str) -> bool:
 def show_attention(config: AttentionConfig) -> str:
     """Writes the picture; returns the lines to print."""
     load_backend(config.backend)  # only now: a mistake in the arguments is told before that
-    from mae.data.clips import ClipReader, ClipSpec
+    from mae.data.clips import ClipSpec, clip_of
     from mae.data.lists.given import given_video
     from mae.data.sampling import CENTERS
     from mae.engines.start import start_engine_for_a_while
@@ -139,10 +136,7 @@ def show_attention(config: AttentionConfig) -> str:
     place, block, heads = config.place(a.grid), config.block_of(a.depth), config.heads_of(a.num_heads)
     token = None if place is None else int(np.ravel_multi_index(place, a.grid))
     spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=CENTERS[trained.sampler])
-    try:
-        clip = ClipReader(video, spec, seed=0).center_clip(0)
-    except BadVideo as error:
-        raise ConfigError(f"video={config.video}: {error}") from error
+    clip = clip_of("video=", config.video, video, spec)
     run = engine.local(trained.model, lambda videos: attention_map(trained.model, videos, block, token))
     weights = np.asarray(run(clip[None]))[0][heads] * a.num_tokens  # 1: what all would get alike
     told = f"block {block + 1} of {a.depth}, of {'the pooled output' if token is None else f'token {config.token}'}"
@@ -161,8 +155,6 @@ def _write_picture(
     title: str,
 ) -> None:
     """`weights`: (maps, n), in multiples of the average."""
-    from mae.monitoring.moving import save_moving
-    from mae.monitoring.panels import save_png
     from mae.monitoring.sheets import View, draw_moving, draw_sheet, shown_frames
 
     views = [View(("original",), _framed(clip / np.float32(255), a, place)[None])]
@@ -171,13 +163,11 @@ def _write_picture(
         brightest = max(float(np.percentile(one, BRIGHTEST)), 1e-6)
         laid_over = _framed(lay_over(clip, one / brightest, a), a, place)
         views.append(View((name, f"brightest: {brightest:.1f} x average"), laid_over[None]))
-    try:
-        if config.output_path.suffix == ".png":
-            save_png(config.output_path, draw_sheet(views, shown_frames(a.grid[0], a.tubelet_size), title))
-        else:
-            save_moving(config.output_path, draw_moving(in_columns(views), title))
-    except OSError as error:
-        raise ConfigError(f"output={config.output_path} cannot be written ({error.strerror})") from error
+    save_picture(
+        config.output_path,
+        lambda: draw_sheet(views, shown_frames(a.grid[0], a.tubelet_size), title),
+        lambda: draw_moving(in_columns(views), title),
+    )
 
 
 def lay_over(clip: np.ndarray, brightness: np.ndarray, a: Architecture) -> np.ndarray:

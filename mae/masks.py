@@ -26,20 +26,17 @@ from mae.cli.arguments import command_config
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.cli.typed import PATH
-from mae.data.clips import ClipReader, ClipSpec
+from mae.data.clips import ClipSpec, clip_of
 from mae.data.lists.given import given_video
 from mae.data.rendered.shapes import CLASS_NAMES, render_video
 from mae.data.sampling import CENTERS
-from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, running_cell_mask
-from mae.monitoring.moving import FORMATS as MOVING
-from mae.monitoring.moving import save_moving
-from mae.monitoring.panels import BLANK, GREY, mask_to_pixels, save_png
+from mae.monitoring.panels import BLANK, GREY, mask_to_pixels
+from mae.monitoring.pictures import check_output, save_picture
 from mae.monitoring.sheets import View, draw_moving, draw_sheet, shown_frames
 from mae.presets import PRESETS, Architecture
 from mae.seeds import generator
-
-FORMATS = (".png", *MOVING)
 
 
 @dataclass(frozen=True)
@@ -61,15 +58,13 @@ class MasksConfig:
         return PRESETS[self.model or ("vit_tiny" if self.video is None else "vit_base")]
 
     def __post_init__(self) -> None:
-        check_choice("format of output=", Path(self.output).suffix, FORMATS)
+        check_output(self.output)
         if self.model is not None:
             check_choice("model", self.model, PRESETS)
         check_at_least(1, self, "frame_stride")
         check_at_least(0, self, "seed")
         if self.frames is not None and self.video is None:
             raise ConfigError(f"frames={self.frames} is for video=, a directory of pictures: give it as well")
-        if not Path(self.output).parent.is_dir():
-            raise ConfigError(f"output={self.output}: there is no directory {Path(self.output).parent}")
 
 
 def draw_masks(config: MasksConfig) -> str:
@@ -87,13 +82,11 @@ def draw_masks(config: MasksConfig) -> str:
     t, h, w = a.grid
     title = f"masks of {t} x {h} x {w} tokens, mask_ratio {config.mask_ratio:g}"
     output = Path(config.output)
-    try:
-        if output.suffix == ".png":
-            save_png(output, draw_sheet(views, shown_frames(t, a.tubelet_size), title))
-        else:
-            save_moving(output, draw_moving([views[:2], views[2:4], views[4:]], title))
-    except OSError as error:
-        raise ConfigError(f"output={output} cannot be written ({error.strerror})") from error
+    save_picture(
+        output,
+        lambda: draw_sheet(views, shown_frames(t, a.tubelet_size), title),
+        lambda: draw_moving([views[:2], views[2:4], views[4:]], title),
+    )
     return f"{output}: {title}"
 
 
@@ -106,10 +99,7 @@ def _clip(config: MasksConfig, architecture: Architecture) -> np.ndarray:
     spec = ClipSpec(architecture.num_frames, config.frame_stride, architecture.image_size, sampler=CENTERS["dense"])
     if config.video is None:
         return _demo_clip(config, spec)
-    try:
-        return ClipReader(given_video("video=", config.video, config.frames), spec, seed=0).center_clip(0)
-    except BadVideo as error:
-        raise ConfigError(f"video={config.video}: {error}") from error
+    return clip_of("video=", config.video, given_video("video=", config.video, config.frames), spec)
 
 
 def _demo_clip(config: MasksConfig, spec: ClipSpec) -> np.ndarray:

@@ -35,12 +35,11 @@ from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
 from mae.cli.quiet import quiet_libraries
 from mae.cli.typed import PATH
-from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
+from mae.errors import ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, clip_mask, num_masked
-from mae.monitoring.moving import FORMATS as MOVING
+from mae.monitoring.pictures import check_output, save_picture
 from mae.options import CLIP_KINDS, MASK_MOTIONS, PRECISIONS, TARGETS
 
-FORMATS = (".png", *MOVING)
 SIZES = ("num_heads", "decoder_num_heads", "image_size", "num_frames")
 
 
@@ -82,7 +81,7 @@ class ReconstructConfig:
         }
 
     def __post_init__(self) -> None:
-        check_choice("format of output=", self.output_path.suffix, FORMATS)
+        check_output(self.output_path if self.output is None else self.output)
         for name, choices in (
             ("masking", MASKS),
             ("target", TARGETS),
@@ -97,22 +96,18 @@ class ReconstructConfig:
             raise ConfigError(f"seed={self.seed} must not be negative")
         if self.output_path.exists() and Path(self.video).exists() and self.output_path.samefile(self.video):
             raise ConfigError(f"output={self.output} is the video itself; give another name")
-        if not self.output_path.parent.is_dir():
-            raise ConfigError(f"output={self.output}: there is no directory {self.output_path.parent}")
 
 
 def reconstruct(config: ReconstructConfig) -> str:
     """Writes the picture; returns the lines to print."""
     load_backend(config.backend)  # only now: a mistake in the arguments is told before that
     from mae.checkpoints.metadata import Training
-    from mae.data.clips import ClipReader, ClipSpec
+    from mae.data.clips import ClipSpec, clip_of
     from mae.data.lists.given import given_video
     from mae.data.sampling import CENTERS
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.reconstruction import FixedBatch
     from mae.evaluation.trained import load_pretrainer
-    from mae.monitoring.moving import save_moving
-    from mae.monitoring.panels import save_png
 
     video = given_video("video=", config.video, config.frames)
     given = Training(
@@ -132,23 +127,18 @@ def reconstruct(config: ReconstructConfig) -> str:
     told.predicted.check_frames(a.num_frames)
     num_masked(told.masking, a.grid, told.mask_ratio)
     spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=CENTERS[trained.sampler])
-    try:
-        clip = ClipReader(video, spec, seed=0).center_clip(0)
-    except BadVideo as error:
-        raise ConfigError(f"video={config.video}: {error}") from error
+    clip = clip_of("video=", config.video, video, spec)
     prefer, share = told.mask_motion or "none", told.mask_motion_share or 0.5
     mask = clip_mask(clip, a.tubelet, told.masking, told.mask_ratio, prefer, share, config.seed)
     batch = FixedBatch(clip[None], mask[None])
     predicted = batch.prediction(engine, trained.model)()
     loss = batch.loss(predicted, a, told.predicted)
     reconstruction = batch.reconstruct(predicted, a, told.predicted)
-    try:
-        if config.output_path.suffix == ".png":
-            save_png(config.output_path, reconstruction.whole_picture(told.step, loss))
-        else:
-            save_moving(config.output_path, reconstruction.movie(told.step, loss))
-    except OSError as error:
-        raise ConfigError(f"output={config.output_path} cannot be written ({error.strerror})") from error
+    save_picture(
+        config.output_path,
+        lambda: reconstruction.whole_picture(told.step, loss),
+        lambda: reconstruction.movie(told.step, loss),
+    )
     followed = "" if prefer == "none" else f" that follows motion ({prefer})"
     how = f"{told.masking} mask {told.mask_ratio:g}{followed}, target {told.predicted}"
     made = f"{config.output_path}: loss {loss:.4f}, psnr {reconstruction.psnr:.1f} dB over masked pixels"

@@ -12,7 +12,7 @@ from mae.data.lists.index import VideoIndex
 from mae.data.sampling import CENTERS, KINDS, SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.crops import Crop, crop_frame, view_crops
 from mae.data.videos.read import read_frames
-from mae.errors import ConfigError, check_at_least, check_choice
+from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.motion import block_motion
 from mae.seeds import generator
 
@@ -161,6 +161,22 @@ class ClipReader:
             for clip, view in zip(cutter.users[position], views, strict=True):
                 clips[clip, cutter.indices[clip] == position] = view
         return clips, cutter.is_short
+
+
+def clip_of(option: str, given: str, video: VideoIndex, spec: ClipSpec) -> np.ndarray:
+    """The centre clip of the one video that an option names, (num_frames, image_size, image_size, 3) uint8 RGB.
+
+    Args:
+        option: for the message, such as `video=`.
+        given: what a person wrote behind it.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return ClipReader(video, spec, seed=0).center_clip(0)
+    except BadVideo as error:
+        raise ConfigError(f"{option}{given}: {error}") from error
 
 
 def _most_moving(clips: np.ndarray, candidates: int) -> np.ndarray:
