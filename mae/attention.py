@@ -25,7 +25,6 @@ if __name__ == "__main__":
 
     end_on_interrupt()  # before all that takes time to import
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,7 @@ from einops import rearrange
 
 from mae.cli.arguments import command_config
 from mae.cli.backend import load_backend
-from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import quiet_libraries
+from mae.cli.command import run_command
 from mae.cli.typed import PATH
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.monitoring.pictures import check_output, save_picture
@@ -217,6 +215,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    quiet_libraries()
-    with exit_statuses():
-        main(sys.argv[1:])
+    run_command(main)

@@ -11,7 +11,6 @@ if __name__ == "__main__":
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,7 @@ from typing import Any, get_args, get_type_hints
 
 from mae.cli.arguments import Parser
 from mae.cli.backend import load_backend
-from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import quiet_libraries
+from mae.cli.command import run_command
 from mae.cli.quoting import unquoted
 from mae.data.lists.class_names import read_labels
 from mae.errors import ConfigError, check_choice
@@ -186,6 +184,4 @@ def main(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    quiet_libraries()
-    with exit_statuses():
-        print(main(sys.argv[1:]))
+    run_command(lambda arguments: print(main(arguments)))

@@ -36,7 +36,6 @@ if __name__ == "__main__":
 import csv
 import json
 import os
-import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -48,8 +47,7 @@ from einops import rearrange
 
 from mae.cli.arguments import command_config
 from mae.cli.backend import load_backend
-from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import quiet_libraries
+from mae.cli.command import run_command
 from mae.cli.trained_arguments import TrainedArguments
 from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
@@ -270,6 +268,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    quiet_libraries()
-    with exit_statuses():
-        main(sys.argv[1:])
+    run_command(main)

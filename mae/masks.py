@@ -15,7 +15,6 @@ if __name__ == "__main__":
 
     end_on_interrupt()  # before all that takes time to import
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +22,7 @@ import cv2
 import numpy as np
 
 from mae.cli.arguments import command_config
-from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import quiet_libraries
+from mae.cli.command import run_command
 from mae.cli.typed import PATH
 from mae.data.clips import ClipSpec, clip_of
 from mae.data.lists.given import given_video
@@ -119,6 +117,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    quiet_libraries()
-    with exit_statuses():
-        main(sys.argv[1:])
+    run_command(main)

@@ -18,15 +18,13 @@ if __name__ == "__main__":
 
     end_on_interrupt()  # before all that takes time to import
 
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mae.cli.backend import load_backend
-from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import quiet_libraries
+from mae.cli.command import run_command
 from mae.doctor.codecs import check_codecs
 from mae.doctor.computing import check_devices, check_replicas
 from mae.doctor.finding import Finding, fatal
@@ -111,6 +109,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    quiet_libraries()
-    with exit_statuses():
-        sys.exit(main(sys.argv[1:]))
+    run_command(main)

@@ -9,9 +9,13 @@ RUN_DIR        a run directory: its metrics.jsonl, config.yaml and reconstructio
 A run that W&B knows already is continued: what its server has is left out, so that no step is there twice.
 """
 
+if __name__ == "__main__":
+    from mae.cli.exit_status import end_on_interrupt
+
+    end_on_interrupt()  # before all that takes time to import
+
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mae.cli.arguments import Parser
-from mae.cli.exit_status import exit_statuses
+from mae.cli.command import run_command
 from mae.errors import ConfigError, TrainingStopped, one_line
 from mae.monitoring.background import View
 from mae.monitoring.config import WandbConfig, check_monitors
@@ -119,5 +123,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    with exit_statuses():
-        main(sys.argv[1:])
+    run_command(main)

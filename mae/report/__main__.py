@@ -18,13 +18,11 @@ if __name__ == "__main__":
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mae.cli.arguments import Parser
-from mae.cli.exit_status import exit_statuses
-from mae.cli.quiet import quiet_libraries
+from mae.cli.command import run_command
 from mae.cli.quoting import unquoted
 from mae.errors import ConfigError
 from mae.report.at_end import REPORT
@@ -74,6 +72,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    quiet_libraries()
-    with exit_statuses():
-        main(sys.argv[1:])
+    run_command(main)

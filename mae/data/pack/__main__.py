@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mae.cli.arguments import Parser, command_config
-from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
-from mae.cli.quiet import quiet_libraries
+from mae.cli.command import run_command
+from mae.cli.exit_status import EXIT_STOPPED
 from mae.cli.quoting import unquoted
 from mae.cli.typed import PATH
 from mae.data.lists.class_names import CLASSES_FILE
@@ -277,6 +277,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    quiet_libraries()
-    with exit_statuses():
-        sys.exit(main(sys.argv[1:]))
+    run_command(main)

@@ -35,8 +35,8 @@ from functools import partial
 from pathlib import Path
 
 from mae.cli.arguments import command_config
-from mae.cli.exit_status import EXIT_STOPPED, exit_statuses
-from mae.cli.quiet import quiet_libraries
+from mae.cli.command import run_command
+from mae.cli.exit_status import EXIT_STOPPED
 from mae.cli.typed import PATH
 from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.places import absolute
@@ -243,6 +243,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    quiet_libraries()
-    with exit_statuses():
-        sys.exit(main(sys.argv[1:]))
+    run_command(main)
