@@ -1,5 +1,6 @@
 """What may be configured about videos: where they are (`dataset=`), how they are read (`data.`, `augment.`)."""
 
+import os
 from dataclasses import dataclass, field
 
 from mae.cli.typed import PATH
@@ -108,6 +109,11 @@ class DataConfig:
     short_clip: str  # of a video too short for a clip: repeat_last | loop | skip
     clips_per_video: int  # cut from one decoding pass (repeated sampling)
     motion_candidates: int  # windows read for each clip, of which the one that moves most is taken; 1: the only one
+
+    @property
+    def decoders(self) -> int:
+        """Threads that read clips, on each machine."""
+        return self.workers or os.cpu_count() or 1
 
     def __post_init__(self) -> None:
         if self.workers < 0:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -181,7 +182,7 @@ class Reconstruction:
     with_visible_statistics: np.ndarray | None
     differences: np.ndarray | None = None  # in [-1, 1], where they are what is predicted; else None
 
-    @property
+    @cached_property
     def psnr(self) -> float:
         """Decibels over the masked pixels, statistics of the patches taken from the original."""
         hidden = mask_to_pixels(self.batch.is_masked, self.grid, self.tubelet)
@@ -202,22 +203,23 @@ class Reconstruction:
         """
         if self.differences is not None:
             return self.whole_picture(step, loss)
-        first, *_, last = self._views()
+        first, *_, last = self._views
         return draw_sheet([*first, *last], shown_frames(self.grid[0], self.tubelet[0]), self._title(step, loss))
 
     def whole_picture(self, step: int | None, loss: float) -> np.ndarray:
         """As `picture`, and the predicted patches alone."""
-        views = [view for column in self._views() for view in column]
+        views = [view for column in self._views for view in column]
         return draw_sheet(views, shown_frames(self.grid[0], self.tubelet[0]), self._title(step, loss))
 
     def movie(self, step: int | None, loss: float) -> np.ndarray:
         """All of `whole_picture` of the first clip, moving: (T, height, width, 3) uint8 RGB."""
-        return reconstruction_movie(self._views(), self._title(step, loss))
+        return reconstruction_movie(self._views, self._title(step, loss))
 
-    @property
+    @cached_property
     def _neighbours(self) -> np.ndarray:
         return np.asarray(ops.convert_to_numpy(neighbours(self.batch.pixels.astype("float32") / 255)))
 
+    @cached_property
     def _views(self) -> list[list[View]]:
         if self.differences is not None:
             clips, hidden = self.batch.pixels, self.batch.is_masked

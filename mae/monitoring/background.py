@@ -81,7 +81,7 @@ class Background:
 
     def _work(self, start: Callable[[], View]) -> None:
         doing = "did not start"
-        # The one broad except of the package: a missing or broken install, no network, a refused key, a full disk, a
+        # As broad as can be: a missing or broken install, no network, a refused key, a full disk, a
         # protocol error. None of them may cost a training run, and no library documents all that it raises.
         try:
             view = start()

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -20,9 +19,12 @@ _QUALITY = 88  # of JPEG
 @cache
 def middle_frame(video: str) -> str | None:
     """The frame in the middle of a video, cut to a square; None where it cannot be read."""
-    choose: Callable[[int], np.ndarray] = lambda count: np.array([count // 2])  # noqa: E731
+
+    def middle(count: int) -> np.ndarray:
+        return np.array([count // 2])
+
     try:
-        read = read_frames(video, choose, lambda _, frame: [frame.copy()], timeout_s=TIMEOUT_S)
+        read = read_frames(video, middle, lambda _, frame: [frame.copy()], timeout_s=TIMEOUT_S)
     except (BadVideo, OSError, ValueError, IndexError):
         return None
     picture = Image.fromarray(read.views[0][0])

@@ -124,29 +124,35 @@ def _percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
+def _whole_percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+_loss = "{:.4f}".format
+
 # What of the last record that has it is told, in this order.
 _TOLD: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "step": ("steps", lambda v: f"{v}"),
+    "step": ("steps", str),
     "epoch": ("epochs", lambda v: f"{v:.2f}"),
-    "loss": ("training loss", lambda v: f"{v:.4f}"),
-    "fixed_batch_loss": ("loss of the fixed batch", lambda v: f"{v:.4f}"),
-    "fixed_batch_loss_moving": ("… over patches that move", lambda v: f"{v:.4f}"),
-    "fixed_batch_loss_still": ("… over patches that stand still", lambda v: f"{v:.4f}"),
-    "trivial_loss": ("loss of who always says the average", lambda v: f"{v:.4f}"),
-    "psnr": ("PSNR of the fixed batch", lambda v: f"{v:.2f} dB"),
+    "loss": ("training loss", _loss),
+    "fixed_batch_loss": ("loss of the fixed batch", _loss),
+    "fixed_batch_loss_moving": ("… over patches that move", _loss),
+    "fixed_batch_loss_still": ("… over patches that stand still", _loss),
+    "trivial_loss": ("loss of who always says the average", _loss),
+    "psnr": ("PSNR of the fixed batch", "{:.2f} dB".format),
     "probe_top1": ("k-NN top-1 of frozen features", _percent),
     "probe_attentive_top1": ("attentive top-1 of frozen features", _percent),
     "probe_order": ("clips told from the same in another order", _percent),
     "feature_rank": ("rank of the features", lambda v: f"{v:.1f}"),
-    "val_loss": ("validation loss", lambda v: f"{v:.4f}"),
+    "val_loss": ("validation loss", _loss),
     "val_top1": ("validation top-1", _percent),
     "val_top5": ("validation top-5", _percent),
     "clips_per_second": ("clips a second, at the end", lambda v: f"{v:.3g}"),
-    "data_wait_fraction": ("share of time waiting for clips, at the end", lambda v: f"{100 * v:.0f} %"),
-    "model_flops_share": ("share of the device's measured rate, at the end", lambda v: f"{100 * v:.0f} %"),
-    "bad_clips": ("unreadable clips", lambda v: f"{v}"),
-    "short_clips": ("clips of videos that are too short", lambda v: f"{v}"),
-    "skipped_steps": ("skipped steps", lambda v: f"{v}"),
+    "data_wait_fraction": ("share of time waiting for clips, at the end", _whole_percent),
+    "model_flops_share": ("share of the device's measured rate, at the end", _whole_percent),
+    "bad_clips": ("unreadable clips", str),
+    "short_clips": ("clips of videos that are too short", str),
+    "skipped_steps": ("skipped steps", str),
 }
 _NOTHING = "–"
 

@@ -1,7 +1,5 @@
 """What clips a run trains on, and how many of them wait in memory."""
 
-import os
-
 from mae.data.clips import ClipSpec
 from mae.data.footprint import Footprint, fitting_footprint
 from mae.presets import Architecture
@@ -33,7 +31,7 @@ def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int, kept: i
     return fitting_footprint(
         clip_bytes=spec.clip_bytes,
         batch_size=config.clips_per_step // num_workers,
-        clips_in_flight=(data.workers or os.cpu_count() or 1) * data.clips_per_video * data.motion_candidates,
+        clips_in_flight=data.decoders * data.clips_per_video * data.motion_candidates,
         prefetch=data.prefetch,
         budget_gb=data.ram_budget_gb,
         kept=kept,

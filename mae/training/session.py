@@ -1,6 +1,5 @@
 """What every run does, whatever it trains: take up its state, train, keep its state."""
 
-import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
@@ -10,6 +9,7 @@ from typing import Any
 
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, variables_to_arrays
 from mae.data.bad_videos import BadVideos
+from mae.data.lists.endings import PACKED_EXTENSION
 from mae.data.lists.video_index import VideoIndex
 from mae.data.pipeline import Portion
 from mae.engines.engine import Engine, Optimizer, StepFunction, StepSettings
@@ -30,7 +30,6 @@ from mae.training.run_directory import RunDirectory
 from mae.training.yardsticks import Yardsticks
 
 WORTH_MEASURING = 100  # steps of a run, from which on a second is spent on how fast its devices are
-PACKED = ".zip"
 
 
 @dataclass(frozen=True)
@@ -147,18 +146,13 @@ class Session:
             trivial_loss=objective.trivial_loss(),
             flops_per_clip=objective.flops_per_clip(),
             device_flops_per_second=rate,
-            decoders=self._decoders * self.workers.count,
+            decoders=self.config.data.decoders * self.workers.count,
             lowest_rate_scale=min(group.learning_rate_scale for group in self.optimizer.groups),
         )
 
     def _data_wait(self, index: VideoIndex) -> DataWait:
-        packed = all(path.endswith(PACKED) for path in index.paths)
-        return DataWait(self._decoders, self.config.data.clips_per_video, packed)
-
-    @property
-    def _decoders(self) -> int:
-        """Threads of this process that read clips."""
-        return self.config.data.workers or os.cpu_count() or 1
+        packed = all(path.endswith(PACKED_EXTENSION) for path in index.paths)
+        return DataWait(self.config.data.decoders, self.config.data.clips_per_video, packed)
 
     def meta(self, step: int) -> dict[str, Any]:
         """What a file with the weights says about them."""

@@ -143,7 +143,7 @@ def test_both_losses_make_up_that_over_all_patches(batch, target):
 def test_differences_are_shown_as_they_are_and_added_to_the_frame_before():
     square, sizes = moving_square(), tiny_pretrainer().architecture
     made = square.reconstruct(np.full((1, 8, 96), 0.1, "float32"), sizes, Target("difference", "none"))
-    (_, _), (original, predicted), (restored,) = ([view.videos for view in column] for column in made._views())
+    (_, _), (original, predicted), (restored,) = ([view.videos for view in column] for column in made._views)
     # The largest difference, 60 steps of uint8, is white, as much less is black; what stands still is grey.
     np.testing.assert_allclose(original[0, :, 0, 0, 0], [0, 1, 0.5, 1], atol=1e-6)
     np.testing.assert_array_equal(original[0, :, 4:], 0.5)

@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 import keras
-import platformdirs
 
 from mae.engines.rate import square_matrix
 from mae.errors import ConfigError
+from mae.files import cache_directory
 from mae.presets import Architecture
 
 CPU_CHUNK = 20_000_000  # scores of attention held at once; XLA loops over chunks at a higher price than TensorFlow
@@ -26,7 +26,7 @@ def prepare(deterministic: bool, device: str, environment: Mapping[str, str] = o
     if deterministic:
         os.environ["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     if "JAX_COMPILATION_CACHE_DIR" not in environment:
-        jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("mae-video") + "/jax")
+        jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "jax"))
         # A model is made by many small programs; they take as long as the step.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
