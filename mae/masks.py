@@ -5,6 +5,7 @@ video         one video (default: one of the demo's, drawn on the spot)
 frames        of a directory with several series of pictures: which of them is the video, as img_*
 model         whose token grid is masked: a size as in conf/model (default: vit_tiny, and vit_base with video=)
 mask_ratio    share of the tokens that is hidden from the encoder (default 0.75)
+mask_motion_share     of what is hidden, or visible, the share that moves most, where masks follow motion (default 0.5)
 decoder_mask_ratio   share that the decoder leaves out in dual masking: 0.25, 0.5 (default) or 0.75
 frame_stride  source frames between two frames of the clip (default 2)
 seed          of the masks (default 0)
@@ -29,7 +30,7 @@ from mae.data.lists.given import given_video
 from mae.data.rendered.shapes import CLASS_NAMES, render_video
 from mae.data.sampling import CENTERS
 from mae.errors import ConfigError, check_at_least, check_choice
-from mae.masking import MASKS, running_cell_mask
+from mae.masking import MASKS, clip_mask, running_cell_mask
 from mae.monitoring.panels import BLANK, GREY, mask_to_pixels
 from mae.monitoring.pictures import check_output, save_picture
 from mae.monitoring.sheets import View, draw_moving, draw_sheet, shown_frames
@@ -46,6 +47,7 @@ class MasksConfig:
     frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in it
     model: str | None = None  # in `mae.presets.PRESETS`; null: vit_tiny for the demo's video, else vit_base
     mask_ratio: float = 0.75
+    mask_motion_share: float = 0.5
     decoder_mask_ratio: float = 0.5
     frame_stride: int = 2
     seed: int = 0
@@ -68,13 +70,23 @@ class MasksConfig:
 def draw_masks(config: MasksConfig) -> str:
     """Writes the picture; returns the line to print."""
     a = config.architecture
-    clip = _clip(config, a)[None] / np.float32(255)
+    decoded = _clip(config, a)
+    clip = decoded[None] / np.float32(255)
     views = [View(("original",), clip)]
-    for kind, mask in MASKS.items():
-        hidden = _pixels(mask(a.grid, config.mask_ratio, seed=config.seed), a)
-        views.append(View((kind, f"{hidden.mean():.1%} masked"), np.where(hidden, np.float32(GREY), clip)))
-    tubes = MASKS["tube"](a.grid, config.mask_ratio, seed=config.seed)
-    predicted = tubes & ~running_cell_mask(a.grid, config.decoder_mask_ratio, seed=config.seed)
+
+    def mask(kind: str, prefer: str = "none") -> np.ndarray:
+        share = config.mask_motion_share
+        return clip_mask(decoded, a.tubelet, kind, config.mask_ratio, prefer, share, config.seed)[None]
+
+    def show(label: str, is_masked: np.ndarray) -> None:
+        hidden = _pixels(is_masked, a)
+        views.append(View((label, f"{hidden.mean():.1%} masked"), np.where(hidden, np.float32(GREY), clip)))
+
+    for kind in MASKS:
+        show(kind, mask(kind))
+    for prefer, what in (("hide", "hidden"), ("keep", "kept")):
+        show(f"tube, motion {what}", mask("tube", prefer))
+    predicted = mask("tube") & ~running_cell_mask(a.grid, config.decoder_mask_ratio, seed=config.seed)
     label = ("tube, dual masking", f"what is predicted: {predicted.mean():.1%}")
     views.append(View(label, np.where(_pixels(predicted, a), clip, np.float32(BLANK))))
     t, h, w = a.grid
@@ -83,7 +95,7 @@ def draw_masks(config: MasksConfig) -> str:
     save_picture(
         output,
         lambda: draw_sheet(views, shown_frames(t, a.tubelet_size), title),
-        lambda: draw_moving([views[:2], views[2:4], views[4:]], title),
+        lambda: draw_moving([views[:2], views[2:5], views[5:]], title),
     )
     return f"{output}: {title}"
 

@@ -20,7 +20,8 @@ def test_a_row_for_each_kind_with_as_much_grey_as_is_masked(tmp_path):
     sheet = cv2.imread(str(output))
     # Frames of 64 pixels are enlarged to 128; every row has 8 of them. Tokens of 8 pixels are 16 wide then.
     grey = np.all(sheet == round(255 * GREY), axis=-1)
-    assert grey.sum() == pytest.approx(len(MASKS) * 0.75 * 8 * 128 * 128, rel=0.01)
+    # One row for each kind, and two of tubes that follow motion.
+    assert grey.sum() == pytest.approx((len(MASKS) + 2) * 0.75 * 8 * 128 * 128, rel=0.01)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".mp4"])
@@ -45,6 +46,7 @@ def test_help_names_every_argument(capsys):
         ({"output": "a.bmp"}, "'.bmp' does not exist"),
         ({"model": "vit_bass"}, "did you mean 'vit_base'"),
         ({"mask_ratio": 1.0}, "mask_ratio=1.0 must lie between"),
+        ({"mask_motion_share": 0.0}, r"mask_motion_share=0.0 must lie in \(0, 1\]"),
         ({"video": "missing.mp4"}, "video=missing.mp4 does not exist"),
         ({"frames": "img_*"}, r"frames=img_\* is for video=, a directory of pictures: give it as well"),
     ],
