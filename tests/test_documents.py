@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
@@ -26,6 +27,7 @@ from mae.report.__main__ import parse as parse_report
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", *PAGES]
+BATCH_SCRIPT = "docs/slurm/train.sbatch"
 PARSERS = {
     "mae.convert": convert.parse,
     "mae.data.pack": parse_pack,
@@ -43,17 +45,22 @@ ARGUMENTS = {
 }
 
 
-def commands():
-    """Every `python …` line of a code block, without its comment."""
+def commands(program):
+    """Every line of a code block that begins with a program, without its comment."""
     for document in DOCUMENTS:
         for block in re.findall(r"^```\w*\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE):
             for line in block.splitlines():
-                if line.startswith("python "):
+                if line.startswith(f"{program} "):
                     yield pytest.param(shlex.split(line, comments=True), id=f"{document.parent.name}: {line}")
 
 
-@pytest.mark.parametrize("words", list(commands()))
+@pytest.mark.parametrize("words", list(commands("python")))
 def test_commands_are_accepted(words, monkeypatch):
+    check_command(words, monkeypatch)
+
+
+def check_command(words, monkeypatch):
+    """Raises what a command would say of its arguments."""
     if words[1] == "pretrain.py":
         check_overrides(CONF, "pretrain", words[2:])
         configured(*words[2:])
@@ -74,7 +81,50 @@ def test_commands_are_accepted(words, monkeypatch):
 
 
 def test_there_are_commands_to_test():
-    assert len(list(commands())) >= 8
+    assert len(list(commands("python"))) >= 8
+    assert len(list(commands("docker"))) >= 2
+    assert len(list(commands("sbatch"))) >= 2
+
+
+@pytest.mark.parametrize("words", [case for case in commands("docker") if case.values[0][1] == "run"])
+def test_commands_in_containers_are_accepted(words, monkeypatch):
+    image = next(position for position, word in enumerate(words) if word.startswith("mae-video:"))
+    arguments = words[image + 1 :] or ["pretrain.py"]  # CMD of the Dockerfile
+    check_command(["python", *arguments], monkeypatch)
+
+
+def run_batch_script(folder, nodes, arguments, status=0):
+    """What the script for Slurm has it start, and its own exit status, where the task ends with `status`."""
+    for name, text in {
+        ".venv/bin/activate": 'PATH="$PWD:$PATH"\n',
+        "srun": f'#!/bin/bash\nprintf "%s\\n" "$@" > started\nexit {status}\n',
+        "scontrol": '#!/bin/bash\necho "$@" > requeued\n',
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    environment = {"SLURM_JOB_NUM_NODES": str(nodes), "SLURM_CPUS_PER_TASK": "8", "SLURM_JOB_ID": "17"}
+    environment["PATH"] = "/usr/bin:/bin"
+    ended = subprocess.run(["bash", ROOT / BATCH_SCRIPT, *arguments], cwd=folder, env=environment)
+    started = (folder / "started").read_text().splitlines()
+    return started[started.index("python") :], ended.returncode
+
+
+@pytest.mark.parametrize("words", list(commands("sbatch")))
+def test_jobs_are_accepted(words, monkeypatch, tmp_path):
+    script = words.index(BATCH_SCRIPT)
+    nodes = next((int(word.partition("=")[2]) for word in words[:script] if word.startswith("--nodes=")), 1)
+    started, _ = run_batch_script(tmp_path, nodes, words[script + 1 :])
+    added = [f"strategy={'auto' if nodes == 1 else 'multiworker'}", "data.workers=8", "on_usr1=end"]
+    assert started == ["python", *words[script + 1 :], *added]
+    check_command(started, monkeypatch)
+
+
+@pytest.mark.parametrize(("status", "requeued"), [(138, ["requeue 17"]), (0, []), (3, [])])
+def test_a_job_whose_time_is_up_is_queued_again(status, requeued, tmp_path):
+    _, ended = run_batch_script(tmp_path, 1, ["pretrain.py"], status)
+    assert ended == status
+    assert [path.read_text().strip() for path in tmp_path.glob("requeued")] == requeued
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
