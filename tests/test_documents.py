@@ -1,5 +1,6 @@
 """What the documents tell people to type works, and what they link to is there."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ from runpy import run_path
 import pytest
 from configured import CONF, configured, configured_finetuning
 
+import mae
 from mae import convert
 from mae.attention import AttentionConfig
 from mae.cli.arguments import command_config
@@ -154,3 +156,28 @@ def test_every_prepare_script_is_documented_beside_it():
     assert [script.parent.name for script in scripts] == ["hmdb51", "kinetics400", "ssv2", "ucf101"]
     for script in scripts:
         assert f"python datasets/{script.parent.name}/prepare.py " in (script.parent / "README.md").read_text()
+
+
+def test_troubles_are_listed_at_the_top():
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    titles = re.findall(r"^##+ (.+)$", text, re.MULTILINE)
+    assert titles == re.findall(r"^(?:- |\*\*)\[(.+)\]\(#", text, re.MULTILINE)
+    assert len(titles) > 70
+
+
+def test_what_the_titles_of_troubles_quote_is_said():
+    titles = re.findall(r"^### (.+)$", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    said = "\n".join(
+        node.value
+        for path in (ROOT / "mae").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    settings = "\n".join(path.read_text() for path in CONF.rglob("*.yaml"))
+    quoted = {quote for title in titles for quote in re.findall("`([^`]+)`", title)}
+    assert not {quote for quote in quoted if quote not in said and f"{quote}:" not in settings}
+
+
+def test_the_reference_has_every_public_name():
+    documented = re.findall(r"^::: (.+)$", (ROOT / "docs/reference.md").read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(f"{home}.{name}" for name, home in mae._HOMES.items())
