@@ -7,6 +7,7 @@ A clone of the repository has scripts, `python pretrain.py`; where a wheel is in
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PROJECT = "mae-video"
@@ -55,6 +56,17 @@ def called_module(name: str) -> str:
 def to_install(extra: str) -> str:
     """What to type for what an extra of this project brings."""
     return f"pip install -e '.[{extra}]'" if is_clone() else f"pip install '{PROJECT}[{extra}]'"
+
+
+def as_typed(words: Sequence[str]) -> str:
+    """What was typed, for a shell to take.
+
+    Args:
+        words: what Python was told to run: `sys.orig_argv` without the interpreter.
+    """
+    program, *others = words
+    is_installed = Path(program).name in ("mae", *_PROGRAMS.values())
+    return shlex.join([Path(program).name, *others] if is_installed else ["python", *words])
 
 
 def is_clone() -> bool:

@@ -10,7 +10,7 @@ import pytest
 from mae import __main__ as front
 from mae.attention import AttentionConfig
 from mae.cli import command, commands
-from mae.cli.commands import COMMANDS, to_install, to_type
+from mae.cli.commands import COMMANDS, as_typed, to_install, to_type
 from mae.convert import ConvertConfig, _Told
 from mae.data.pack.__main__ import PackArguments
 from mae.data.scan.__main__ import ScanConfig
@@ -88,6 +88,12 @@ def test_what_to_type_after_an_installed_program(monkeypatch, running):
     monkeypatch.setattr(sys, "argv", [str(running)])
     assert to_type("finetune", "a=b") == "mae-finetune a=b"
     assert to_type("predict") == "mae predict"
+
+
+def test_what_was_typed():
+    assert as_typed(["pretrain.py", "run_dir=a b"]) == "python pretrain.py 'run_dir=a b'"
+    assert as_typed(["-m", "mae", "pretrain"]) == "python -m mae pretrain"
+    assert as_typed(["/env/bin/mae-pretrain", "seed=1"]) == "mae-pretrain seed=1"
 
 
 @pytest.mark.usefixtures("here")
