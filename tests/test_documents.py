@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
@@ -12,6 +13,7 @@ from configured import CONF, configured, configured_finetuning
 from mae import convert
 from mae.attention import AttentionConfig
 from mae.cli.arguments import command_config
+from mae.cli.commands import SCRIPTS, called_module
 from mae.cli.overrides import check_overrides, share_groups
 from mae.data.pack.__main__ import parse as parse_pack
 from mae.data.scan.__main__ import parse as parse_scan
@@ -20,12 +22,13 @@ from mae.extract import ExtractConfig
 from mae.masks import MasksConfig
 from mae.monitoring.replay import parse as parse_replay
 from mae.predict import PredictConfig
+from mae.pretraining.config import typed_config
 from mae.reconstruct import ReconstructConfig
 from mae.report.__main__ import parse as parse_report
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", *PAGES]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES]
 PARSERS = {
     "mae.convert": convert.parse,
     "mae.data.pack": parse_pack,
@@ -44,17 +47,36 @@ ARGUMENTS = {
 
 
 def commands():
-    """Every `python …` line of a code block, without its comment."""
+    """Every line of a code block that is one of our commands or runs Python, without its comment."""
     for document in DOCUMENTS:
         for block in re.findall(r"^```\w*\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE):
             for line in block.splitlines():
-                if line.startswith("python "):
+                if line.startswith(("python ", "mae ", "mae-")):
                     yield pytest.param(shlex.split(line, comments=True), id=f"{document.parent.name}: {line}")
 
 
+def in_a_clone(words):
+    """The same command as it is typed in a clone."""
+    program, *arguments = words
+    if program == "python":
+        return words
+    name, *arguments = arguments if program == "mae" else [program.removeprefix("mae-"), *arguments]
+    return ["python", *([SCRIPTS[name]] if name in SCRIPTS else ["-m", called_module(name)]), *arguments]
+
+
 @pytest.mark.parametrize("words", list(commands()))
-def test_commands_are_accepted(words, monkeypatch):
-    if words[1] == "pretrain.py":
+def test_commands_are_accepted(words, monkeypatch, tmp_path):
+    words = in_a_clone(words)
+    if "--config-dir" in words:
+        (tmp_path / "dataset").mkdir()
+        shutil.copy(CONF / "dataset" / "csv.yaml", tmp_path / "dataset" / "mine.yaml")
+        words[words.index("--config-dir") + 1] = str(tmp_path)
+        assert words[1] == "pretrain.py"
+        check_overrides(CONF, "pretrain", words[2:])
+    elif "--multirun" in words:
+        assert words[1] == "pretrain.py"
+        check_overrides(CONF, "pretrain", words[2:], typed=typed_config)
+    elif words[1] == "pretrain.py":
         check_overrides(CONF, "pretrain", words[2:])
         configured(*words[2:])
     elif words[1] == "finetune.py":
