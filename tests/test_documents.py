@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ import mae
 from mae import convert
 from mae.attention import AttentionConfig
 from mae.cli.arguments import command_config
+from mae.cli.commands import SCRIPTS, called_module
 from mae.cli.overrides import check_overrides, share_groups
 from mae.data.pack.__main__ import parse as parse_pack
 from mae.data.scan.__main__ import parse as parse_scan
@@ -23,13 +25,15 @@ from mae.extract import ExtractConfig
 from mae.masks import MasksConfig
 from mae.monitoring.replay import parse as parse_replay
 from mae.predict import PredictConfig
+from mae.pretraining.config import typed_config
 from mae.reconstruct import ReconstructConfig
 from mae.report.__main__ import parse as parse_report
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", *PAGES]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES]
 BATCH_SCRIPT = "docs/slurm/train.sbatch"
+OURS = ("python ", "mae ", "mae-")
 PARSERS = {
     "mae.convert": convert.parse,
     "mae.data.pack": parse_pack,
@@ -47,18 +51,38 @@ ARGUMENTS = {
 }
 
 
-def commands(program):
-    """Every line of a code block that begins with a program, without its comment."""
+def commands(*beginnings):
+    """Every line of a code block that begins with one of these, without its comment."""
     for document in DOCUMENTS:
         for block in re.findall(r"^```\w*\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE):
             for line in block.splitlines():
-                if line.startswith(f"{program} "):
+                if line.startswith(beginnings):
                     yield pytest.param(shlex.split(line, comments=True), id=f"{document.parent.name}: {line}")
 
 
-@pytest.mark.parametrize("words", list(commands("python")))
-def test_commands_are_accepted(words, monkeypatch):
-    check_command(words, monkeypatch)
+def in_a_clone(words):
+    """The same command as it is typed in a clone."""
+    program, *arguments = words
+    if program == "python":
+        return words
+    name, *arguments = arguments if program == "mae" else [program.removeprefix("mae-"), *arguments]
+    return ["python", *([SCRIPTS[name]] if name in SCRIPTS else ["-m", called_module(name)]), *arguments]
+
+
+@pytest.mark.parametrize("words", list(commands(*OURS)))
+def test_commands_are_accepted(words, monkeypatch, tmp_path):
+    words = in_a_clone(words)
+    if "--config-dir" in words:
+        (tmp_path / "dataset").mkdir()
+        shutil.copy(CONF / "dataset" / "csv.yaml", tmp_path / "dataset" / "mine.yaml")
+        words[words.index("--config-dir") + 1] = str(tmp_path)
+        assert words[1] == "pretrain.py"
+        check_overrides(CONF, "pretrain", words[2:])
+    elif "--multirun" in words:
+        assert words[1] == "pretrain.py"
+        check_overrides(CONF, "pretrain", words[2:], typed=typed_config)
+    else:
+        check_command(words, monkeypatch)
 
 
 def check_command(words, monkeypatch):
@@ -83,12 +107,12 @@ def check_command(words, monkeypatch):
 
 
 def test_there_are_commands_to_test():
-    assert len(list(commands("python"))) >= 8
-    assert len(list(commands("docker"))) >= 2
-    assert len(list(commands("sbatch"))) >= 2
+    assert len(list(commands("python "))) >= 8
+    assert len(list(commands("docker "))) >= 2
+    assert len(list(commands("sbatch "))) >= 2
 
 
-@pytest.mark.parametrize("words", [case for case in commands("docker") if case.values[0][1] == "run"])
+@pytest.mark.parametrize("words", [case for case in commands("docker ") if case.values[0][1] == "run"])
 def test_commands_in_containers_are_accepted(words, monkeypatch):
     image = next(position for position, word in enumerate(words) if word.startswith("mae-video:"))
     arguments = words[image + 1 :] or ["pretrain.py"]  # CMD of the Dockerfile
@@ -112,7 +136,7 @@ def run_batch_script(folder, nodes, arguments, status=0):
     return started[started.index("python") :], ended.returncode
 
 
-@pytest.mark.parametrize("words", list(commands("sbatch")))
+@pytest.mark.parametrize("words", list(commands("sbatch ")))
 def test_jobs_are_accepted(words, monkeypatch, tmp_path):
     script = words.index(BATCH_SCRIPT)
     nodes = next((int(word.partition("=")[2]) for word in words[:script] if word.startswith("--nodes=")), 1)
