@@ -8,7 +8,7 @@ ON_JAX := tests/engines tests/test_targets.py tests/pretraining/test_run.py test
 # What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
 RUNS := tests/engines tests/finetuning tests/pretraining tests/training
 
-.PHONY: demo test test-plain-kernels lint types clean
+.PHONY: demo test test-plain-kernels lint types docs clean
 
 demo: .venv/installed
 	$(BIN)/python pretrain.py
@@ -30,6 +30,10 @@ lint: .venv/installed-test
 types: .venv/installed-test
 	$(BIN)/mypy
 
+# The site, in build/site. Sources are read and not imported, so this needs none of what the project needs.
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[tensorflow]'
@@ -39,5 +43,12 @@ types: .venv/installed-test
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
 	touch $@
 
+DOCS_EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])
+
+.venv-docs/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install -q $$(.venv-docs/bin/python -c '$(DOCS_EXTRA)')
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-docs build/site

@@ -8,42 +8,8 @@ if __name__ == "__main__":
 
     end_on_interrupt()  # before all that takes time to import
 
-import sys
-from dataclasses import replace
-from pathlib import Path
-
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-
-from mae.cli.backend import load_backend
-from mae.cli.exit_status import exit_statuses
-from mae.cli.overrides import check_overrides, quote_texts
-from mae.cli.quiet import quiet_libraries
-from mae.cli.typed import register_resolvers
-from mae.pretraining.config import TEXTS, typed_config
-
-CONF = Path(__file__).parent / "conf"
-
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="pretrain")
-def main(composed: DictConfig) -> None:
-    with exit_statuses():
-        config = typed_config(composed)
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            # Jobs of a sweep are runs of their own.
-            config = replace(config, run_dir=f"{config.run_dir}-{HydraConfig.get().job.num}")
-        load_backend(config.backend)  # only now: a mistake in the command is told before that
-        from mae.pretraining.run import pretrain
-
-        pretrain(config)
-
+from mae.cli.command import run_command
+from mae.pretraining.command import main
 
 if __name__ == "__main__":
-    quiet_libraries()
-    register_resolvers()
-    with exit_statuses():
-        sys.argv[1:] = quote_texts(sys.argv[1:], TEXTS)
-        check_overrides(CONF, "pretrain", sys.argv[1:], typed=typed_config)
-        main()
+    run_command(main)

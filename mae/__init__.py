@@ -7,6 +7,8 @@ before TensorFlow is loaded.
 from importlib import import_module
 from typing import Any
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "architecture": "mae.presets",
     "build_pretrainer": "mae.models.pretrainer",

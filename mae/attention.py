@@ -208,11 +208,8 @@ def in_columns(views: list[Any]) -> list[list[Any]]:
 
 def main(arguments: list[str]) -> None:
     """Runs the command."""
-    if {"--help", "-h"} & set(arguments):
-        print(__doc__)
-        return
     print(show_attention(command_config(AttentionConfig, arguments)))
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

@@ -1,7 +1,16 @@
-"""`python -m mae.convert IN OUT --to FORMAT`: any checkpoint in any other format.
+"""`python -m mae.convert IN OUT to=FORMAT`: any checkpoint in any other format.
 
-Every tensor of IN must have a place and every weight of the model a tensor, else nothing is written.
-`python -m mae.convert IN --describe` says what a file is.
+source      a checkpoint of any format, or a run directory; also without `source=` as first argument
+output      file or folder to write, not there yet; also without `output=` as second argument
+to          huggingface, pytorch, keras_h5, keras or savedmodel; `--to FORMAT` is the same
+describe    true: say format, kind, sizes and sha256 of the source, and write nothing
+classes     file of class names, one a line or {number: name} (default: the source's own)
+
+What the source does not tell is given as well: sizes of the model, as num_heads=6, and how it was trained:
+frame_stride, sampler, target, target_scale, target_pixels, loss_weight, masking, mask_ratio, mask_motion,
+mask_motion_share, licence.
+
+Every tensor of the source must have a place and every weight of the model a tensor, else nothing is written.
 """
 
 if __name__ == "__main__":
@@ -9,17 +18,15 @@ if __name__ == "__main__":
 
     end_on_interrupt()  # before all that takes time to import
 
-import argparse
-import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
-from mae.cli.arguments import Parser
+from mae.cli.arguments import command_config
 from mae.cli.backend import load_backend
 from mae.cli.command import run_command
-from mae.cli.quoting import unquoted
+from mae.cli.typed import PATH
 from mae.data.lists.class_names import read_labels
 from mae.errors import ConfigError, check_choice
 from mae.files import checksums
@@ -40,78 +47,75 @@ TRAINING = {
     "mask_motion_share": float,
     "licence": str,
 }
+SIZES = get_type_hints(Architecture)
+# Declared as `Any`: a type checker knows no class that is made when the module is loaded.
+_Told: Any = make_dataclass(
+    "_Told", [(name, kind | None, None) for name, kind in (SIZES | TRAINING).items()], frozen=True, kw_only=True
+)
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The arguments of the command.
+@dataclass(frozen=True, kw_only=True)
+class ConvertConfig(_Told):
+    """The arguments of the command, besides what the source may not tell: sizes, and how it was trained."""
+
+    source: str = field(metadata=PATH)
+    output: str | None = field(default=None, metadata=PATH)
+    to: str | None = None
+    describe: bool = False
+    classes: str | None = field(default=None, metadata=PATH)
+
+    def __post_init__(self) -> None:
+        if not self.describe and (self.output is None or self.to is None):
+            raise ConfigError("give OUT and to=FORMAT, or describe=true; --help says more")
+        if self.describe and (self.output or self.to):
+            raise ConfigError("describe=true writes nothing: leave out OUT and to=")
+
+    def given(self, names: Sequence[str]) -> dict[str, Any]:
+        """What is given of these, of sizes or of how it was trained."""
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+def parse(arguments: Sequence[str]) -> ConvertConfig:
+    """The arguments of the command; the first two may be input and output.
 
     Raises:
         ConfigError: wrong ones.
     """
-    parser = Parser(prog="python -m mae.convert", description="Any checkpoint in any other format.")
-    parser.add_argument("source", metavar="IN", type=_path, help="checkpoint of any format, or a run directory")
-    parser.add_argument("output", metavar="OUT", type=_path, nargs="?", help="file or folder to write, not there yet")
-    parser.add_argument("--to", metavar="FORMAT", help="huggingface, pytorch, keras_h5, keras or savedmodel")
-    parser.add_argument("--describe", action="store_true", help="say format, kind, sizes and sha256 of IN")
-    parser.add_argument("--label-names", metavar="FILE", type=_path, help="class names, one a line or {number: name}")
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        nargs="+",
-        default=[],
-        help="what IN does not tell: sizes, as num_heads=6, and how it was trained, as frame_stride=2 licence=MIT",
-    )
-    given = parser.parse_args(arguments)
-    if not given.describe and (given.output is None or given.to is None):
-        raise ConfigError("give OUT and --to FORMAT, or --describe; see python -m mae.convert --help")
-    if given.describe and (given.output or given.to):
-        raise ConfigError("--describe writes nothing: leave out OUT and --to")
-    given.set = values_given(given.set)
-    return given
+    return command_config(ConvertConfig, list(_with_keys(arguments)), in_front=("source", "output"))
 
 
-def _path(text: str) -> Path:
-    return Path(os.path.expanduser(unquoted(text)))
+def _with_keys(arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments, `--to FORMAT` as `to=FORMAT`."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--to":
+            yield f"to={next(words, '')}"
+        else:
+            yield f"to={word.removeprefix('--to=')}" if word.startswith("--to=") else word
 
 
-def values_given(pairs: Sequence[str]) -> dict[str, Any]:
-    """`["num_heads=6", "licence=MIT"]` as values of the fields of `Architecture` and of `TRAINING`."""
-    types = {**get_type_hints(Architecture), **TRAINING}
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        check_choice("size", name, types)
-        # Of `float | None` the first; the word for a bool is none of bool's own.
-        of = (get_args(types[name]) or (types[name],))[0]
-        try:
-            values[name] = {"true": True, "false": False}[value.lower()] if of is bool else of(unquoted(value))
-        except (ValueError, KeyError) as error:
-            raise ConfigError(f"--set {pair}: not a value of type {of.__name__}") from error
-    return values
-
-
-def convert(source: Path, output: Path, to: str, labels: dict[int, str] | None, values: dict[str, Any]) -> str:
-    """Writes `output`; returns what to print.
-
-    Args:
-        values: of fields of `Architecture` and `Training`, which win over those that `source` tells.
+def convert(config: ConvertConfig) -> str:
+    """Writes the output; returns what to print.
 
     Raises:
-        ConfigError: something in `source` has no place, or something that `to` needs is not in it.
+        ConfigError: something in the source has no place, or something that the format needs is not in it.
     """
     from mae.checkpoints.load import load_weights
     from mae.checkpoints.read import read_weights
     from mae.checkpoints.save import FORMATS, save_checkpoint
 
-    check_choice("format --to", to, FORMATS)
+    assert config.output is not None
+    assert config.to is not None
+    check_choice("format to=", config.to, FORMATS)
+    labels, output = read_labels(Path(config.classes)) if config.classes else None, Path(config.output)
     if output.exists():
         raise ConfigError(f"{output} exists already: give another name, or remove it")
-    weights = read_weights(source)
-    trained = {name: value for name, value in values.items() if name in TRAINING}
-    model = build_model(weights, {name: value for name, value in values.items() if name not in TRAINING})
+    weights = read_weights(Path(config.source))
+    model = build_model(weights, config.given([*SIZES]))
     report = load_weights(weights, model)
-    save_checkpoint(model, output, to, labels or report.id2label, replace(report.training, **trained))
-    return f"{report.table()}\nwritten: {output} ({to})"
+    training = replace(report.training, **config.given([*TRAINING]))
+    save_checkpoint(model, output, config.to, labels or report.id2label, training)
+    return f"{report.table()}\nwritten: {output} ({config.to})"
 
 
 def build_model(weights: Any, sizes: dict[str, Any]) -> Any:
@@ -173,15 +177,17 @@ def _text(value: Any, assumed: bool) -> str:
     return f"{text} (assumed: the file does not tell)" if assumed else text
 
 
-def main(arguments: Sequence[str]) -> str:
-    """Runs the command; returns what to print."""
-    given = parse(arguments)
+def run(arguments: Sequence[str]) -> str:
+    """Does what the arguments say; returns what to print."""
+    config = parse(arguments)
     load_backend()  # only now: a mistake in the arguments is told before that
-    if given.describe:
-        return describe(given.source)
-    labels = read_labels(given.label_names) if given.label_names else None
-    return convert(given.source, given.output, given.to, labels, given.set)
+    return describe(Path(config.source)) if config.describe else convert(config)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    print(run(arguments))
 
 
 if __name__ == "__main__":
-    run_command(lambda arguments: print(main(arguments)))
+    run_command(main, __doc__)

@@ -261,11 +261,8 @@ def _write_index(path: Path, entries: list[Entry]) -> None:
 
 def main(arguments: list[str]) -> None:
     """Runs the command."""
-    if {"--help", "-h"} & set(arguments):
-        print(__doc__)
-        return
     extract(command_config(ExtractConfig, arguments))
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

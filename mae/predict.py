@@ -203,9 +203,6 @@ def _as_rows(prediction: Prediction) -> Iterator[tuple[Any, ...]]:
 
 def main(arguments: list[str]) -> None:
     """Runs the command."""
-    if {"--help", "-h"} & set(arguments):
-        print(__doc__)
-        return
     made = predict(command_config(PredictConfig, arguments))
     failed = {prediction.video for prediction in made if prediction.reason is not None}
     if failed:
@@ -213,4 +210,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

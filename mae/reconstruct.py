@@ -147,11 +147,8 @@ def reconstruct(config: ReconstructConfig) -> str:
 
 def main(arguments: list[str]) -> None:
     """Runs the command."""
-    if {"--help", "-h"} & set(arguments):
-        print(__doc__)
-        return
     print(reconstruct(command_config(ReconstructConfig, arguments)))
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

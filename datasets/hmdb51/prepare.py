@@ -1,20 +1,18 @@
-"""Lists for HMDB51: `python datasets/hmdb51/prepare.py --annotations DIR --videos DIR [--split 1]`.
+"""Lists for HMDB51: `python datasets/hmdb51/prepare.py annotations=DIR videos=DIR [split=1]`.
 
 Read are the official text files, one for each class and split: `brush_hair_test_split1.txt` with lines
 `April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1`, where 1 is training, 2 test and 0 neither. Classes are numbered in
 alphabetical order. Files lie in a directory for each class.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # also without an installation
 
-from mae.cli.exit_status import exit_statuses
 from mae.data.lists.official.annotations import AnnotatedVideo, Annotations, Split, checked_videos, read_lines
-from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
+from mae.data.lists.official.prepare import OfficialDataset, PrepareConfig, parse_arguments, run_prepare
 from mae.data.lists.official.video_files import class_and_name
 from mae.errors import ConfigError
 
@@ -23,11 +21,11 @@ UNUSED, TRAIN, TEST = "0", "1", "2"
 
 def read(directory: Path, split: int) -> Annotations:
     if not directory.is_dir():
-        raise ConfigError(f"--annotations {directory} is not a directory")
+        raise ConfigError(f"annotations={directory} is not a directory")
     ending = f"_test_split{split}.txt"
     sources = {path.name.removesuffix(ending): path for path in directory.glob(f"*{ending}")}
     if not sources:
-        raise ConfigError(f"--annotations {directory} holds no <class>{ending}; give the folder of the official splits")
+        raise ConfigError(f"annotations={directory} holds no <class>{ending}; give the folder of the official splits")
     names = tuple(sorted(sources))
     videos: dict[str, list[AnnotatedVideo]] = {TRAIN: [], TEST: [], UNUSED: []}
     for label, name in enumerate(names):
@@ -40,7 +38,7 @@ def read(directory: Path, split: int) -> Annotations:
             videos[use].append(video)
     for use, what in ((TRAIN, "training"), (TEST, "test")):
         if not videos[use]:
-            raise ConfigError(f"--annotations {directory}: no video of split {split} is marked {use}, for {what}")
+            raise ConfigError(f"annotations={directory}: no video of split {split} is marked {use}, for {what}")
     splits = (Split("train", tuple(videos[TRAIN])), Split("test", tuple(videos[TEST])))
     return Annotations(names, splits, tuple(sources.values()))
 
@@ -57,10 +55,9 @@ def _video(place: str, text: str, name: str, label: int) -> tuple[str, Annotated
 DATASET = OfficialDataset("hmdb51", num_classes=51, num_splits=3, max_missing=0.0, read=read, key_of=class_and_name)
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def parse(words: Sequence[str]) -> PrepareConfig:
     return parse_arguments(DATASET, words)
 
 
 if __name__ == "__main__":
-    with exit_statuses():
-        print(prepare(DATASET, parse(sys.argv[1:])))
+    run_prepare(DATASET, __doc__)

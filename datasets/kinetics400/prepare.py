@@ -1,18 +1,16 @@
-"""Lists for Kinetics-400: `python datasets/kinetics400/prepare.py --annotations DIR --videos DIR`.
+"""Lists for Kinetics-400: `python datasets/kinetics400/prepare.py annotations=DIR videos=DIR`.
 
 Read are the official CSV files: `label,youtube_id,time_start,time_end,split`. Classes are numbered in alphabetical
 order. Files are called `<youtube_id>_<start>_<end>.mp4`, seconds with six digits, or `<youtube_id>.mp4`; the
 directories they are in, if any, do not matter.
 """
 
-import argparse
 import sys
 from collections.abc import Hashable, Sequence
 from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # also without an installation
 
-from mae.cli.exit_status import exit_statuses
 from mae.data.lists.endings import without_extension
 from mae.data.lists.official.annotations import (
     AnnotatedVideo,
@@ -23,7 +21,7 @@ from mae.data.lists.official.annotations import (
     optional_file,
     read_table,
 )
-from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
+from mae.data.lists.official.prepare import OfficialDataset, PrepareConfig, parse_arguments, run_prepare
 from mae.errors import ConfigError
 
 ID_LENGTH = 11  # of all YouTube ids; they may hold underscores and digits themselves
@@ -89,10 +87,9 @@ def _video(path: Path, line: int, row: dict[str, str], numbers: dict[str, int] |
 DATASET = OfficialDataset("kinetics400", num_classes=400, num_splits=1, max_missing=0.1, read=read, key_of=key_of)
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def parse(words: Sequence[str]) -> PrepareConfig:
     return parse_arguments(DATASET, words)
 
 
 if __name__ == "__main__":
-    with exit_statuses():
-        print(prepare(DATASET, parse(sys.argv[1:])))
+    run_prepare(DATASET, __doc__)

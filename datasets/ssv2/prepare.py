@@ -1,10 +1,9 @@
-"""Lists for Something-Something V2: `python datasets/ssv2/prepare.py --annotations DIR --videos DIR`.
+"""Lists for Something-Something V2: `python datasets/ssv2/prepare.py annotations=DIR videos=DIR`.
 
 Read are the JSON files of the download: class numbers by template without brackets, and for training, validation and
 test a list of videos with `id` and, but for test, `template`. Files are called `<id>.webm`.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # also without an installation
 
-from mae.cli.exit_status import exit_statuses
 from mae.data.lists.official.annotations import (
     AnnotatedVideo,
     Annotations,
@@ -22,7 +20,7 @@ from mae.data.lists.official.annotations import (
     optional_file,
     read_json,
 )
-from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
+from mae.data.lists.official.prepare import OfficialDataset, PrepareConfig, parse_arguments, run_prepare
 from mae.data.lists.official.video_files import file_name
 from mae.errors import ConfigError
 
@@ -83,10 +81,9 @@ def _video(path: Path, place: int, entry: Any, numbers: dict[str, int] | None) -
 DATASET = OfficialDataset("ssv2", num_classes=174, num_splits=1, max_missing=0.0, read=read, key_of=file_name)
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def parse(words: Sequence[str]) -> PrepareConfig:
     return parse_arguments(DATASET, words)
 
 
 if __name__ == "__main__":
-    with exit_statuses():
-        print(prepare(DATASET, parse(sys.argv[1:])))
+    run_prepare(DATASET, __doc__)

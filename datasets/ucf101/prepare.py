@@ -1,18 +1,16 @@
-"""Lists for UCF101: `python datasets/ucf101/prepare.py --annotations DIR --videos DIR [--split 1]`.
+"""Lists for UCF101: `python datasets/ucf101/prepare.py annotations=DIR videos=DIR [split=1]`.
 
 Read are the official text files: `classInd.txt` with `1 ApplyEyeMakeup`, `trainlist01.txt` with
 `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`, and `testlist01.txt` with the paths alone. Classes there count from 1,
 ours from 0.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # also without an installation
 
-from mae.cli.exit_status import exit_statuses
 from mae.data.lists.official.annotations import (
     AnnotatedVideo,
     Annotations,
@@ -21,7 +19,7 @@ from mae.data.lists.official.annotations import (
     checked_videos,
     read_lines,
 )
-from mae.data.lists.official.prepare import OfficialDataset, parse_arguments, prepare
+from mae.data.lists.official.prepare import OfficialDataset, PrepareConfig, parse_arguments, run_prepare
 from mae.data.lists.official.video_files import class_and_name
 from mae.errors import ConfigError
 
@@ -65,10 +63,9 @@ def _video(place: str, text: str, names: tuple[str, ...], has_labels: bool) -> A
 DATASET = OfficialDataset("ucf101", num_classes=101, num_splits=3, max_missing=0.0, read=read, key_of=class_and_name)
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def parse(words: Sequence[str]) -> PrepareConfig:
     return parse_arguments(DATASET, words)
 
 
 if __name__ == "__main__":
-    with exit_statuses():
-        print(prepare(DATASET, parse(sys.argv[1:])))
+    run_prepare(DATASET, __doc__)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mae.cli.commands import to_install
 from mae.errors import ConfigError
 
 
@@ -19,5 +20,5 @@ def tensorflow_for(what: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "tensorflow":
             raise
-        raise ConfigError(f"{what} needs TensorFlow, which is not installed: pip install -e '.[tensorflow]'") from error
+        raise ConfigError(f"{what} needs TensorFlow, which is not installed: {to_install('tensorflow')}") from error
     return tensorflow

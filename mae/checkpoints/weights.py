@@ -123,7 +123,7 @@ class Weights:
         if missing := [name for name in needed if name not in sizes]:
             raise ConfigError(
                 f"{self.source} ({self.format}) does not tell {' and '.join(missing)}, and no preset is "
-                f"{sizes['embed_dim']} wide: give {' '.join(f'--set {name}=…' for name in missing)}"
+                f"{sizes['embed_dim']} wide: give {' '.join(f'{name}=…' for name in missing)}"
             )
         try:
             architecture = Architecture(**sizes)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, MutableMapping
 
+from mae.cli.commands import to_install
 from mae.cli.quiet import import_tensorflow
 from mae.errors import ConfigError, check_choice
 from mae.options import BACKENDS
@@ -50,7 +51,7 @@ def load_backend(
     if named != name:
         raise ConfigError(f"backend={name}, but {_VARIABLE}={named} in the environment: give one of them, or the same")
     if not is_installed(name):
-        raise ConfigError(f"backend={name} is not installed: pip install -e '.[{name}]'")
+        raise ConfigError(f"backend={name} is not installed: {to_install(name)}")
     environment[_VARIABLE] = name
     if name == "tensorflow":
         import_tensorflow()

@@ -5,12 +5,16 @@ import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.core.plugins import Plugins
@@ -21,6 +25,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mae.cli.quoting import NONE, quoted, swept, unquoted
 from mae.errors import ConfigError, one_line, unknown_name
+
+# Every setting. In a clone mae/conf is a link to conf/, which a wheel holds in its place.
+CONF = (Path(__file__).parents[1] / "conf").resolve()
 
 _HELP = ("help", "hydra_help", "info")  # Hydra's flags that need no right settings
 _SHELLS = ("bash", "zsh", "fish")
@@ -93,9 +100,8 @@ def check_overrides(
     Raises:
         ConfigError: an unknown key, option or flag, with the nearest one; a value that cannot be parsed.
     """
-    directories = (config_dir,) if shared_dir is None else (shared_dir, config_dir)
-    with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
-        flags = _flags(arguments, directories, config_name)
+    with composing(config_dir, config_name, arguments, shared_dir) as place:
+        flags, config_name = place.flags, place.config_name
         if any(getattr(flags, name) for name in _HELP):
             return
         if flags.shell_completion:
@@ -107,9 +113,41 @@ def check_overrides(
             try:
                 composed = compose(config_name, overrides=combination)
             except (HydraException, OmegaConfBaseException) as error:
-                raise _explained(error, directories, config_name, combination) from error
+                raise _explained(error, place.directories, config_name, combination) from error
             if is_sweep and typed is not None:
                 typed(composed)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the settings of a command are, and what its flags say."""
+
+    flags: argparse.Namespace
+    config_name: str
+    directories: tuple[Path, ...]  # what is in an earlier one wins
+
+
+@contextmanager
+def composing(
+    config_dir: Path, config_name: str, arguments: Sequence[str], shared_dir: Path | None = None
+) -> Iterator[Place]:
+    """Has Hydra's `compose` look where the command with these arguments does, in a `--config-dir` of the user first.
+
+    Args: as of `check_overrides`, which also says what is raised.
+    """
+    searched = (config_dir,) if shared_dir is None else (config_dir, shared_dir)
+    with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
+        flags = _flags(arguments, searched, config_name)
+        if flags.config_dir is not None:
+            own = Path(flags.config_dir).absolute()
+            if not own.is_dir():
+                raise ConfigError(f"--config-dir {flags.config_dir} is not a folder")
+            path = create_config_search_path(str(config_dir.resolve()))
+            path.prepend("command-line", f"file://{own}")
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("app", path)
+            searched = (own, *searched)
+        yield Place(flags, flags.config_name or config_name, searched)
 
 
 class _Mistake(Exception):
@@ -150,6 +188,11 @@ def _check_completion(settings: Sequence[str]) -> None:
         raise ConfigError(f"--shell-completion needs one of {', '.join(wanted)}")
 
 
+def first_of_sweep(overrides: Sequence[str]) -> list[str]:
+    """The settings of the first run; they are as they stand where nothing is swept."""
+    return next(_combinations([_parsed(override) for override in overrides]))
+
+
 def _combinations(overrides: Sequence[Override]) -> Iterator[list[str]]:
     """The first values of all that is swept, and then each other value of one beside the first ones of the others."""
     values = [list(_values(override)) for override in overrides]
@@ -187,30 +230,29 @@ def _explained(
     error: Exception, config_dirs: Sequence[Path], config_name: str, arguments: Sequence[str]
 ) -> ConfigError:
     """Hydra's error as one line that names the nearest valid word."""
-    groups, keys = _groups(config_dirs), _known_keys(config_dirs, config_name)
+    options, keys = groups(config_dirs), _known_keys(config_dirs, config_name)
     for argument in arguments:
         key, _, value = argument.lstrip("+~").partition("=")
-        if groups.get(key) and value not in groups[key] and re.fullmatch(r"[\w-]+", value):
-            return unknown_name(f"{key}=", value, groups[key])
+        if options.get(key) and value not in options[key] and re.fullmatch(r"[\w-]+", value):
+            return unknown_name(f"{key}=", value, options[key])
         if not any(known == key or known.startswith(f"{key}.") for known in keys):
             return unknown_name("config key", key, keys)
     return ConfigError(f"{' '.join(arguments)}: {one_line(error)}")
 
 
-def _groups(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
+def groups(config_dirs: Sequence[Path]) -> dict[str, list[str]]:
     """The options of each group."""
     return {
         path.name: [option.stem for option in sorted(path.glob("[!_]*.yaml"))]
-        for config_dir in config_dirs
-        for path in config_dir.iterdir()
-        if not (path / f"{path.name}.yaml").exists()  # the directory of another command
+        for config_dir in reversed(config_dirs)  # what is in an earlier one wins
+        for path in sorted(config_dir.iterdir())
+        if path.is_dir() and not (path / f"{path.name}.yaml").exists()  # the directory of another command
     }
 
 
 def _known_keys(config_dirs: Sequence[Path], config_name: str) -> list[str]:
     """What may stand before a `=`, but for what the chosen groups add."""
-    groups = _groups(config_dirs)
-    return sorted({*_keys(compose(config_name)), *(name for name, options in groups.items() if options)})
+    return sorted({*_keys(compose(config_name)), *(name for name, names in groups(config_dirs).items() if names)})
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:

@@ -118,7 +118,7 @@ def checked_values(
         try:
             value = node[name]
             # Not through the schema, which would take `${` for a reference once more.
-            if not (_is_text(field) and isinstance(value, str)):
+            if not (_is_text(field) and isinstance(value, str)) and not isinstance(value, list):
                 schema[name] = value
                 value = schema[name]
         except OmegaConfBaseException as error:
@@ -127,6 +127,7 @@ def checked_values(
             raise ConfigError(of_ours if of_ours != reason else f"{prefix}{name}: {reason}") from error
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{prefix}{name}={value} is not a number")
-        is_path = field.metadata == PATH and value is not None
-        values[name] = os.path.expanduser(value) if is_path else value
+        if field.metadata == PATH and value is not None:
+            value = [*map(os.path.expanduser, value)] if isinstance(value, list) else os.path.expanduser(value)
+        values[name] = value
     return values

@@ -4,10 +4,10 @@ Without arguments it looks at the libraries and their versions, the devices, whe
 codecs (a small clip of each is encoded in memory and decoded), threads, memory, disks, W&B, and says how many clips a
 second to expect of each size of model.
 
-With the arguments of `pretrain.py`, any of them, it says as well how much memory that run would take, and whether it is
+With arguments of pre-training, any of them, it says as well how much memory that run would take, and whether it is
 there, before anybody waits for it. No video is read for that, and nothing is written.
 
-backend       tensorflow or jax, as for pretrain.py (default: as KERAS_BACKEND says, else tensorflow if it is installed)
+backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 
 What to do about a problem stands below it, after an arrow. Exit status: 0, 1 if training would fail, 2 for a mistake in
 the arguments.
@@ -25,6 +25,7 @@ from typing import Any
 
 from mae.cli.backend import load_backend
 from mae.cli.command import run_command
+from mae.cli.commands import to_install
 from mae.doctor.codecs import check_codecs
 from mae.doctor.computing import check_devices, check_replicas
 from mae.doctor.finding import Finding, fatal
@@ -36,23 +37,20 @@ from mae.errors import ConfigError
 from mae.pretraining.config import TEXTS, PretrainConfig, typed_config
 
 EXIT_FAILS = 1
-CONF = Path(__file__).parents[2] / "conf"
 
 
 def composed_config(arguments: Sequence[str]) -> PretrainConfig:
     """The config of `pretrain.py` with these arguments; raises `ConfigError` as it does."""
-    from hydra import compose, initialize_config_dir
+    from hydra import compose
 
-    from mae.cli.overrides import check_overrides, quote_texts
+    from mae.cli.overrides import CONF, check_overrides, composing, quote_texts
     from mae.cli.typed import register_resolvers
 
-    if not CONF.is_dir():
-        raise ConfigError(f"there are no settings in {CONF}: run this in a clone of the repository")
     register_resolvers()
     arguments = quote_texts(arguments, TEXTS)
     check_overrides(CONF, "pretrain", arguments)
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return typed_config(compose("pretrain", overrides=list(arguments)))
+    with composing(CONF, "pretrain", arguments) as place:
+        return typed_config(compose(place.config_name, overrides=place.flags.overrides))
 
 
 def examine(config: PretrainConfig, is_asked: bool) -> Iterator[list[Finding]]:
@@ -67,7 +65,7 @@ def examine(config: PretrainConfig, is_asked: bool) -> Iterator[list[Finding]]:
     try:
         load_backend(config.backend)
     except ConfigError as error:
-        yield [fatal("engine", str(error), "pip install -e '.[tensorflow]', or '.[jax]', and give that backend")]
+        yield [fatal("engine", str(error), f"{to_install('tensorflow')}, or of jax, and give that backend")]
         return
     engine, found = check_devices(_setup(config))
     yield found
@@ -90,9 +88,6 @@ def _setup(config: PretrainConfig) -> Any:
 
 def main(arguments: list[str]) -> int:
     """Runs the command; returns its exit status."""
-    if {"--help", "-h"} & set(arguments):
-        print(__doc__)
-        return 0
     config = composed_config(arguments)
     found = []
     for findings in examine(config, bool(arguments)):
@@ -109,4 +104,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
+from mae.cli.commands import to_install
 from mae.doctor.finding import Finding, fatal
 from mae.doctor.replicas import NEAR
 from mae.errors import ConfigError, one_line
@@ -30,7 +31,7 @@ def check_replicas(backend: str) -> Finding:
     """Two replicas against one, in a process of its own: devices can be split before anything is computed only."""
     command = [sys.executable, "-m", "mae.doctor.replicas"]
     environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-    remedy = "pip install -c constraints.txt -e . for the versions that were tested; until then strategy=single"
+    remedy = f"{to_install(backend)} -c constraints.txt, which names the versions tested; until then strategy=single"
     try:
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S)
         difference = float(ended.stdout.split()[-1])

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 
 from packaging.requirements import Requirement
 
+from mae.cli.commands import PROJECT, to_install
 from mae.doctor.finding import Finding, fatal
 from mae.options import BACKENDS
 
-PROJECT = "mae-video"
 # OpenCV's wheels all write the same files: of two of them the one installed last wins, and removing one breaks both.
 OPENCV_WHEELS = (
     "opencv-python-headless",
@@ -50,11 +50,11 @@ def check_software(version: Version = installed_version, requirements: Iterable[
 def _check_engines(needed: list[Requirement], version: Version) -> list[Finding]:
     """TensorFlow and JAX, one of which has to be here, in the versions they were tested in."""
     if not any(version(name) for name in BACKENDS):
-        return [fatal("engines", "neither TensorFlow nor JAX is installed", "pip install -e '.[tensorflow]'")]
+        return [fatal("engines", "neither TensorFlow nor JAX is installed", to_install("tensorflow"))]
     found = []
     for name in BACKENDS:
         asked = [r for r in needed if r.name == name and r.marker and r.marker.evaluate({"extra": name})]
-        found.append(_compare(name, version(name), asked[0] if asked else None, f"pip install -e '.[{name}]'"))
+        found.append(_compare(name, version(name), asked[0] if asked else None, to_install(name)))
     jax, jaxlib = version("jax"), version("jaxlib")
     if jax is not None and jaxlib is not None and jax != jaxlib:
         found.append(fatal("jax", f"jax {jax} with jaxlib {jaxlib}", f"pip install 'jaxlib=={jax}': they go together"))

@@ -65,7 +65,8 @@ def build_optimizer(
     Losses are not scaled, no average is kept, and the first gradient that is not finite ends all updates.
 
     Args:
-        learning_rate, weight_decay: a number, or a function of the step as `mae.warmup_cosine`.
+        learning_rate: a number, or a function of the step as `mae.warmup_cosine`.
+        weight_decay: likewise.
         layer_decay: learning rate of an encoder block over the next one's; None: the same for all.
         clip_grad_norm: largest norm of the summed gradient; None: no clipping.
     """

@@ -14,6 +14,8 @@ from mae.checkpoints.metadata import PRETRAINED, RELEASED, Training
 from mae.checkpoints.names import DECODER
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
+from mae.cli.commands import to_type
+from mae.cli.quoting import hydra_setting
 from mae.data.lists.class_names import read_labels
 from mae.data.sampling import KINDS
 from mae.errors import ConfigError
@@ -80,7 +82,7 @@ def load_classifier(
     if weights.kind != "classifier":
         raise ConfigError(
             f"{path} ({weights.format}, {weights.kind}) holds no trained classification head, only one that was "
-            f"trained knows classes; fine-tune first: python finetune.py init_from={path}"
+            f"trained knows classes; fine-tune first: {to_type('finetune', hydra_setting('init_from', str(path)))}"
         )
     checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, Training(frame_stride), sampler)
     count = weights.arrays["head/kernel"].shape[-1]

@@ -3,11 +3,12 @@
 import math
 from pathlib import Path
 
+from mae.cli.commands import to_type
 from mae.cli.quoting import setting
 from mae.data.lists.splits import Splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
 from mae.finetuning.config import FinetuneConfig
-from mae.training.next_commands import module, tell_next
+from mae.training.next_commands import tell_next
 from mae.training.session import Session, optimizer_rows
 
 
@@ -39,7 +40,7 @@ def print_summary(run_dir: Path, video: str | None) -> str:
     """
     if video is None:
         return f"run: {run_dir}"
-    command = module("mae.predict", setting("checkpoint", str(run_dir)), setting("video", video))
+    command = to_type("predict", setting("checkpoint", str(run_dir)), setting("video", video))
     return f"run: {run_dir}\n{tell_next(run_dir, [command])}"
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mae.cli.commands import to_type
+
 WORRYING = 0.3  # of the time
 IN_A_ROW = 3  # records, so that a moment's hold-up is none
 BUSY = 0.7  # of the decoders' time: below, it is not they who are waited for
@@ -64,7 +66,7 @@ class DataWait:
         if not self.is_packed:
             now = VIDEO_MS if self.clips_per_video == 1 else FOUR_CLIPS_MS
             remedies.append(
-                f"python -m mae.data.pack LIST FOLDER: a copy that reads {VIDEO_MS / PACKED_MS:.0f} × as fast "
+                f"{to_type('pack', 'LIST', 'FOLDER')}: a copy that reads {VIDEO_MS / PACKED_MS:.0f} × as fast "
                 f"({PACKED_MS:g} instead of {VIDEO_MS:g} ms of a core a clip"
                 f"{'' if now == VIDEO_MS else f', {now / PACKED_MS:.1f} × what several clips a video are'}), "
                 "for ten times the space; a new run then"

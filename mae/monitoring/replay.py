@@ -1,10 +1,10 @@
 """`python -m mae.monitoring.replay RUN_DIR`: shows a run in W&B or TensorBoard after it was made, from its files alone.
 
-RUN_DIR        a run directory: its metrics.jsonl, config.yaml and reconstructions/ are read
---to           wandb (default), tensorboard, or both
---mode         of W&B: auto (default: online where an API key is configured, else offline), online, offline
---project      of W&B (default: as in config.yaml)
---name         of the W&B run (default: as in config.yaml, else the run directory's)
+run_dir     a run directory: its metrics.jsonl, config.yaml and reconstructions/ are read; also without `run_dir=`
+to          wandb (default), tensorboard, or [wandb,tensorboard]
+mode        of W&B: auto (default: online where an API key is configured, else offline), online, offline
+project     of W&B (default: as in config.yaml)
+name        of the W&B run (default: as in config.yaml, else the run directory's)
 
 A run that W&B knows already is continued: what its server has is left out, so that no step is there twice.
 """
@@ -14,17 +14,18 @@ if __name__ == "__main__":
 
     end_on_interrupt()  # before all that takes time to import
 
-import argparse
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from mae.cli.arguments import Parser
+from mae.cli.arguments import command_config
 from mae.cli.command import run_command
-from mae.errors import ConfigError, TrainingStopped, one_line
+from mae.cli.typed import PATH
+from mae.errors import ConfigError, TrainingStopped, check_choice, one_line
 from mae.monitoring.background import View
 from mae.monitoring.config import WandbConfig, check_monitors
 from mae.monitoring.metrics import read_metrics
@@ -32,11 +33,28 @@ from mae.monitoring.tensorboard_run import TensorBoardRun
 from mae.monitoring.wandb_run import WandbRun, plan_wandb, segments
 from mae.options import MONITORS, WANDB_MODES
 
+_MODES = [mode for mode in WANDB_MODES if mode != "disabled"]
 _STEP = re.compile(r"step_(\d+)")
 _KEYS = {".png": "reconstruction", ".gif": "reconstruction_moving"}  # as a run shows its pictures
 
 
-def replay(options: argparse.Namespace) -> str:
+@dataclass(frozen=True)
+class ReplayConfig:
+    """The arguments of the command."""
+
+    run_dir: str = field(metadata=PATH)
+    to: list[str] = field(default_factory=lambda: ["wandb"])  # any of wandb, tensorboard
+    mode: str = "auto"  # of W&B: auto | online | offline
+    project: str | None = None  # of W&B; null: as the run's config says
+    name: str | None = None  # of the W&B run; null: as the run's config says, else the run directory's
+
+    def __post_init__(self) -> None:
+        for monitor in self.to:
+            check_choice("to", monitor, MONITORS)
+        check_choice("mode", self.mode, _MODES)
+
+
+def replay(options: ReplayConfig) -> str:
     """Uploads, or writes, what a run directory holds; returns the lines to print.
 
     Raises:
@@ -69,7 +87,7 @@ def known_run_id(run_dir: Path) -> str | None:
 def _to_wandb(wandb: WandbConfig, run_dir: Path, config: dict[str, Any], records: list[dict[str, Any]]) -> str:
     plan = plan_wandb(wandb, known_run_id(run_dir), run_dir.resolve().name)
     if plan is None:
-        raise ConfigError("W&B is disabled (WANDB_MODE=disabled): give --mode online or offline")
+        raise ConfigError("W&B is disabled (WANDB_MODE=disabled): give mode=online or mode=offline")
     written = segments(run_dir, plan.run_id)
     if plan.mode == "offline" and list(written.parent.glob(written.name)):
         raise ConfigError(
@@ -104,23 +122,15 @@ def _step_of(path: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = Parser(prog="python -m mae.monitoring.replay", description=__doc__, add_help=False)
-    parser.add_argument("run_dir")
-    parser.add_argument("--to", nargs="+", choices=MONITORS, default=["wandb"])
-    parser.add_argument("--mode", choices=[mode for mode in WANDB_MODES if mode != "disabled"], default="auto")
-    parser.add_argument("--project")
-    parser.add_argument("--name")
-    return parser.parse_args(arguments)
+def parse(arguments: Sequence[str]) -> ReplayConfig:
+    """The arguments of the command; raises `ConfigError` for a mistake in them."""
+    return command_config(ReplayConfig, arguments, in_front=("run_dir",))
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
-    if {"--help", "-h"} & set(arguments):
-        print(__doc__)
-        return
     print(replay(parse(arguments)))
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from mae.cli.commands import to_install
 from mae.errors import ConfigError
 
 FOLDER = "tensorboard"  # in the run directory
@@ -16,7 +17,7 @@ _FLUSH_S = 10
 def check_tensorboard() -> None:
     """Raises `ConfigError` where the library that writes event files is not installed."""
     if find_spec("tensorboardX") is None:
-        raise ConfigError("monitor=[tensorboard] needs tensorboardX: pip install -e '.[tensorboard]'")
+        raise ConfigError(f"monitor=[tensorboard] needs tensorboardX: {to_install('tensorboard')}")
 
 
 class TensorBoardRun:

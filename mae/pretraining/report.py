@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mae.cli.commands import to_type
 from mae.cli.quoting import hydra_setting, setting
 from mae.data.config import CsvDataset, RenderedDataset
 from mae.data.lists.index import VideoIndex, build_index
@@ -11,7 +12,7 @@ from mae.errors import ConfigError, one_line
 from mae.evaluation.reconstruction import Part
 from mae.pretraining.config import PretrainConfig
 from mae.target_config import Target
-from mae.training.next_commands import module, script, tell_next
+from mae.training.next_commands import tell_next
 from mae.training.session import Session, optimizer_rows
 
 FINETUNING_BATCH = 16  # videos, of the recipes for own videos and for the demo: a list may hold fewer
@@ -98,14 +99,14 @@ def print_summary(config: PretrainConfig, run_dir: Path, video: str | None) -> s
         video: one that can be read; None: none is known.
     """
     checkpoint = setting("checkpoint", str(run_dir))
-    looks = [] if video is None else [module("mae.reconstruct", checkpoint, setting("video", video))]
+    looks = [] if video is None else [to_type("reconstruct", checkpoint, setting("video", video))]
     lines = [*looks, *_with_labels(config, hydra_setting("init_from", str(run_dir)))]
     return f"run: {run_dir} (pictures in reconstructions/)\n{tell_next(run_dir, lines)}"
 
 
 def _with_labels(config: PretrainConfig, init_from: str) -> list[str]:
     """Fine-tuning and a probe, which take the data set from the run; or why it is none for them."""
-    finetune, probe = script("finetune.py", init_from), script("finetune.py", "mode=probe", init_from)
+    finetune, probe = to_type("finetune", init_from), to_type("finetune", "mode=probe", init_from)
     try:
         videos, is_tested = _labelled_videos(config)
     except ConfigError as error:

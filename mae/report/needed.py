@@ -2,6 +2,7 @@
 
 import importlib.util
 
+from mae.cli.commands import to_install
 from mae.errors import ConfigError
 
 PACKAGES = {"jinja2": "jinja2", "matplotlib": "matplotlib", "sklearn": "scikit-learn"}  # module and package
@@ -11,4 +12,4 @@ def check_libraries() -> None:
     """Raises `ConfigError` where one of them is missing; none is imported."""
     missing = [package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise ConfigError(f"a report needs {', '.join(missing)}: pip install -e '.[report]'")
+        raise ConfigError(f"a report needs {', '.join(missing)}: {to_install('report')}")

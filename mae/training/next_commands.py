@@ -1,8 +1,5 @@
 """The commands to type after a run, which work as they stand: printed, and kept in the run directory."""
 
-import shlex
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,25 +9,6 @@ from mae.files import replacing
 
 FILE = "next_commands.txt"
 _MOST_TRIED = 50  # videos: where so many cannot be read, no command names one
-
-
-def script(name: str, *settings: str) -> str:
-    """`python NAME` for a script beside the one that runs now, which may lie elsewhere, quoted for the shell."""
-    running = Path(sys.argv[0])
-    path = running.with_name(name) if running.name in ("pretrain.py", "finetune.py") else Path(name)
-    return shlex.join([_python(), str(path), *settings])
-
-
-def module(name: str, *settings: str) -> str:
-    """`python -m NAME`, quoted for the shell."""
-    return shlex.join([_python(), "-m", name, *settings])
-
-
-def _python() -> str:
-    """This interpreter: by its name alone where the shell finds it by that."""
-    found = shutil.which("python")
-    is_this = found is not None and Path(found).parent == Path(sys.executable).parent
-    return "python" if is_this else sys.executable
 
 
 def tell_next(run_dir: Path, lines: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from mae.cli.commands import as_typed
 from mae.errors import ConfigError
 from mae.files import abandoned, replacing
 from mae.presets import COMPUTED
@@ -144,9 +144,9 @@ class RunDirectory:
         self.note_command(command)
 
     def note_command(self, command: Sequence[str]) -> None:
-        """Adds a line with what Python was told to run, as it was typed and as a shell takes it, and when."""
+        """Adds a line with what Python was told to run, as a shell takes it, and when."""
         with open(self.path / COMMANDS, "a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  python {shlex.join(command)}\n")
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {as_typed(command)}\n")
 
     @property
     def _is_without_training(self) -> bool:

@@ -15,7 +15,7 @@ from mae.checkpoints.metadata import KEY, Metadata, Training, metadata_from, tra
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import save_checkpoint
-from mae.convert import main
+from mae.convert import run as convert
 from mae.errors import ConfigError
 from mae.evaluation.features import encode
 from mae.evaluation.trained import load_classifier, load_encoder
@@ -50,10 +50,10 @@ def test_a_converted_run_is_described_and_used_as_the_run(to, kind, tmp_path):
     positions = "sincos" if to == "huggingface" else "sincos_factorised"
     model = write_run(tmp_path / "run", kind, positions)
     path = tmp_path / FILES[to]
-    main([str(tmp_path / "run"), str(path), "--to", to, "--set", "licence=CC-BY-NC-4.0"])
+    convert([str(tmp_path / "run"), str(path), f"to={to}", "licence=CC-BY-NC-4.0"])
 
     rows = dict(
-        line.split(maxsplit=1) for line in main([str(path), "--describe"]).splitlines() if len(line.split()) > 1
+        line.split(maxsplit=1) for line in convert([str(path), "describe=true"]).splitlines() if len(line.split()) > 1
     )
     told = {"image_size": "16", "num_frames": "4", "num_heads": "2", "positions": positions, "frame_stride": "3"}
     told |= {"sampler": "tsn_segments", "step": "9", "licence": "CC-BY-NC-4.0"}
@@ -112,7 +112,7 @@ def test_others_find_in_our_files_what_they_look_for(tmp_path):
 def test_what_was_trained_further_with_transformers_is_what_its_config_says(tmp_path):
     """transformers keeps keys that it does not know, whatever is done to the model."""
     write_run(tmp_path / "run", "pretrainer", "sincos")
-    main([str(tmp_path / "run"), str(tmp_path / "hf"), "--to", "huggingface"])
+    convert([str(tmp_path / "run"), str(tmp_path / "hf"), "to=huggingface"])
     path = tmp_path / "hf" / "config.json"
     config = json.loads(path.read_text())
     assert config["norm_pix_loss"] is True
@@ -128,7 +128,7 @@ def test_the_licence_on_a_hugging_face_card_is_carried(card, licence, tmp_path):
     path = write("E5", "pretrainer", tmp_path)
     (path / "README.md").write_text(card)
     assert read_weights(path).training.licence == licence
-    main([str(path), str(tmp_path / "x.h5"), "--to", "keras_h5"])
+    convert([str(path), str(tmp_path / "x.h5"), "to=keras_h5"])
     assert read_weights(tmp_path / "x.h5").training.licence == licence
 
 

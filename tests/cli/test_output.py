@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,12 @@ def test_an_interrupt_while_a_command_is_imported():
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "True\n", "")  # to a shell, 130
 
 
+RUNS = '\nif __name__ == "__main__":\n    run_command('
+
+
 def commands():
     """Every file that people run; not what the commands themselves start in other processes."""
-    of_mae = [path for path in sorted((ROOT / "mae").rglob("*.py")) if "\n    run_command(" in path.read_text()]
+    of_mae = [path for path in sorted((ROOT / "mae").rglob("*.py")) if RUNS in path.read_text()]
     return [ROOT / "pretrain.py", ROOT / "finetune.py", *of_mae]
 
 
@@ -104,6 +108,17 @@ def test_every_command_begins_with_it():
         assert isinstance(docstring, ast.Expr)  # and then, before anything is imported that takes time
         name = end_on_interrupt.__name__
         assert ast.unparse(first).endswith(f"import {name}\n    {name}()"), path
+
+
+def test_installed_programs_begin_with_it():
+    """They call functions of `mae.__main__`, which imports a command only then."""
+    tree = ast.parse((ROOT / "mae" / "__main__.py").read_text())
+    begins = {node.name: ast.unparse(node.body[1]) for node in tree.body if isinstance(node, ast.FunctionDef)}
+    programs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert set(programs) == {"mae", "mae-pretrain", "mae-finetune"}
+    for program in programs.values():
+        module, _, name = program.partition(":")
+        assert (module, begins[name]) == ("mae.__main__", f"{end_on_interrupt.__name__}()")
 
 
 @pytest.mark.parametrize(("signum", "ends"), [(signal.SIGHUP, True), (signal.SIGTERM, True), (signal.SIGUSR1, False)])

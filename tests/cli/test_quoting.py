@@ -187,8 +187,7 @@ def test_texts_of_commands_are_what_was_typed(cls, value):
 
 
 def test_arguments_without_a_name_are_what_was_typed():
-    given = convert.parse(["~/a 1", '"b c"', "--to", "pytorch", "--label-names", "~/x", "--set", "licence='null'"])
-    assert (given.source, given.output, given.label_names) == (Path(HOME, "a 1"), Path("b c"), Path(HOME, "x"))
-    assert given.set == {"licence": "null"}
+    given = convert.parse(["~/a 1", '"b c"', "to=pytorch", "classes=~/x", "licence='null'"])
+    assert (given.source, given.output, given.classes, given.licence) == (f"{HOME}/a 1", "b c", f"{HOME}/x", "null")
     source, output, _ = parse_pack(["'1e3'", "~/packed"])
     assert (source, output) == (Path(os.getcwd(), "1e3"), Path(HOME, "packed"))

@@ -1,6 +1,3 @@
-import re
-from dataclasses import fields
-
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +5,7 @@ from PIL import Image
 from released_files import write
 from written_videos import noise_frames, write_video
 
-from mae.attention import AttentionConfig, in_columns, lay_over, main, show_attention
+from mae.attention import AttentionConfig, in_columns, lay_over, show_attention
 from mae.errors import ConfigError
 from mae.presets import Architecture
 
@@ -61,12 +58,6 @@ def test_a_map_is_bright_where_the_attention_is():
 def test_panels_of_a_moving_picture_stand_in_three_rows_at_most():
     assert in_columns([1, 2]) == [[1], [2]]
     assert in_columns(list(range(7))) == [[0, 1, 2], [3, 4, 5], [6]]
-
-
-def test_help_names_every_argument(capsys):
-    main(["--help"])
-    text = capsys.readouterr().out
-    assert all(re.search(rf"^[\w, ]*\b{field.name}\b", text, re.MULTILINE) for field in fields(AttentionConfig))
 
 
 @pytest.mark.parametrize(

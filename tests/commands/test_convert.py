@@ -13,7 +13,9 @@ from mae.checkpoints.containers.torch_zip import read_torch, write_torch
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.metadata import Training
 from mae.checkpoints.save import save_checkpoint
-from mae.convert import TRAINING, main, parse, values_given
+from mae.convert import SIZES as ALL_SIZES
+from mae.convert import TRAINING, parse
+from mae.convert import run as convert
 from mae.data.lists.class_names import read_labels
 from mae.errors import ConfigError
 from mae.models.classifier import build_classifier
@@ -32,7 +34,7 @@ SIZES = {
     "decoder_num_heads": 3,
 }
 # What a .pth does not tell of sizes that no preset has.
-TOLD = ["--set", "num_heads=3", "image_size=32", "num_frames=4"]
+TOLD = ["num_heads=3", "image_size=32", "num_frames=4"]
 NAMES = {"huggingface": "hf", "pytorch": "x.pth", "keras_h5": "x.h5", "keras": "x.keras", "savedmodel": "saved"}
 
 
@@ -53,9 +55,9 @@ def released(model, path):
 @pytest.mark.parametrize("to", NAMES)
 def test_any_format_from_pytorch_and_back(to, classifier, tmp_path):
     released(classifier, tmp_path / "in.pth")
-    printed = main([str(tmp_path / "in.pth"), str(tmp_path / NAMES[to]), "--to", to, *TOLD])
+    printed = convert([str(tmp_path / "in.pth"), str(tmp_path / NAMES[to]), f"to={to}", *TOLD])
     assert "32 tensors" in printed
-    main([str(tmp_path / NAMES[to]), str(tmp_path / "back.pth"), "--to", "pytorch"])
+    convert([str(tmp_path / NAMES[to]), str(tmp_path / "back.pth"), "to=pytorch"])
     before, after = (read_torch(tmp_path / name)["module"] for name in ("in.pth", "back.pth"))
     assert before.keys() == after.keys()
     for name in before:
@@ -65,11 +67,11 @@ def test_any_format_from_pytorch_and_back(to, classifier, tmp_path):
 def test_label_names_are_given_and_then_carried_from_format_to_format(classifier, tmp_path):
     (tmp_path / "names.txt").write_text("jump\nrun\nsit\n")
     released(classifier, tmp_path / "in.pth")
-    names = ["--label-names", str(tmp_path / "names.txt")]
-    main([str(tmp_path / "in.pth"), str(tmp_path / "0"), "--to", "huggingface", *names, *TOLD])
+    names = [f"classes={tmp_path / 'names.txt'}"]
+    convert([str(tmp_path / "in.pth"), str(tmp_path / "0"), "to=huggingface", *names, *TOLD])
     previous = tmp_path / "0"
     for to in ("savedmodel", "keras_h5", "pytorch", "keras"):
-        main([str(previous), str(tmp_path / NAMES[to]), "--to", to])
+        convert([str(previous), str(tmp_path / NAMES[to]), f"to={to}"])
         previous = tmp_path / NAMES[to]
         model = build_classifier("vit_tiny", num_classes=3, **SIZES)
         assert load_checkpoint(previous, model).id2label == {0: "jump", 1: "run", 2: "sit"}
@@ -86,23 +88,23 @@ def test_anything_left_over_means_nothing_is_written(classifier, tmp_path):
     state = read_torch(tmp_path / "in.pth")["module"]
     write_torch(tmp_path / "more.pth", {"module": {**state, "blocks.0.attn.k_bias": np.zeros(24, "f4")}})
     with pytest.raises(ConfigError, match=r"unexpected: blocks.0.attn.k_bias"):
-        main([str(tmp_path / "more.pth"), str(tmp_path / "hf"), "--to", "huggingface", *TOLD])
+        convert([str(tmp_path / "more.pth"), str(tmp_path / "hf"), "to=huggingface", *TOLD])
     del state["head.bias"]
     write_torch(tmp_path / "less.pth", {"module": state})
     with pytest.raises(ConfigError, match="missing: head/bias"):
-        main([str(tmp_path / "less.pth"), str(tmp_path / "hf"), "--to", "huggingface", *TOLD])
+        convert([str(tmp_path / "less.pth"), str(tmp_path / "hf"), "to=huggingface", *TOLD])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.pth", "less.pth", "more.pth"]
 
 
 def test_sizes_that_nothing_tells_are_asked_for(classifier, tmp_path):
     released(classifier, tmp_path / "in.pth")
-    with pytest.raises(ConfigError, match=r"does not tell num_heads.*--set num_heads"):
-        main([str(tmp_path / "in.pth"), str(tmp_path / "hf"), "--to", "huggingface"])
+    with pytest.raises(ConfigError, match=r"does not tell num_heads.*: give num_heads=…"):
+        convert([str(tmp_path / "in.pth"), str(tmp_path / "hf"), "to=huggingface"])
 
 
 def test_values_that_are_set_have_the_types_of_their_fields():
     pairs = ["num_heads=6", "head_norm_epsilon=1e-5", "lean=False", "frame_stride=2", "mask_ratio=0.75", "licence=MIT"]
-    assert values_given(pairs) == {
+    assert parse(["in", "out", "to=pytorch", *pairs]).given([*ALL_SIZES, *TRAINING]) == {
         "num_heads": 6,
         "head_norm_epsilon": 1e-5,
         "lean": False,
@@ -110,21 +112,19 @@ def test_values_that_are_set_have_the_types_of_their_fields():
         "mask_ratio": 0.75,
         "licence": "MIT",
     }
-    with pytest.raises(ConfigError, match="--set lean=yes: not a value of type bool"):
-        values_given(["lean=yes"])
     assert {*TRAINING, "step", "fixed_batch", "fixed_batch_loss"} == {field.name for field in fields(Training)}
 
 
 def test_describe(tmp_path):
     model = build_pretrainer("vit_tiny", **SIZES)
     save_checkpoint(model, tmp_path / "x.pth", "pytorch")
-    text = main([str(tmp_path / "x.pth"), "--describe"])
+    text = convert([str(tmp_path / "x.pth"), "describe=true"])
     assert "PyTorch" in text
     assert "pretrainer" in text
     assert hashlib.sha256((tmp_path / "x.pth").read_bytes()).hexdigest() in text
     assert [line.split() for line in text.splitlines() if "decoder_embed_dim" in line] == [["decoder_embed_dim", "12"]]
     write_torch(tmp_path / "x.pth", {"model": read_torch(tmp_path / "x.pth")["model"]})
-    text = main([str(tmp_path / "x.pth"), "--describe"])
+    text = convert([str(tmp_path / "x.pth"), "describe=true"])
     said = dict(re.findall(r"^ *(\w+) +(.+?) \(assumed: the file does not tell\)$", text, re.MULTILINE))
     assert said == {
         "image_size": "224",
@@ -142,11 +142,11 @@ def test_describe(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["x"], "give OUT and --to FORMAT"),
-        (["x", "y", "--describe"], "--describe writes nothing"),
-        (["x", "y", "--to", "hf", "--whatever"], "unrecognized arguments: --whatever"),
-        (["x", "y", "--to", "hf", "--set", "num_head=3"], "size 'num_head' does not exist; did you mean 'num_heads'"),
-        (["x", "y", "--to", "hf", "--set", "num_heads=three"], "--set num_heads=three"),
+        (["x"], "give OUT and to=FORMAT"),
+        (["x", "y", "describe=true"], "describe=true writes nothing"),
+        (["x", "y", "to=hf", "--whatever"], "there is no flag --whatever"),
+        (["x", "y", "to=hf", "num_head=3"], "argument 'num_head' does not exist; did you mean 'num_heads'"),
+        (["x", "y", "to=hf", "num_heads=three"], "num_heads: Value 'three'"),
     ],
 )
 def test_wrong_arguments(arguments, message):
@@ -154,8 +154,14 @@ def test_wrong_arguments(arguments, message):
         parse(arguments)
 
 
+def test_the_format_behind_dashes_is_the_same():
+    asked = parse(["in", "out", "to=pytorch"])
+    assert asked.to == "pytorch"
+    assert parse(["in", "out", "--to", "pytorch"]) == parse(["in", "--to=pytorch", "out"]) == asked
+
+
 def test_a_mistake_is_one_line_and_status_2(tmp_path):
-    command = [sys.executable, "-m", "mae.convert", "nowhere.pth", "out", "--to", "huggingface"]
+    command = [sys.executable, "-m", "mae.convert", "nowhere.pth", "out", "to=huggingface"]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     assert done.returncode == 2

@@ -1,7 +1,5 @@
 import csv
 import json
-import re
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from mae.checkpoints.save import save_checkpoint
 from mae.cli.arguments import command_config
 from mae.data.transforms.crops import view_crops
 from mae.errors import ConfigError
-from mae.extract import ExtractConfig, extract, main
+from mae.extract import ExtractConfig, extract
 from mae.models.classifier import build_classifier
 from mae.patches import normalise, patchify
 
@@ -201,11 +199,3 @@ def test_nothing_that_can_be_read_is_a_mistake(place, tmp_path):
 def test_mistakes_are_told_before_anything_is_loaded(argument, message):
     with pytest.raises(ConfigError, match=message):
         command_config(ExtractConfig, ["checkpoint=x", "video=y", "output=z", argument])
-
-
-def test_help_names_every_argument(capsys):
-    main(["--help"])
-    text = capsys.readouterr().out
-    named = set(re.findall(r"^[\w, ]+?(?=   *\S)", text, re.MULTILINE))
-    named = {name.strip() for names in named for name in names.split(",")}
-    assert {field.name for field in fields(ExtractConfig)} <= named

@@ -14,7 +14,7 @@ DATASETS = Path(__file__).parents[2] / "datasets"
 def run(request, tmp_path):
     """Runs the script that the test module is named for, on `annotations` and `videos` below the temporary folder."""
     dataset = run_path(str(DATASETS / request.path.stem.removeprefix("test_") / "prepare.py"))["DATASET"]
-    folders = ["--annotations", str(tmp_path / "annotations"), "--videos", str(tmp_path / "videos")]
+    folders = [f"{name}={tmp_path / name}" for name in ("annotations", "videos")]
     (tmp_path / "annotations").mkdir()
     (tmp_path / "videos").mkdir()
     return lambda *words: prepare(dataset, parse_arguments(dataset, [*folders, *words]))

@@ -41,7 +41,7 @@ def test_first_split(official, videos):
 
 
 def test_second_split(official, videos):
-    official()("--split", "2")
+    official()("split=2")
     train = index_csv(videos / "train.csv", None)
     assert names_of(train, videos) == [f"brush_hair/{SECOND}", "cartwheel/unused.avi"]
 
@@ -63,23 +63,23 @@ def test_mistakes(official, replaced, message):
 
 def test_missing_annotations(official, annotations):
     run = official()
-    assert f"{annotations} holds no <class>_test_split3.txt" in message_of(run, "--split", "3")
+    assert f"{annotations} holds no <class>_test_split3.txt" in message_of(run, "split=3")
     for path in annotations.iterdir():
         path.unlink()
     annotations.rmdir()
-    assert f"--annotations {annotations} is not a directory" in message_of(run)
+    assert f"annotations={annotations} is not a directory" in message_of(run)
 
 
 def test_as_a_command(official, annotations, videos, tmp_path):
     """From any working directory: a mistake is one line and status 2."""
     official()
-    words = [sys.executable, str(SCRIPT), "--annotations", "annotations", "--videos", "videos"]
+    words = [sys.executable, str(SCRIPT), "annotations=annotations", "videos=videos"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == "train.csv: 2 videos; 0 of the annotation are missing"
-    wrong = subprocess.run([*words[:4], "--videos", "absent"], cwd=tmp_path, capture_output=True, text=True)
+    wrong = subprocess.run([*words[:3], "videos=absent"], cwd=tmp_path, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr == "error: --videos " + str(tmp_path / "absent") + (
+    assert wrong.stderr == "error: videos=" + str(tmp_path / "absent") + (
         " is not a directory; give the folder that holds the videos\n"
     )
     nothing = subprocess.run(words[:2], cwd=tmp_path, capture_output=True, text=True)

@@ -75,8 +75,8 @@ def test_official_lists_among_the_videos_are_kept(run, annotations, videos, tmp_
     (videos / "val.csv").write_text(VAL)
     annotations.rmdir()
     annotations.symlink_to(videos)
-    assert "is an annotation that was read" in message_of(run, "--overwrite")
-    run("--out", str(tmp_path / "lists"))
+    assert "is an annotation that was read" in message_of(run, "overwrite=true")
+    run(f"output={tmp_path / 'lists'}")
     assert names_of(index_csv(tmp_path / "lists" / "train.csv", videos), videos) == list(FLAT)
 
 

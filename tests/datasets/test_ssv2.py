@@ -95,4 +95,4 @@ def test_missing_videos_are_refused(official, videos):
     run = official()
     (videos / "20bn-something-something-v2" / "42326.webm").unlink()
     assert "1 of 2 of train, as 42326.webm" in message_of(run)
-    assert "train.csv: 1 videos; 1 of the annotation are missing" in run("--allow-missing")
+    assert "train.csv: 1 videos; 1 of the annotation are missing" in run("allow_missing=true")

@@ -39,7 +39,7 @@ def test_first_split(official, videos):
 
 
 def test_second_split(official, videos, tmp_path):
-    official()("--split", "2", "--out", str(tmp_path / "second"))
+    official()("split=2", f"output={tmp_path / 'second'}")
     assert index_csv(tmp_path / "second" / "train.csv", videos).labels == (1, 1)
     assert index_csv(tmp_path / "second" / "test.csv", videos).labels == (0,)
 
@@ -73,5 +73,5 @@ def test_mistakes(official, replaced, message):
 
 def test_missing_annotations(official, annotations):
     run = official()
-    assert f"--annotations {annotations} holds no trainlist03.txt" in message_of(run, "--split", "3")
-    assert "invalid choice: 4" in message_of(run, "--split", "4")
+    assert f"annotations={annotations} holds no trainlist03.txt" in message_of(run, "split=3")
+    assert "split=4 does not exist: ucf101 has 3" in message_of(run, "split=4")

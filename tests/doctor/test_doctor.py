@@ -42,11 +42,6 @@ def test_arguments_are_those_of_pretraining():
         doctor.composed_config(["batchsize=8"])
 
 
-def test_help_is_told(capsys):
-    assert doctor.main(["--help"]) == 0
-    assert "Exit status: 0, 1 if" in capsys.readouterr().out
-
-
 def test_two_replicas_agree():
     found = computing.check_replicas(keras.config.backend())
     assert found.remedy is None, found

@@ -17,7 +17,7 @@ from whole_clips import crop_clip
 
 from mae.checkpoints.run_state import read_checkpoint
 from mae.cli.arguments import command_config
-from mae.convert import main as convert
+from mae.convert import run as convert
 from mae.data.transforms.crops import view_crops
 from mae.evaluation.trained import load_classifier, load_encoder
 from mae.extract import ExtractConfig, extract
@@ -99,7 +99,7 @@ def test_predict(video):
 @pytest.mark.parametrize("to", ["pytorch", "keras_h5", "keras", "savedmodel"])
 def test_convert(kind, to, tmp_path):
     path = tmp_path / {"pytorch": "x.pth", "keras_h5": "x.h5", "keras": "x.keras", "savedmodel": "x"}[to]
-    assert "moving average of the weights" in convert([str(RUNS / kind), str(path), "--to", to])
+    assert "moving average of the weights" in convert([str(RUNS / kind), str(path), f"to={to}"])
     trained = load_encoder(path, None, "float32", {})
     expected = {variable.path: variable for variable in held(kind, "ema/").encoder.trainable_variables}
     assert len(expected) == len(trained.model.encoder.trainable_variables)

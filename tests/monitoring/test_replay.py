@@ -79,13 +79,13 @@ def test_a_server_that_talks_rubbish_is_one_line(tmp_path, finished):
 
 
 def test_offline_it_is_written_once(tmp_path, finished):
-    done = command(tmp_path, finished, "--mode", "offline", "--name", "mine")
+    done = command(tmp_path, finished, "mode=offline", "name=mine")
     assert done.returncode == 0, done.stderr
     assert "wandb sync" in done.stdout
     (segment,) = (finished / "wandb").glob("offline-run-*")
     assert b"train/loss" in next(segment.glob("run-*.wandb")).read_bytes()
     assert known_run_id(finished) == segment.name.rsplit("-", 1)[1]
-    done = command(tmp_path, finished, "--mode", "offline")
+    done = command(tmp_path, finished, "mode=offline")
     assert done.returncode == 2
     assert "holds this run already: upload it with `wandb sync" in done.stderr
 
@@ -93,7 +93,7 @@ def test_offline_it_is_written_once(tmp_path, finished):
 def test_to_tensorboard_as_often_as_one_likes(finished):
     for count in (3, 4):
         write_records(finished, count)
-        assert replay(parse([str(finished), "--to", "tensorboard"])).endswith(f"{count} records")
+        assert replay(parse([str(finished), "to=tensorboard"])).endswith(f"{count} records")
     events = EventAccumulator(str(finished / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4]
@@ -106,5 +106,5 @@ def test_to_tensorboard_as_often_as_one_likes(finished):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"is no run directory: metrics\.jsonl and config\.yaml are not both there"):
         replay(parse([str(tmp_path)]))
-    with pytest.raises(ConfigError, match="invalid choice: 'tensorbord'"):
-        parse([str(tmp_path), "--to", "tensorbord"])
+    with pytest.raises(ConfigError, match="to 'tensorbord' does not exist; did you mean 'tensorboard'"):
+        parse([str(tmp_path), "to=tensorbord"])

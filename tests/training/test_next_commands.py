@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from written_videos import noise_frames, write_video
 
 from mae import predict, reconstruct
+from mae.cli import commands
 from mae.cli.overrides import share_groups
 from mae.finetuning.config import register_finetune_resolvers
 from mae.finetuning.evaluate import evaluate
@@ -104,7 +105,7 @@ def test_after_a_list(folder, capsys, monkeypatch):
     assert "  a=1  " in capsys.readouterr().out
 
     monkeypatch.setattr(sys, "argv", ["finetune.py"])
-    monkeypatch.setattr(next_commands, "_python", lambda: "python")
+    monkeypatch.setattr(commands, "_python", lambda: "python")
     assert probing.endswith("finetune.py mode=probe 'init_from=run=1 x'")
     done = run_here("python finetune.py mode=probe 'init_from=run=1 x'", "probe.kinds=[knn]", "report=false")
     assert (done / "probe.json").exists()
@@ -146,7 +147,7 @@ def test_after_the_demo(shapes, tmp_path, capsys, monkeypatch):
     ],
 )
 def test_videos_that_no_fine_tuning_takes(folder, monkeypatch, settings, told):
-    monkeypatch.setattr(next_commands, "_python", lambda: "python")
+    monkeypatch.setattr(commands, "_python", lambda: "python")
     (folder / "plain.csv").write_text("videos/b/2.avi\nvideos/b/3.avi\n")
     (folder / "one.csv").write_text("videos/b/2.avi 1\nvideos/b/3.avi 1\n")
     (folder / "l.csv").write_text("videos/b/2.avi 0\nvideos/b/3.avi 1\n")
@@ -158,7 +159,7 @@ def test_videos_that_no_fine_tuning_takes(folder, monkeypatch, settings, told):
 
 
 def test_without_videos_to_test_on_there_is_no_probe(folder, monkeypatch):
-    monkeypatch.setattr(next_commands, "_python", lambda: "python")
+    monkeypatch.setattr(commands, "_python", lambda: "python")
     (folder / "l.csv").write_text("videos/b/2.avi 0\nvideos/b/3.avi 1\n")
     (folder / "r").mkdir()
     told = report.print_summary(configured("dataset=csv", "dataset.train=l.csv"), Path("r"), None).splitlines()[2:]
@@ -178,12 +179,3 @@ def test_no_command_where_it_cannot_be_kept_is_lost(tmp_path):
     told = next_commands.tell_next(tmp_path / "file", ["python"])
     assert "cannot be written" in told
     assert told.endswith("\n  python")
-
-
-def test_a_python_that_the_shell_would_not_find_is_named_whole(monkeypatch):
-    monkeypatch.setattr(next_commands.shutil, "which", lambda name: "/usr/bin/python")
-    monkeypatch.setattr(sys, "executable", "/my env/bin/python3.11")
-    assert next_commands.module("mae.x", "a=b c") == "'/my env/bin/python3.11' -m mae.x 'a=b c'"
-    monkeypatch.setattr(sys, "executable", "/usr/bin/python3.11")
-    monkeypatch.setattr(sys, "argv", ["../pretrain.py"])
-    assert next_commands.script("finetune.py") == "python ../finetune.py"

@@ -53,10 +53,10 @@ def write_files(contents: Mapping[Path, str], overwrite: bool, keep: Iterable[Pa
     differing = [path for path, text in contents.items() if path.exists() and _differs(path, text)]
     for path in differing:
         if os.path.realpath(path) in kept:
-            raise ConfigError(f"{path} is an annotation that was read; give another folder for the lists: --out DIR")
+            raise ConfigError(f"{path} is an annotation that was read; give another folder for the lists, as output=")
     if differing and not overwrite:
         names = ", ".join(str(path) for path in differing)
-        raise ConfigError(f"there is something else in {names}; --overwrite replaces it, --out DIR writes elsewhere")
+        raise ConfigError(f"something else is in {names}: overwrite=true replaces it, output= names another folder")
     for path, text in contents.items():
         if path.exists() and path not in differing:
             continue
@@ -64,9 +64,7 @@ def write_files(contents: Mapping[Path, str], overwrite: bool, keep: Iterable[Pa
             with replacing(path) as temporary:
                 temporary.write_bytes(text.encode())
         except OSError as error:
-            raise ConfigError(
-                f"{path} cannot be written ({error.strerror}); --out DIR writes the lists elsewhere"
-            ) from error
+            raise ConfigError(f"{path} cannot be written ({error.strerror}); output= names another folder") from error
 
 
 def _written(path: str) -> str:

@@ -1,9 +1,17 @@
-"""`python -m mae.data.pack IN OUT [short_side=256] [quality=90] [workers=0] [root=DIR] [frames=img_*]`.
+"""`python -m mae.data.pack IN OUT [key=value …]`: a copy of videos that reads about ten times faster.
 
-A copy that reads fast.
-Every video of IN, a list (.csv, .txt, .tsv, .lst or .list), a folder or one video, becomes one zip of JPEGs below OUT.
-`list.csv` in OUT lists them with their labels, segments and strides; `broken.csv` says which videos are left out and
-why. Called again, it goes on where it was.
+source      a list (.csv, .txt, .tsv, .lst or .list), a folder of videos, or one video; also without `source=` as first
+            argument
+output      folder for the packed videos and their list; also without `output=` as second argument
+short_side  pixels: larger frames are made smaller (default 256)
+quality     of JPEG, 1 to 100 (default 90)
+workers     videos packed at the same time (default 0: one per core)
+root        what relative paths in a list are relative to (default: the list's own folder)
+frames      which pictures of a directory are its frames, as img_* (default: there is one series; none: no picture is)
+
+Every video becomes one zip of JPEGs. `list.csv` lists them with their labels, segments and strides; `broken.csv` says
+which videos are left out and why. Called again, it goes on where it was.
+Exit status: 0 if all are packed, 2 for a mistake in the command, 3 if some could not be read.
 """
 
 if __name__ == "__main__":
@@ -26,10 +34,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mae.cli.arguments import Parser, command_config
+from mae.cli.arguments import command_config
 from mae.cli.command import run_command
 from mae.cli.exit_status import EXIT_STOPPED
-from mae.cli.quoting import unquoted
 from mae.cli.typed import PATH
 from mae.data.lists.class_names import CLASSES_FILE
 from mae.data.lists.given import GivenVideos, given_videos
@@ -54,7 +61,7 @@ _PROGRESS_EVERY = 10.0  # seconds
 
 @dataclass(frozen=True)
 class PackConfig:
-    """The `key=value` arguments of the command."""
+    """How videos are packed."""
 
     short_side: int = 256  # pixels; larger frames are made smaller
     quality: int = 90  # of JPEG, 1 to 100
@@ -72,30 +79,22 @@ class PackConfig:
             raise ConfigError(f"workers={self.workers} must be 0 (one per core) or more")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PackArguments(PackConfig):
+    """The arguments of the command."""
+
+    source: str = field(metadata=PATH)  # a list, a folder or a video
+    output: str = field(metadata=PATH)  # folder
+
+
 def parse(words: Sequence[str]) -> tuple[Path, Path, PackConfig]:
     """Input, output and settings.
 
     Raises:
         ConfigError: wrong ones.
     """
-    parser = Parser(prog="python -m mae.data.pack", description="A copy of videos that reads about ten times faster.")
-    parser.add_argument("source", metavar="IN", help="a list of videos, a folder with videos, or one video")
-    parser.add_argument("output", metavar="OUT", help="folder for the packed videos and their list")
-    parser.add_argument(
-        "settings",
-        metavar="KEY=VALUE",
-        nargs="*",
-        default=[],
-        help="short_side=256 (pixels, never enlarged), quality=90 (of JPEG), workers=0 (one per core), "
-        "root=DIR (what relative paths in a list are relative to), "
-        "frames=img_* (which pictures of a folder are its frames)",
-    )
-    given = parser.parse_args(words)
-    return (
-        absolute(unquoted(given.source)),
-        absolute(unquoted(given.output)),
-        command_config(PackConfig, given.settings),
-    )
+    given = command_config(PackArguments, words, in_front=("source", "output"))
+    return absolute(given.source), absolute(given.output), given
 
 
 def pack(source: Path, output: Path, config: PackConfig) -> Outcome:
@@ -104,7 +103,7 @@ def pack(source: Path, output: Path, config: PackConfig) -> Outcome:
     Raises:
         ConfigError: nothing to read, no place to write, or the output would mix with the input.
     """
-    given = given_videos("IN=", source, config.root, config.frames)
+    given = given_videos("source=", source, config.root, config.frames)
     names = packed_names(given.index.paths, given.base)
     _check_places(given, output, names)
     with _writing_to(output), _only_one_in(output):
@@ -123,16 +122,16 @@ def _check_places(given: GivenVideos, output: Path, names: dict[str, str]) -> No
         folder = Path(os.path.realpath(source))
         if real == folder or folder in real.parents:
             raise ConfigError(
-                f"OUT={output} lies in IN={source}, where packed videos would count as more videos; "
+                f"output={output} lies in source={source}, where packed videos would count as more videos; "
                 "give a folder elsewhere"
             )
     elif source == output / LIST_FILE or os.path.realpath(source) == str(real / LIST_FILE):
-        raise ConfigError(f"OUT={output} would get a {LIST_FILE} in place of the input; give another folder")
+        raise ConfigError(f"output={output} would get a {LIST_FILE} in place of the input; give another folder")
     sources = set(given.index.paths)
     for name in names.values():
         for target in (output / name, real / name):
             if str(target) in sources:
-                raise ConfigError(f"{target} is one of the videos and would be replaced; give another OUT")
+                raise ConfigError(f"{target} is one of the videos and would be replaced; give another output=")
 
 
 def _check_earlier_list(path: Path, source: Path) -> None:
@@ -142,7 +141,7 @@ def _check_earlier_list(path: Path, source: Path) -> None:
     first = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
     if first != _made_from(source):
         made = first.removeprefix(_MADE_FROM) if first.startswith(_MADE_FROM) else "something else"
-        raise ConfigError(f"{path} was made from {made}, not from {source}; give another OUT, or remove that file")
+        raise ConfigError(f"{path} was made from {made}, not from {source}; give another output=, or remove that file")
 
 
 def _made_from(source: Path) -> str:
@@ -169,7 +168,7 @@ def _only_one_in(output: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigError(f"another process is packing into {output}; wait for it, or give another OUT") from error
+            raise ConfigError(f"another process is packing into {output}; wait, or give another output=") from error
         except OSError:
             pass  # a file system without locks
         yield
@@ -277,4 +276,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

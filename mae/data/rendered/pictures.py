@@ -9,6 +9,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from mae.cli.commands import to_install
 from mae.data.rendered.shapes import FRAME_SIZE
 from mae.errors import ConfigError
 
@@ -102,7 +103,7 @@ def _load(name: str) -> np.ndarray:
             raise
         raise ConfigError(
             "this data set shows pictures of scikit-image and scikit-learn, which are not installed: "
-            "pip install -e '.[sets]'"
+            f"{to_install('sets')}"
         ) from error
     if isinstance(picture, tuple):  # a stereo pair and the disparity
         picture = picture[0]

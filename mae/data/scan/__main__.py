@@ -85,12 +85,7 @@ def parse(arguments: Sequence[str]) -> ScanConfig:
     Raises:
         ConfigError: wrong ones.
     """
-    first, *others = arguments or [""]
-    name, equals, _ = first.partition("=")
-    is_key = equals and (name in ScanConfig.__dataclass_fields__ or not os.path.exists(os.path.expanduser(first)))
-    if first and not first.startswith("-") and not is_key:
-        arguments = [f"videos={first}", *others]
-    return command_config(ScanConfig, arguments)
+    return command_config(ScanConfig, arguments, in_front=("videos",))
 
 
 def scan(config: ScanConfig) -> dict[str, ScanReport]:
@@ -235,12 +230,9 @@ class _Progress:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
-    if {"--help", "-h"} & set(arguments):
-        print(__doc__)
-        return 0
     reports = scan(parse(arguments))
     return EXIT_STOPPED if any(report.is_broken for report in reports.values()) else 0
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)

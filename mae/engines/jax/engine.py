@@ -41,7 +41,7 @@ def start(setup: Setup) -> "JaxEngine":
     if setup.strategy == "multiworker":
         connect(setup.coordinator, setup.process)
     if setup.strategy != "tpu" and "cpu" not in (setup.device, os.environ.get("JAX_PLATFORMS")):
-        check_gpu_is_seen("JAX", jax.default_backend() != "cpu", ".[jax-cuda]")
+        check_gpu_is_seen("JAX", jax.default_backend() != "cpu", "jax-cuda")
     return JaxEngine(chosen_devices(setup.strategy), setup.shard_weights)
 
 

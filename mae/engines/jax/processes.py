@@ -26,7 +26,8 @@ _OF_COLLECTIVES = re.compile("(UNKNOWN|UNAVAILABLE|INTERNAL|ABORTED|CANCELLED|DE
 def connect(coordinator: str | None, process: str | None, environment: Mapping[str, str] = os.environ) -> None:
     """Waits for all processes: those that `coordinator=` and `process=` name, else those that Slurm started.
 
-    To be called before JAX looks for devices.
+    To be called before JAX looks for devices. A process computes on all GPUs that it sees, unless Slurm started several
+    on a machine: each of those takes one GPU.
 
     Args:
         coordinator: host:port of process 0, which the others connect to.
@@ -39,6 +40,8 @@ def connect(coordinator: str | None, process: str | None, environment: Mapping[s
     if coordinator is not None and process is not None:
         index, _, count = process.partition("/")
         named = {"coordinator_address": coordinator, "process_id": int(index), "num_processes": int(count)}
+        # Where Slurm is there, too, JAX would take what is not named from it.
+        named["cluster_detection_method"] = "deactivate"
     elif "SLURM_PROCID" not in environment:
         raise ConfigError(
             "strategy=multiworker needs coordinator=host:port process=index/count, or Slurm's srun, to tell which "
@@ -51,6 +54,13 @@ def connect(coordinator: str | None, process: str | None, environment: Mapping[s
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"strategy=multiworker cannot connect to its processes: {reason}") from error
+    if not named and _is_alone_on_its_machine(environment):
+        jax.config.update("jax_cuda_visible_devices", "all")  # JAX gives every task of Slurm a single GPU
+
+
+def _is_alone_on_its_machine(environment: Mapping[str, str]) -> bool:
+    """Whether Slurm started as many tasks as there are machines."""
+    return environment.get("SLURM_STEP_NUM_TASKS", "") == environment.get("SLURM_STEP_NUM_NODES")
 
 
 def connected_workers() -> Workers:

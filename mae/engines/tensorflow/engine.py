@@ -39,7 +39,7 @@ def start(setup: Setup) -> "TensorFlowEngine":
     if setup.device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     elif setup.strategy != "tpu":
-        check_gpu_is_seen("TensorFlow", bool(tf.config.get_visible_devices("GPU")), ".[gpu]")
+        check_gpu_is_seen("TensorFlow", bool(tf.config.get_visible_devices("GPU")), "gpu")
     if setup.deterministic:
         tf.config.experimental.enable_op_determinism()
     return TensorFlowEngine(make_strategy(setup.strategy))

@@ -61,7 +61,7 @@ def test_other_content_is_replaced_only_on_demand(tmp_path):
     one, two = tmp_path / "new" / "one.csv", tmp_path / "two.csv"
     two.write_text("mine")
     message = message_of(write_files, {one: "1", two: "2"}, False)
-    assert f"there is something else in {two}; --overwrite replaces it" in message
+    assert f"something else is in {two}: overwrite=true replaces it" in message
     assert not one.exists()
     write_files({one: "1", two: "2"}, overwrite=True)
     assert (one.read_text(), two.read_text()) == ("1", "2")
@@ -76,7 +76,7 @@ def test_what_was_read_is_never_replaced(tmp_path):
     source.write_text("label,youtube_id")
     (tmp_path / "linked").symlink_to(tmp_path)
     message = message_of(write_files, {tmp_path / "linked" / "train.csv": "x"}, True, [source])
-    assert "is an annotation that was read; give another folder for the lists: --out DIR" in message
+    assert "is an annotation that was read; give another folder for the lists, as output=" in message
     assert source.read_text() == "label,youtube_id"
 
 

@@ -454,7 +454,7 @@ def test_videos_outside_the_root_are_packed(tmp_path, make_video, out):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["in"], "OUT; see python -m mae.data.pack --help"),
+        (["in"], r"output= is missing; .* \(source=, output= need not be typed\)"),
         (["in", "out", "quality=0"], r"quality=0 must lie in \[1, 100\]"),
         (["in", "out", "short_side=0"], "short_side=0 must lie in"),
         (["in", "out", "workers=-1"], "workers=-1 must be 0"),
@@ -470,10 +470,10 @@ def test_wrong_arguments(words, message):
 def test_input_that_is_none(tmp_path, make_video, out):
     for name in ("nothing.csv", "nothing.mp4", "nothing"):
         with pytest.raises(
-            ConfigError, match=r"IN=\S+ does not exist; give a list .*, a folder with videos, or one video"
+            ConfigError, match=r"source=\S+ does not exist; give a list .*, a folder with videos, or one video"
         ):
             pack(tmp_path / name, out, PackConfig())
     path = Path(make_video("a.avi", numbered_frames(2)))
-    with pytest.raises(ConfigError, match=r"root=x is for lists; IN=\S+ is a video"):
+    with pytest.raises(ConfigError, match=r"root=x is for lists; source=\S+ is a video"):
         pack(path, out, PackConfig(root="x"))
     assert not out.exists()

@@ -368,11 +368,6 @@ def test_the_command(videos):
     assert scanned.stderr == "", "what is wrong with a file is in the table"
 
 
-def test_every_argument_is_explained():
-    for name in ScanConfig.__dataclass_fields__:
-        assert f"\n{name} " in module.__doc__
-
-
 def test_side_by_side_runs_at_once_and_tells_when_nothing_is_ready():
     both = threading.Barrier(2, timeout=PATIENCE)
     pairs = side_by_side(lambda item: (both.wait(), item * 2)[1], [1, 2], threads=2, wait_s=PATIENCE)

@@ -14,6 +14,26 @@ def test_nobody_to_work_with_is_a_mistake():
     assert connected_workers() == Workers()
 
 
+@pytest.mark.parametrize(("tasks", "gpus"), [("2", "all"), ("16", "0")])
+def test_a_task_of_slurm_takes_all_gpus_where_it_is_alone_on_its_machine(tasks, gpus, monkeypatch):
+    """`initialize` gives each task one, whatever their number."""
+    told = jax.config.values["jax_cuda_visible_devices"]
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **_: jax.config.update("jax_cuda_visible_devices", "0"))
+    try:
+        connect(None, None, {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": tasks, "SLURM_STEP_NUM_NODES": "2"})
+        assert jax.config.values["jax_cuda_visible_devices"] == gpus
+    finally:
+        jax.config.update("jax_cuda_visible_devices", told)
+
+
+def test_named_processes_take_nothing_from_slurm(monkeypatch):
+    given = {}
+    monkeypatch.setattr(jax.distributed, "initialize", given.update)
+    connect("10.0.0.1:12345", "1/2", {"SLURM_PROCID": "0"})
+    assert given["cluster_detection_method"] == "deactivate"
+    assert (given["process_id"], given["num_processes"]) == (1, 2)
+
+
 def test_sums_are_exact_beyond_32_bits(monkeypatch):
     """Two processes that know the same: what is gathered has an axis more."""
     monkeypatch.setattr(jax, "process_count", lambda: 2)

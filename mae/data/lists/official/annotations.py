@@ -44,7 +44,7 @@ def annotation_file(directory: Path, *names: str) -> Path:
     found = optional_file(directory, *names)
     if found is None:
         raise ConfigError(
-            f"--annotations {directory} holds no {' or '.join(names)}; give the folder of the official annotations"
+            f"annotations={directory} holds no {' or '.join(names)}; give the folder of the official annotations"
         )
     return found
 
@@ -52,7 +52,7 @@ def annotation_file(directory: Path, *names: str) -> Path:
 def optional_file(directory: Path, *names: str) -> Path | None:
     """The first of `names` that is in `directory`."""
     if not directory.is_dir():
-        raise ConfigError(f"--annotations {directory} is not a directory")
+        raise ConfigError(f"annotations={directory} is not a directory")
     return next((directory / name for name in names if (directory / name).is_file()), None)
 
 

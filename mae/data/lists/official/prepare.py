@@ -1,11 +1,13 @@
 """The command that makes lists of a copy of a public data set: `python datasets/<name>/prepare.py`."""
 
-import argparse
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
-from mae.cli.arguments import Parser
+from mae.cli.arguments import command_config
+from mae.cli.command import run_command
+from mae.cli.typed import PATH
 from mae.data.lists.class_names import CLASSES_FILE
 from mae.data.lists.official.annotations import Annotations, Split
 from mae.data.lists.official.video_files import VideoFiles
@@ -23,38 +25,50 @@ class OfficialDataset:
     name: str  # as in `dataset=` and `datasets/`
     num_classes: int  # of the whole data set
     num_splits: int  # ways in which it is officially divided
-    max_missing: float  # share of a list that may be missing without --allow-missing
+    max_missing: float  # share of a list that may be missing without allow_missing=true
     read: Callable[[Path, int], Annotations]  # from the folder of annotations and the number of the split
     key_of: Callable[[str], Hashable]  # of a file, see `mae.data.lists.official.video_files`
 
 
-def parse_arguments(dataset: OfficialDataset, words: Sequence[str]) -> argparse.Namespace:
+@dataclass(frozen=True)
+class PrepareConfig:
+    """The arguments of the command; `ARGUMENTS` says more."""
+
+    annotations: str = field(metadata=PATH)
+    videos: str = field(metadata=PATH)
+    output: str | None = field(default=None, metadata=PATH)
+    split: int = 1
+    allow_missing: bool = False
+    overwrite: bool = False
+
+
+ARGUMENTS = """
+annotations    folder of the official annotations
+videos         folder of the videos; what dataset.root= is to be later on
+output         folder of the lists (default: that of the videos)
+split          of a data set that is officially divided in several ways: 1 (default), 2 or 3
+allow_missing  true: make lists also if more videos are missing than may be
+overwrite      true: replace lists with other content"""
+
+
+def run_prepare(dataset: OfficialDataset, documentation: str) -> NoReturn:
+    """Runs the command of a data set; `documentation` is its own part of what `--help` prints."""
+    run_command(lambda words: print(prepare(dataset, parse_arguments(dataset, words))), documentation + ARGUMENTS)
+
+
+def parse_arguments(dataset: OfficialDataset, words: Sequence[str]) -> PrepareConfig:
     """The arguments of the command.
 
     Raises:
         ConfigError: wrong ones.
     """
-    parser = Parser(
-        prog=f"python datasets/{dataset.name}/prepare.py",
-        description=f"Lists of videos and labels of {dataset.name}, from its official annotations.",
-    )
-    parser.add_argument("--annotations", metavar="DIR", type=absolute, required=True, help="official annotations")
-    parser.add_argument("--videos", metavar="DIR", type=absolute, required=True, help="videos; dataset.root= later on")
-    parser.add_argument("--out", metavar="DIR", type=absolute, help="where the lists go; default: the folder of videos")
-    if dataset.num_splits > 1:
-        numbers = range(1, dataset.num_splits + 1)
-        parser.add_argument("--split", type=int, choices=numbers, default=1, help="official split; default: 1")
-    else:
-        parser.set_defaults(split=1)
-    allowed = f"more than {100 * dataset.max_missing:g} %% of a list" if dataset.max_missing else "any video"
-    parser.add_argument("--allow-missing", action="store_true", help=f"make lists also if {allowed} is missing")
-    parser.add_argument("--overwrite", action="store_true", help="replace lists with other content")
-    given = parser.parse_args(words)
-    given.out = given.out or given.videos
+    given = command_config(PrepareConfig, words)
+    if not 1 <= given.split <= dataset.num_splits:
+        raise ConfigError(f"split={given.split} does not exist: {dataset.name} has {dataset.num_splits}")
     return given
 
 
-def prepare(dataset: OfficialDataset, given: argparse.Namespace) -> str:
+def prepare(dataset: OfficialDataset, given: PrepareConfig) -> str:
     """Writes a list for each split, `classes.txt` and `missing.txt`; returns what to print.
 
     `missing.txt` is there also when too much is missing, the lists are not.
@@ -62,35 +76,36 @@ def prepare(dataset: OfficialDataset, given: argparse.Namespace) -> str:
     Raises:
         ConfigError: annotations of another form, too many videos missing, files that are in the way.
     """
-    annotations = dataset.read(given.annotations, given.split)
-    files = VideoFiles(given.videos, dataset.key_of)
+    output = absolute(given.output or given.videos)
+    annotations = dataset.read(absolute(given.annotations), given.split)
+    files = VideoFiles(absolute(given.videos), dataset.key_of)
     compared = [_compare(split, files) for split in annotations.splits]
     if not any(one.present for one in compared):
         first = annotations.splits[0]
         raise ConfigError(
-            f"none of the {len(first.videos)} videos of {first.name} is among the {files.count} below --videos "
-            f"{files.root}; the first would be {first.videos[0].name}"
+            f"none of the {len(first.videos)} videos of {first.name} is among the {files.count} below "
+            f"videos={files.root}; the first would be {first.videos[0].name}"
         )
     # A copy without an optional list is complete.
     counted = [one for one in compared if one.present or not one.split.is_optional]
     missing = [f"{one.split.name}\t{name}\n" for one in counted for name in one.absent]
-    missing_file = given.out / MISSING_FILE
+    missing_file = output / MISSING_FILE
     _write_missing(missing_file, dataset, missing)
     too_many = [one for one in counted if len(one.absent) > dataset.max_missing * len(one.split.videos)]
     if too_many and not given.allow_missing:
         parts = [f"{len(o.absent)} of {len(o.split.videos)} of {o.split.name}, as {o.absent[0]}" for o in too_many]
         raise ConfigError(
             f"videos are missing: {'; '.join(parts)}. {missing_file} lists them. Get them, or make lists without "
-            "them: --allow-missing"
+            "them: allow_missing=true"
         )
-    lists = {given.out / f"{one.split.name}.csv": _list_of(one.present) for one in compared if one.present}
-    lists[given.out / CLASSES_FILE] = "".join(f"{name}\n" for name in annotations.class_names)
+    lists = {output / f"{one.split.name}.csv": _list_of(one.present) for one in compared if one.present}
+    lists[output / CLASSES_FILE] = "".join(f"{name}\n" for name in annotations.class_names)
     write_files(lists, given.overwrite, keep=annotations.sources)
     told = [one.told() for one in compared]
     told.append(f"{CLASSES_FILE}: {len(annotations.class_names)} classes")
     if len(annotations.class_names) != dataset.num_classes:
         told.append(f"  the whole data set has {dataset.num_classes}: labels differ from those of published models")
-    return "\n".join([*told, f"{MISSING_FILE}: {len(missing)} videos", f"in {given.out}"])
+    return "\n".join([*told, f"{MISSING_FILE}: {len(missing)} videos", f"in {output}"])
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class VideoFiles:
     """
 
     def __init__(self, root: str | Path, key_of: Callable[[str], Hashable]) -> None:
-        self.root = existing_directory(root, "--videos ")
+        self.root = existing_directory(root, "videos=")
         self._by_key: dict[Hashable, list[str]] = defaultdict(list)
         self.count = 0
         found = find_below(self.root)
@@ -57,7 +57,7 @@ class VideoFiles:
                 several.append(paths)
         if several:
             raise ConfigError(
-                f"{len(several)} videos have several files below --videos {self.root}, the first: "
+                f"{len(several)} videos have several files below videos={self.root}, the first: "
                 f"{' and '.join(several[0])}; keep one of each, or name a folder that holds one of each"
             )
         return found

@@ -17,7 +17,7 @@ def test_the_first_name_counts(tmp_path):
     assert annotation_file(tmp_path, "a.csv", "b.csv") == tmp_path / "b.csv"
     assert optional_file(tmp_path, "a.csv") is None
     message = message_of(annotation_file, tmp_path, "a.csv", "c.csv")
-    assert f"--annotations {tmp_path} holds no a.csv or c.csv" in message
+    assert f"annotations={tmp_path} holds no a.csv or c.csv" in message
     assert "absent is not a directory" in message_of(annotation_file, tmp_path / "absent", "a.csv")
 
 

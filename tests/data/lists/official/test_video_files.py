@@ -24,8 +24,8 @@ def test_two_files_of_a_video_are_refused(tmp_path):
     files = VideoFiles(tmp_path, file_name)
     assert files.find([AnnotatedVideo("3", ("3",), None)]) == ["3.mp4"]
     message = message_of(files.find, [AnnotatedVideo(name, (name,), None) for name in "123"])
-    assert f"2 videos have several files below --videos {tmp_path}, the first: a/1.webm and b/1.mp4;" in message
+    assert f"2 videos have several files below videos={tmp_path}, the first: a/1.webm and b/1.mp4;" in message
 
 
 def test_no_directory(tmp_path):
-    assert f"--videos {tmp_path}/no is not a directory" in message_of(VideoFiles, tmp_path / "no", file_name)
+    assert f"videos={tmp_path}/no is not a directory" in message_of(VideoFiles, tmp_path / "no", file_name)
