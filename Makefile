@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# What the tests of a file share, whole runs and compiled steps, is made once: they stay in one process.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What an engine has a part in, once more on JAX.
 ON_JAX := tests/engines tests/test_targets.py tests/pretraining/test_run.py tests/finetuning/test_step.py \
@@ -14,13 +16,13 @@ demo: .venv/installed
 	$(BIN)/python pretrain.py
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n 2 $(RUNS)
-	$(BIN)/python -m pytest -n 2 $(addprefix --ignore=,$(RUNS))
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(ON_JAX)
+	$(PYTEST) $(RUNS)
+	$(PYTEST) $(addprefix --ignore=,$(RUNS))
+	KERAS_BACKEND=jax $(PYTEST) $(ON_JAX)
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
 test-plain-kernels: .venv/installed-test
-	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 tests/models/lean tests/models/test_pretrainer.py tests/golden/test_transformers.py
+	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) tests/models/lean tests/models/test_pretrainer.py tests/golden/test_transformers.py
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -27,17 +27,17 @@ def write_saved_model(model: Any, folder: Path, metadata: Metadata) -> None:
     is_classifier = model_kind(model) == "classifier"
     names = [metadata.id2label.get(i, str(i)) for i in range(model.num_classes)] if is_classifier else []
 
-    @tf.function(input_signature=[served])
+    @tf.function(input_signature=[served], autograph=False)
     def classify(videos: Any) -> dict[str, Any]:
         probabilities = tf.nn.softmax(tf.cast(model(videos, training=False), tf.float32))
         return {"probabilities": probabilities, "labels": tf.gather(tf.constant(names), tf.argmax(probabilities, 1))}
 
-    @tf.function(input_signature=[served])
+    @tf.function(input_signature=[served], autograph=False)
     def encode(videos: Any) -> dict[str, Any]:
         patches = patchify(normalise(videos, a.in_channels), a.tubelet)
         return {"features": tf.cast(model.encoder(patches, training=False), tf.float32)}
 
-    @tf.function(input_signature=[])
+    @tf.function(input_signature=[], autograph=False)
     def class_names() -> dict[str, Any]:
         return {"names": tf.constant(names)}
 

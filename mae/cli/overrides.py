@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,8 +36,9 @@ _FUNCTION = re.compile(r"(?P<name>choice|range|interval|glob|shuffle|sort|tag)\(
 _MOST_CHECKED = 200  # combinations of a sweep that are composed beforehand, of some 0.1 s each
 
 
+@cache
 def share_groups(config_dir: Path) -> None:
-    """Lets Hydra look for groups in `config_dir` as well, after the command's own directory; for this process."""
+    """Lets Hydra look for groups in `config_dir` as well, after the command's own directory; once for this process."""
 
     class SharedGroups(SearchPathPlugin):
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:

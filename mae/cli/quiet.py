@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from mae.cli.output import guard_output, show_all
+from mae.cli.without import without
 
 # Information and warnings; and that there is no GPU where none is built in, which `devices` in the run's table says.
 _NO_DRIVER = "" if Path("/dev/nvidiactl").exists() else "|E0000 .*cuInit"
@@ -43,7 +44,8 @@ def import_tensorflow() -> None:
     with tempfile.TemporaryFile() as caught:
         os.dup2(caught.fileno(), 2)
         try:
-            import tensorflow as tf
+            with without("matplotlib", "sklearn"):  # two seconds, for a gallery and for wrappers of Keras
+                import tensorflow as tf
 
             tf.config.list_physical_devices()
         finally:

@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from configured import CONF
-from hydra import compose, initialize_config_dir
+from configured import composed
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -13,7 +12,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from mae import convert
 from mae.attention import AttentionConfig
 from mae.cli.arguments import command_config
-from mae.cli.overrides import quote_texts, share_groups
+from mae.cli.overrides import quote_texts
 from mae.cli.quoting import quoted, setting, swept, unquoted
 from mae.cli.typed import checked_values, register_resolvers, text_settings
 from mae.data.config import DATASET_KINDS
@@ -67,15 +66,12 @@ def meant(name, value, paths, may_be_none):
 
 def typed_texts(of, kind, arguments):
     """The text settings as `pretrain.py` or `finetune.py` has them, before they are looked at for what they say."""
-    name, directory = ("pretrain", CONF) if of is pretraining else ("finetune", CONF / "finetune")
-    share_groups(CONF)
-    with initialize_config_dir(str(directory), version_base="1.3"):
-        composed = compose(name, overrides=arguments)
+    made = composed("pretrain" if of is pretraining else "finetune", arguments)
     sections = {**of.SECTIONS, "dataset": DATASET_KINDS[kind], "optimizer": CHOICES["optimizer"].options["adamw"]}
     config = of.PretrainConfig if of is pretraining else of.FinetuneConfig
-    found = checked_values(config, composed, elsewhere=tuple(sections))
+    found = checked_values(config, made, elsewhere=tuple(sections))
     for section, cls in sections.items():
-        values = checked_values(cls, composed[section], f"{section}.", elsewhere=("kind",))
+        values = checked_values(cls, made[section], f"{section}.", elsewhere=("kind",))
         found |= {f"{section}.{key}": value for key, value in values.items()}
     return found
 

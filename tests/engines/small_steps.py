@@ -15,6 +15,7 @@ from mae.training.schedules import warmup_cosine
 BATCH = 8
 # What is compiled in the least time.
 SHORT = {"attention": "plain"} if keras.config.backend() == "jax" else {}
+LOSSES = ("videomae", 24)  # target, hidden tokens
 SHARED = {"weight_decay": 0.05, "final_weight_decay": None, "layer_decay": 0.8, "clip_grad_norm": 0.05}
 RATE = warmup_cosine(1e-2, 1e-3, 10, 3, start=1e-3)
 ADAMW = AdamWConfig("adamw", **SHARED, beta_1=0.9, beta_2=0.95, epsilon=1e-8)
@@ -34,10 +35,15 @@ def batch(seed, bad=()):
     }
 
 
-def trained(replicas=1, accumulate=1, batches=None, jit=False, dtype=None, sharded=False, **update):
-    """Weights, slots and scalars after a step on each of `batches`; `update`: what differs in `UpdateSettings`."""
+def trained(replicas=1, accumulate=1, batches=None, jit=False, dtype=None, sharded=False, begin=None, **update):
+    """Weights, slots and scalars after a step on each of `batches`.
+
+    Args:
+        begin: variables by name that begin with other values.
+        update: what differs in `UpdateSettings`.
+    """
     step = compiled_step(replicas, accumulate, jit, dtype, sharded, **update)
-    return step.train(batches or [batch(0), batch(1), batch(2, bad=[5])])
+    return step.train(batches or [batch(0), batch(1), batch(2, bad=[5])], begin or {})
 
 
 @cache
@@ -50,4 +56,4 @@ def compiled_step(replicas, accumulate, jit, dtype, sharded, **update):
         return model, engine.optimizer(model, UpdateSettings(ADAMW, RATE, 0.05, **update))
 
     settings = StepSettings(BATCH, accumulate, jit)
-    return CompiledStep(engine, build, lambda model: pretraining_losses(model, "videomae", 24), settings)
+    return CompiledStep(engine, build, lambda model: pretraining_losses(model, *LOSSES), settings)

@@ -8,8 +8,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
-from configured import CONF, configured_finetuning, settings_of
-from hydra import compose, initialize_config_dir
+from configured import CONF, composed, configured_finetuning, settings_of
 from omegaconf import OmegaConf
 
 from mae.cli.overrides import check_overrides, share_groups
@@ -77,21 +76,17 @@ def test_every_group_composes():
 @pytest.mark.parametrize("recipe", [path.stem for path in (CONF / "finetune" / "recipe").glob("[!_]*.yaml")])
 def test_nothing_overrules_a_recipe(recipe):
     """Whatever the file of a recipe says is what a run with it does."""
-    share_groups(CONF)
-    with initialize_config_dir(str(CONF / "finetune"), version_base="1.3"):
-        composed = compose("finetune", overrides=[f"recipe={recipe}"])
+    made = composed("finetune", [f"recipe={recipe}"])
     for key, value in settings_of(CONF / "finetune" / "recipe" / f"{recipe}.yaml"):
-        assert OmegaConf.select(composed, key) == value, key
+        assert OmegaConf.select(made, key) == value, key
 
 
 def test_yaml_and_dataclasses_have_the_same_keys():
-    share_groups(CONF)
-    with initialize_config_dir(str(CONF / "finetune"), version_base="1.3"):
-        for recipe in (CONF / "finetune" / "recipe").glob("[!_]*.yaml"):
-            composed = compose("finetune", overrides=[f"recipe={recipe.stem}"])
-            assert set(composed) == {field.name for field in fields(FinetuneConfig)}
-            for name, cls in SECTIONS.items():
-                assert set(composed[name]) == {field.name for field in fields(cls)}, name
+    for recipe in (CONF / "finetune" / "recipe").glob("[!_]*.yaml"):
+        made = composed("finetune", [f"recipe={recipe.stem}"])
+        assert set(made) == {field.name for field in fields(FinetuneConfig)}
+        for name, cls in SECTIONS.items():
+            assert set(made[name]) == {field.name for field in fields(cls)}, name
 
 
 @pytest.mark.parametrize(

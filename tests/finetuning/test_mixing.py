@@ -171,7 +171,7 @@ def test_wrong_settings(wrong):
 def test_mixes_inside_a_compiled_function_of_unknown_batch():
     specs = [tf.TensorSpec((None, 1, 4, 4, 3), tf.uint8), tf.TensorSpec((None, 2)), tf.TensorSpec((None,))]
 
-    @tf.function(input_signature=[*specs, tf.TensorSpec((None, DRAW_WIDTH))])
+    @tf.function(input_signature=[*specs, tf.TensorSpec((None, DRAW_WIDTH))], autograph=False)
     def compiled(videos, targets, valid, draws):
         return mix(videos, targets, valid, draws)
 

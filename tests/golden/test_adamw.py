@@ -71,7 +71,7 @@ def test_trajectory(run, settings):
     rate = 1e-2 if run == "layerwise" else warmup_cosine(1e-2, 1e-3, total_steps=20, warmup_steps=5)
     optimizer = build_optimizer(model, rate, weight_decay=0.05, **settings)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(model(golden["x"]) - golden["target"]))

@@ -52,7 +52,7 @@ def refused(function, argument, *parts):
     with pytest.raises(ValueError) as eager:  # noqa: PT011  # the message is looked at below
         function(argument)
     with pytest.raises(ValueError) as traced:  # noqa: PT011
-        tf.function(function).get_concrete_function(tf.TensorSpec(argument.shape, argument.dtype))
+        tf.function(function, autograph=False).get_concrete_function(tf.TensorSpec(argument.shape, argument.dtype))
     for message in (str(eager.value), str(traced.value)):
         for part in parts:
             assert part in message
@@ -172,7 +172,7 @@ def test_grids_of_masks(kind, grid):
 @pytest.mark.parametrize("name", sorted({*OF_VIDEOS} - {"clip_losses"}))
 def test_uint8_videos_are_normalised_as_the_formula_says(name, jit):
     by_hand = ((WHOLE / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).astype("float32")
-    function = OF_VIDEOS[name] if jit is None else tf.function(OF_VIDEOS[name])
+    function = OF_VIDEOS[name] if jit is None else tf.function(OF_VIDEOS[name], autograph=False)
     made, expected = function(tf.constant(WHOLE)), function(tf.constant(by_hand))
     np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     raw = function(tf.constant(WHOLE.astype("float32")))  # what came of them before: pixels taken for normalised
@@ -188,7 +188,7 @@ def test_uint8_targets_are_those_of_pixels_in_the_unit_range(target):
 
 def test_sizes_that_a_traced_function_learns_later_pass():
     signature = [tf.TensorSpec((None, None, 16, None, 3)), tf.TensorSpec((None, 32), tf.bool)]
-    run = tf.function(lambda v, mask: pretraining_loss(PRETRAINER, v, mask), input_signature=signature)
+    run = tf.function(lambda v, mask: pretraining_loss(PRETRAINER, v, mask), input_signature=signature, autograph=False)
     mask = masks()
     np.testing.assert_allclose(
         run(tf.constant(videos()), tf.constant(mask)), pretraining_loss(PRETRAINER, videos(), mask), rtol=1e-5

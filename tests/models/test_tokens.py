@@ -21,7 +21,9 @@ def test_unequal_counts_are_refused():
 
 
 def test_static_shapes_where_the_count_is_given():
-    traced = tf.function(lambda m: split_indices(m, 48), input_signature=[tf.TensorSpec((None, 64), tf.bool)])
+    traced = tf.function(
+        lambda m: split_indices(m, 48), input_signature=[tf.TensorSpec((None, 64), tf.bool)], autograph=False
+    )
     visible, masked = traced.get_concrete_function().structured_outputs
     assert visible.shape.as_list() == [None, 16]
     assert masked.shape.as_list() == [None, 48]

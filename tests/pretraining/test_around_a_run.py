@@ -178,13 +178,13 @@ def test_a_resumed_run_continues_the_same_wandb_run(continued):
     assert all(name.endswith(first) for name in segments)
 
 
-def test_a_file_without_a_decoder_needs_to_be_allowed(whole, run, tmp_path, capsys):
+def test_a_file_without_a_decoder_needs_to_be_allowed(whole, run, begin, tmp_path, capsys):
     """The start that failed leaves nothing that is in the way of the next one."""
     classifier = build_classifier("vit_tiny", 3, **sizes_of(whole))
     save_checkpoint(classifier, tmp_path / "classifier.pth", "pytorch")
     with pytest.raises(ConfigError, match="allow_missing=decoder starts with a fresh one"):
         run(f"init_from={tmp_path / 'classifier.pth'}")
-    run(f"init_from={tmp_path / 'classifier.pth'}", "allow_missing=decoder", "steps=1")
+    begin(f"init_from={tmp_path / 'classifier.pth'}", "allow_missing=decoder")
     assert "NOTE: the decoder starts at random" in capsys.readouterr().out
 
 

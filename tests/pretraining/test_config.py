@@ -1,10 +1,9 @@
 """`conf/` and the dataclasses agree, and the published recipes are what RECIPES say."""
 
 from dataclasses import asdict, fields
-from pathlib import Path
 
 import pytest
-from configured import CONF, configured, settings_of
+from configured import CONF, composed, configured, settings_of
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -16,9 +15,6 @@ from mae.pretraining.config import SECTIONS, PretrainConfig
 from mae.pretraining.report import clip_rows
 from mae.training.plan import TrainingPlan
 
-ROOT = Path(__file__).parents[2]
-
-
 # dataset, model: epochs, global batch, mask ratio, stride, base learning rate, preset (figures of the papers).
 RECIPES = [
     ("dataset=ssv2", 2400, 2048, 0.9, 2, 1.5e-4, "vit_base"),
@@ -29,6 +25,15 @@ RECIPES = [
     ("dataset=ucf101", 3200, 192, 0.75, 4, 3e-4, "vit_base"),
     ("dataset=hmdb51", 4800, 192, 0.75, 4, 3e-4, "vit_base"),
 ]
+
+
+def test_what_tests_compose_is_what_hydra_composes():
+    """From its own files at once, where `configured` has those of a choice of groups composed already."""
+    overrides = ["dataset=ssv2", "model=vit_large", "optimizer=lion", "run_dir='a b'", "model.depth=3", "+extra=1"]
+    overrides += ["mask_ratio=0.5", "~remat"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        at_once = compose("pretrain", overrides=overrides)
+    assert composed("pretrain", overrides) == at_once
 
 
 @pytest.mark.parametrize(("command", "epochs", "batch", "mask", "stride", "rate", "preset"), RECIPES)
@@ -93,10 +98,9 @@ def test_version_2_by_hand():
 @pytest.mark.parametrize("recipe", [path.stem for path in (CONF / "recipe").glob("[!_]*.yaml")])
 def test_nothing_overrules_a_recipe(recipe):
     """Whatever the file of a recipe says is what a run with it does."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose("pretrain", overrides=["dataset=csv", f"recipe={recipe}"])
+    made = composed("pretrain", ["dataset=csv", f"recipe={recipe}"])
     for key, value in settings_of(CONF / "recipe" / f"{recipe}.yaml"):
-        assert OmegaConf.select(composed, key) == value, key
+        assert OmegaConf.select(made, key) == value, key
 
 
 def test_ssv2_on_64_gpus_by_hand():
@@ -127,7 +131,7 @@ def test_every_group_composes():
     for preset in PRESETS:
         a = configured(f"model={preset}").model.architecture
         assert a == PRESETS[preset]
-    for recipe in (ROOT / "conf" / "recipe").glob("[!_]*.yaml"):
+    for recipe in (CONF / "recipe").glob("[!_]*.yaml"):
         configured(f"recipe={recipe.stem}")
 
 
@@ -237,17 +241,16 @@ def test_figures_that_do_not_fit_are_refused_with_both_numbers(overrides, videos
 
 
 def test_yaml_and_dataclasses_have_the_same_keys():
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for dataset in (ROOT / "conf" / "dataset").glob("[!_]*.yaml"):
-            composed = compose("pretrain", overrides=[f"dataset={dataset.stem}"])
-            assert set(composed) == {field.name for field in fields(PretrainConfig)}
-            for name, cls in SECTIONS.items():
-                assert set(composed[name]) == {field.name for field in fields(cls)}, name
-            kind = DATASET_KINDS[composed.dataset.kind]
-            assert set(composed.dataset) - {"kind"} == {field.name for field in fields(kind)}
-        for path in (ROOT / "conf" / "optimizer").glob("*.yaml"):
-            composed = compose("pretrain", overrides=[f"optimizer={path.stem}"])
-            assert set(composed.optimizer) == {field.name for field in fields(OPTIMIZERS[path.stem])}
+    for dataset in (CONF / "dataset").glob("[!_]*.yaml"):
+        made = composed("pretrain", [f"dataset={dataset.stem}"])
+        assert set(made) == {field.name for field in fields(PretrainConfig)}
+        for name, cls in SECTIONS.items():
+            assert set(made[name]) == {field.name for field in fields(cls)}, name
+        kind = DATASET_KINDS[made.dataset.kind]
+        assert set(made.dataset) - {"kind"} == {field.name for field in fields(kind)}
+    for path in (CONF / "optimizer").glob("*.yaml"):
+        made = composed("pretrain", [f"optimizer={path.stem}"])
+        assert set(made.optimizer) == {field.name for field in fields(OPTIMIZERS[path.stem])}
 
 
 def test_dual_masking_by_hand():

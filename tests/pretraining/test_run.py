@@ -103,7 +103,7 @@ def test_a_probe_changes_nothing(whole, run, capsys):
         np.testing.assert_array_equal(value, weights(whole, 6)[name], err_msg=name)
 
 
-def test_weights_tell_what_they_predict_and_lose_as_much_in_another_run(run, tmp_path, capsys):
+def test_weights_tell_what_they_predict_and_lose_as_much_in_another_run(run, begin, tmp_path, capsys):
     told = ("target=difference", "target_scale=patch", "target_pixels=0.25", "loss_weight=motion", "mask_motion=hide")
     told = (*told, "data.motion_candidates=2")
     directory = run(*told, "steps=2")
@@ -120,9 +120,9 @@ def test_weights_tell_what_they_predict_and_lose_as_much_in_another_run(run, tmp
     assert f"that stand still: {last['fixed_batch_loss_still']:.4f}, " in said
     with pytest.raises(ConfigError, match="target_scale: patch → clip"):
         run(*told, "steps=4", "target_scale=clip")
-    run(*told, "steps=1", f"init_from={directory}", f"run_dir={tmp_path / 'next'}")
+    begin(*told, f"init_from={directory}", f"run_dir={tmp_path / 'next'}")
     assert f"loss {loss:.4f}, expected {loss:.4f} (from {directory}/checkpoints/" in capsys.readouterr().out
-    run(*told, "steps=1", "target_scale=clip", f"init_from={directory}", f"run_dir={tmp_path / 'other'}")
+    begin(*told, "target_scale=clip", f"init_from={directory}", f"run_dir={tmp_path / 'other'}")
     assert "expected" not in capsys.readouterr().out
 
 
@@ -183,13 +183,12 @@ def test_init_from_starts_at_the_loss_the_weights_have(whole, released, run, cap
     assert [record["step"] for record in read_metrics(directory / "metrics.jsonl")] == [0, 1, 2]
 
 
-def test_the_loss_that_the_weights_had_on_the_same_fixed_batch_is_expected(whole, shapes, tmp_path, capsys):
+def test_the_loss_that_the_weights_had_on_the_same_fixed_batch_is_expected(whole, begin, tmp_path, capsys):
     lost = read_metrics(whole / "metrics.jsonl")[-1]["fixed_batch_loss"]
     expected = f"loss {lost:.4f}, expected {lost:.4f} (from {whole}/checkpoints/step_00000006.npz)\n"
 
     def begun(name, init_from, *overrides):
-        given = (f"dataset.root={shapes}", f"run_dir={tmp_path / name}", f"init_from={init_from}", "steps=1")
-        pretrain(configured(*SMALL_RUN, *given, *overrides))
+        begin(f"run_dir={tmp_path / name}", f"init_from={init_from}", *overrides)
         return read_metrics(tmp_path / name / "metrics.jsonl")[0], capsys.readouterr().out
 
     first, said = begun("same", whole)
@@ -225,18 +224,17 @@ def test_a_run_keeps_the_epsilon_its_weights_were_trained_with(whole, shapes, tm
     assert losses(tmp_path / "rest") == losses(tmp_path / "whole")[2:]
 
 
-def test_the_average_of_the_weights_is_what_is_evaluated_and_exported(shapes, run, tmp_path, capsys):
+def test_the_average_of_the_weights_is_what_is_evaluated_and_exported(run, begin, tmp_path, capsys):
     directory = run("steps=4", "ema_decay=0.5")
     held = weights(directory, 4)
     model = model_of(directory)
     for variable in model.trainable_variables:
         np.testing.assert_array_equal(variable.numpy(), held[f"ema/{variable.path}"])
         assert not variable.path.endswith("kernel") or (variable.numpy() != held[variable.path]).any()
-    common = (*SMALL_RUN, f"dataset.root={shapes}", "steps=1", f"init_from={directory}", "ema_decay=0.9")
-    pretrain(configured(*common, f"run_dir={tmp_path / 'next'}"))
+    begin(f"init_from={directory}", "ema_decay=0.9", f"run_dir={tmp_path / 'next'}")
     assert "run of this project, moving average of the weights, pretrainer" in capsys.readouterr().out
-    begin = read_metrics(tmp_path / "next" / "metrics.jsonl")[0]["fixed_batch_loss"]
-    assert begin == pytest.approx(read_metrics(directory / "metrics.jsonl")[-1]["fixed_batch_loss"], rel=1e-6)
+    first = read_metrics(tmp_path / "next" / "metrics.jsonl")[0]["fixed_batch_loss"]
+    assert first == pytest.approx(read_metrics(directory / "metrics.jsonl")[-1]["fixed_batch_loss"], rel=1e-6)
 
 
 def test_the_config_is_in_every_checkpoint(whole):

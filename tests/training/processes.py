@@ -9,9 +9,7 @@ from pathlib import Path
 
 from configured import SMALL_RUN
 from patience import PATIENCE
-
-# For JAX: one device, where the tests' own processes have four, and no time spent on optimising what runs for seconds.
-COMPILED_SOON = "--xla_backend_optimization_level=0"
+from xla_flags import COMPILED_SOON
 
 
 def start(*overrides, steering=None, script="pretrain.py", **environment):
@@ -54,6 +52,7 @@ def start_cluster(count, *overrides, each=None, hold_at=None, silence_s=PATIENCE
 def _places(count):
     """Overrides and environment that tell each worker who it is."""
     if os.environ.get("KERAS_BACKEND") == "jax":
+        # One device each, where the tests' own processes have four.
         (coordinator,) = addresses(1)
         return [
             ((f"coordinator={coordinator}", f"process={i}/{count}"), {"XLA_FLAGS": COMPILED_SOON}) for i in range(count)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from configured import SMALL_RUN, configured
-from processes import COMPILED_SOON, finish, start
+from processes import finish, start
 
 from mae.monitoring.metrics import read_metrics
 from mae.pretraining.run import pretrain
@@ -27,7 +27,7 @@ def test_the_next_twenty_losses_are_those_of_the_engine_that_began(shapes, tmp_p
     common = (*LONG_ENOUGH, f"dataset.root={shapes}")
 
     def on_jax(*overrides):
-        status, output = finish(start(*common, *overrides, "backend=jax", KERAS_BACKEND="jax", XLA_FLAGS=COMPILED_SOON))
+        status, output = finish(start(*common, *overrides, "backend=jax", KERAS_BACKEND="jax"))
         assert status == 0, output
         return output
 

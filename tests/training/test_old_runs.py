@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from begun_runs import only_begun
 from configured import configured, configured_finetuning
 
 from mae.checkpoints.run_state import read_checkpoint
@@ -80,7 +81,8 @@ def test_a_finetuning_whose_batch_counted_clips_goes_on_with_the_settings_it_is_
     assert losses_after(directory, 4) == pytest.approx(expected, rel=1e-4)
     # What it has written since counts videos.
     assert read_checkpoint(directory / "checkpoints" / "step_00000006.npz").meta["batch_counts"] == "videos"
-    go_on(*told.split(), "steps=7")
+    with only_begun():
+        go_on(*told.split(), "steps=7")
     assert "changed since: steps: 6 → 7" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="batch_size: 2 → 4"):
         go_on()

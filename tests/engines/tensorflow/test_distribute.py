@@ -84,7 +84,7 @@ def test_a_compiled_step_is_traced_once_and_knows_the_shapes(replicas):
         traced.append({name: value.shape.as_list() for name, value in share.items()})
         return tf.distribute.get_replica_context().all_reduce("SUM", tf.reduce_sum(share["example"]))
 
-    step = tf.function(lambda value: strategy.run(total, args=(value,)))
+    step = tf.function(lambda value: strategy.run(total, args=(value,)), autograph=False)
     sums = [
         strategy.experimental_local_results(step(value))[0] for value in distributed(strategy, map(batch, range(4)))
     ]

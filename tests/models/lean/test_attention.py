@@ -18,7 +18,7 @@ def arrays(queries=10, keys=14, seed=0):
 
 
 def with_gradients(function, q, k, v, upstream, dtype="float32", **settings):
-    @tf.function(**settings)
+    @tf.function(**settings, autograph=False)
     def run(q, k, v, upstream):
         inputs = [tf.cast(x, dtype) for x in (q, k, v)]
         with tf.GradientTape() as tape:
@@ -92,7 +92,7 @@ def test_half_precision_is_about_as_near_the_formula_as_plain_attention():
 def test_numbers_of_tokens_unknown_to_the_trace_fall_back_to_the_plain_formula():
     q, k, v, _ = arrays()
     signature = [tf.TensorSpec((None, 3, None, 4))] * 3
-    traced = tf.function(lambda *x: chunked_attention(*x, 60), input_signature=signature)
+    traced = tf.function(lambda *x: chunked_attention(*x, 60), input_signature=signature, autograph=False)
     np.testing.assert_allclose(traced(q, k, v), plain_attention(q, k, v), atol=5e-6)
 
 
@@ -110,7 +110,7 @@ def largest_array(tokens, chunk):
     """Values in the largest array of the traced forward and backward pass, loops included."""
     spec = tf.TensorSpec((1, 2, tokens, 4))
 
-    @tf.function(input_signature=[spec] * 3)
+    @tf.function(input_signature=[spec] * 3, autograph=False)
     def gradients(q, k, v):
         with tf.GradientTape() as tape:
             tape.watch([q, k, v])

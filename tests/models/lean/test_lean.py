@@ -17,7 +17,7 @@ NOISE = np.random.default_rng(0).random((2, 2, 2)).astype("float32")
 
 
 def loss_and_gradients(model, noise=None, jit=False):
-    @tf.function(jit_compile=jit)
+    @tf.function(jit_compile=jit, autograph=False)
     def run():
         with tf.GradientTape() as tape:
             losses = clip_losses(model, pixels(), VISIBLE, MASKED, path_noise=noise, training=True)
@@ -70,7 +70,7 @@ def test_bfloat16_gradients_of_the_whole_model_are_as_near_float32_as_the_plain_
 
 
 def compiled_gradients(model):
-    @tf.function
+    @tf.function(autograph=False)
     def run(clips, visible, masked):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(clip_losses(model, clips, visible, masked, training=True))

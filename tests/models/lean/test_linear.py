@@ -38,7 +38,7 @@ FUNCTIONS = {
 
 
 def with_gradients(function, arrays, dtype="float32", weights="float32", **settings):
-    @tf.function(**settings)
+    @tf.function(**settings, autograph=False)
     def run(x, a, b, upstream):
         variables = [tf.cast(x, dtype), tf.cast(a, weights), tf.cast(b, weights)]
         with tf.GradientTape() as tape:

@@ -23,7 +23,7 @@ def test_what_is_computed_of_the_arrays_waits():
 
         return noted
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(x):
         known = tf.numpy_function(note("known", 0.1), [x], tf.float32)
         one, two = after(known, x, x + 1)
@@ -37,9 +37,9 @@ def test_what_is_computed_of_the_arrays_waits():
 def early_operations(function, shapes, with_gradients):
     """Kinds of the operations that give whole arrays and do not wait for the upstream gradient."""
     inputs = [tf.TensorSpec(shape) for shape in shapes]
-    made_shape = tf.function(function).get_concrete_function(*inputs).output_shapes
+    made_shape = tf.function(function, autograph=False).get_concrete_function(*inputs).output_shapes
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(upstream, *inputs):
         made = function(*inputs)
         return tf.gradients(made, inputs, upstream) if with_gradients else made

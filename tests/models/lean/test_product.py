@@ -42,7 +42,7 @@ def test_a_product_and_its_gradients_are_rounded_once(kind, dtype, jit):
             made = matmul(a, b)
         return made, *tape.gradient(made, [a, b], output_gradients=upstream)
 
-    made, of_a, of_b = (run if jit is None else tf.function(run, jit_compile=jit))(a, b)
+    made, of_a, of_b = (run if jit is None else tf.function(run, jit_compile=jit, autograph=False))(a, b)
     assert made.dtype == of_a.dtype == of_b.dtype == dtype
     x, y, g = (np.asarray(tf.cast(array, "float64")) for array in (a, b, upstream))
     check_rounded_once(made, x, y, HALF_STEPS[dtype])
@@ -54,7 +54,7 @@ def test_a_product_and_its_gradients_are_rounded_once(kind, dtype, jit):
 def test_where_kernels_cut_off_the_product_runs_in_float32(dtype, monkeypatch):
     monkeypatch.setattr(product, "rounds_products", lambda dtype: False)
     test_a_product_and_its_gradients_are_rounded_once("pairs of matrices", dtype, False)
-    traced = tf.function(matmul).get_concrete_function(*arrays(KINDS["two matrices"], dtype))
+    traced = tf.function(matmul, autograph=False).get_concrete_function(*arrays(KINDS["two matrices"], dtype))
     (multiplied,) = (o for o in traced.graph.get_operations() if o.type == "MatMul")
     assert {x.dtype for x in multiplied.inputs} == {tf.float32}
 

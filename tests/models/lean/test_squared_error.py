@@ -13,7 +13,7 @@ UPSTREAM = np.array([[3.0, 0.5]], "float32")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("jit", [False, True])
 def test_errors_and_gradients_by_hand(lean, dtype, jit):
-    @tf.function(jit_compile=jit)
+    @tf.function(jit_compile=jit, autograph=False)
     def run(predicted, expected, upstream):
         with tf.GradientTape() as tape:
             tape.watch([predicted, expected])
