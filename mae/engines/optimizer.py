@@ -33,7 +33,6 @@ class Optimizer(keras.optimizers.Optimizer):
         """Of a model whose trainable weights are in `groups`; see `for_model`."""
         rate = settings.learning_rate
         super().__init__(rate if callable(rate) else float(rate), name=settings.optimizer.name)
-        self._untrack_variable(self._iterations)  # the inner optimizer's own is the one that counts
         self.groups = list(groups)
         self.guard = UpdateGuard(settings.max_skipped, settings.loss_scale)
         self.average: WeightAverage | None = None
@@ -62,14 +61,14 @@ class Optimizer(keras.optimizers.Optimizer):
             )
         super().build(list(variables))
         inner = inner_optimizer(self._settings.optimizer)  # its own decay, clipping and accumulation stay off
+        inner._iterations = self._iterations  # one count of updates for both
         inner.build(self._trainable_variables)
         if self._settings.ema_decay is not None:
             self.average = WeightAverage(self._trainable_variables, self._settings.ema_decay)
         # The inner optimizer's own learning rate is never used; the schedule's value is passed at each update.
-        slots = [v for v in inner.variables if not v.path.endswith("/learning_rate")]
+        slots = [v for v in inner.variables if not v.path.endswith(("/learning_rate", "/iteration"))]
         for variable in (*slots, *self.guard.variables, *(self.average.variables if self.average else [])):
             self._track_variable(variable)
-        self._iterations = inner.iterations
         self._update_one: Callable[..., None] = inner.update_step
 
     def current(self) -> dict[str, Any]:
