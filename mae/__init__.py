@@ -7,6 +7,8 @@ before TensorFlow is loaded.
 from importlib import import_module
 from typing import Any
 
+from mae.saved_classes import register_saved_classes
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -23,10 +25,12 @@ _HOMES = {
     "running_cell_mask": "mae.masking",
     "read_video": "mae.data.videos.read",
     "build_optimizer": "mae.engines.start",
-    "warmup_cosine": "mae.training.schedules",
+    "warmup_cosine": "mae.training.keras_schedule",
 }
 
 __all__ = list(_HOMES)
+
+register_saved_classes()
 
 
 def __getattr__(name: str) -> Any:

@@ -118,6 +118,11 @@ class Architecture:
         return self.tubelet_size, self.patch_size, self.patch_size
 
     @property
+    def video_shape(self) -> tuple[int, int, int, int]:
+        """Frames, rows, columns and channels of a clip."""
+        return self.num_frames, self.image_size, self.image_size, self.in_channels
+
+    @property
     def patch_dim(self) -> int:
         """Values in one patch."""
         return self.tubelet_size * self.patch_size**2 * self.in_channels
@@ -154,6 +159,11 @@ PRESETS = {
         decoder_embed_dim=512, decoder_depth=4, decoder_num_heads=8,
     ),
 }  # fmt: skip
+
+
+def architecture_of(told: Architecture | dict[str, Any]) -> Architecture:
+    """An architecture, or one as the configuration of a model has it."""
+    return Architecture(**told) if isinstance(told, dict) else told
 
 
 def architecture(preset: str, **overrides: Any) -> Architecture:

@@ -73,7 +73,7 @@ def build_optimizer(
     from mae.engines.optimizer import Optimizer  # only here: Keras loads its backend
 
     config = AdamWConfig("adamw", 0.0, None, layer_decay, clip_grad_norm, beta_1, beta_2, epsilon)
-    return Optimizer(model, UpdateSettings(config, learning_rate, weight_decay), _replicas())
+    return Optimizer.for_model(model, UpdateSettings(config, learning_rate, weight_decay), replicas_of_backend())
 
 
 def needs_xla() -> bool:
@@ -84,7 +84,8 @@ def needs_xla() -> bool:
     return _backend() == "jax"
 
 
-def _replicas() -> "Replicas":
+def replicas_of_backend() -> "Replicas":
+    """What an optimizer asks of the devices, under Keras' backend."""
     if _backend() == "jax":
         from mae.engines.jax.step import WholeArrays
 

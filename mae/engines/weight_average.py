@@ -1,6 +1,6 @@
 """An exponential moving average of the weights (EMA): often the better model, at no cost for the training itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import keras
@@ -12,10 +12,10 @@ from mae.checkpoints.run_state import AVERAGE
 class WeightAverage:
     """Float32 averages e of all trainable weights w; after each update e ← e + (1 − decay)·(w − e)."""
 
-    def __init__(self, model: keras.Model, decay: float) -> None:
-        """Begins with the present weights. Made inside the engine's scope, once the model is built."""
+    def __init__(self, weights: Sequence[keras.Variable], decay: float) -> None:
+        """Begins with the present values. Made inside the engine's scope, once the model is built."""
         self._decay = decay
-        self._weights = model.trainable_variables
+        self._weights = weights
         self.variables = [_average_of(weight) for weight in self._weights]
         self.restart()
 

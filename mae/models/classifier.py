@@ -10,13 +10,14 @@ from mae.checks import check_videos
 from mae.errors import ConfigError, check_choice
 from mae.models.encoder import Encoder
 from mae.models.layers import Dense
+from mae.models.whole_model import InputShapes, WholeModel, copy_weights
 from mae.options import POOLINGS
 from mae.patches import normalised, patchify
-from mae.presets import Architecture, architecture
+from mae.presets import Architecture, architecture, architecture_of
 
 
 @keras.saving.register_keras_serializable("mae")
-class Classifier(keras.Model):
+class Classifier(WholeModel):
     """A video classifier: all patches → encoder → pooling → LayerNorm → dropout → dense.
 
     `mean` averages the tokens and normalises the average, as the released fine-tuned models do; `first`
@@ -33,12 +34,10 @@ class Classifier(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(architecture, dict):
-            architecture = Architecture(**architecture)
         if num_classes < 1:
             raise ConfigError(f"num_classes={num_classes} must be at least 1")
         check_choice("pooling", pooling, POOLINGS)
-        self.architecture = architecture
+        architecture = self.architecture = architecture_of(architecture)
         self.num_classes = num_classes
         self.head_dropout_rate = head_dropout_rate
         self.pooling = pooling
@@ -56,10 +55,18 @@ class Classifier(keras.Model):
         self.head = Dense(num_classes, architecture.lean, kernel_initializer=initial, dtype=dtype, name="head")
 
     def build(self, videos_shape: Any = None) -> None:
-        self.encoder.build()
-        for sublayer in (self.fc_norm, self.head):
+        a = self.architecture
+        self.encoder.build((None, a.num_tokens, a.patch_dim))
+        for sublayer in (self.fc_norm, self.head_dropout, self.head):
             if sublayer is not None:
-                sublayer.build((None, self.architecture.embed_dim))
+                sublayer.build((None, a.embed_dim))
+
+    def input_shapes(self) -> InputShapes:
+        return {"videos": (self.architecture.video_shape, "uint8")}
+
+    def compute_output_shape(self, videos_shape: Any) -> Any:
+        check_videos(keras.KerasTensor(videos_shape), self.architecture)
+        return (videos_shape[0], self.num_classes)
 
     def call(self, videos: Any, path_noise: Any = None, training: bool | None = None) -> Any:
         """Logits of the classes.
@@ -81,6 +88,29 @@ class Classifier(keras.Model):
         tokens = self.encoder(patches, path_noise=path_noise, training=training)
         pooled = tokens[:, 0] if self.fc_norm is None else self.fc_norm(ops.mean(tokens, axis=1))
         return self.head(self.head_dropout(pooled, training=training))
+
+    def new_head(
+        self, num_classes: int, head_dropout_rate: float | None = None, init_scale: float | None = None
+    ) -> "Classifier":
+        """A classifier of other classes, with a copy of all this one has learnt but its head, which is a fresh one.
+
+        This one stays as it is. What is frozen stays frozen, and LoRA's weights are added to those they belong to.
+
+        Args:
+            num_classes: of the new head. Its weights are drawn anew, also where there are as many classes as before.
+            head_dropout_rate, init_scale: as in `mae.build_classifier`; None: this one's.
+
+        Raises:
+            ValueError: this one is quantised.
+        """
+        changed = {"num_classes": num_classes, "head_dropout_rate": head_dropout_rate, "init_scale": init_scale}
+        given = {name: value for name, value in changed.items() if value is not None}
+        model: Classifier = Classifier.from_config({**self.get_config(), **given})
+        model.build(self.input_shape)
+        copy_weights(self.encoder, model.encoder)
+        if self.fc_norm is not None:
+            copy_weights(self.fc_norm, model.fc_norm)
+        return model
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -112,5 +142,5 @@ def build_classifier(
         name="classifier",
         dtype=dtype,
     )
-    model.build()
+    model.build((None, *model.architecture.video_shape))
     return model

@@ -1,5 +1,6 @@
 """The decoder: predicts the masked patches from the encoded visible ones."""
 
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -7,17 +8,19 @@ from keras import ops
 
 from mae.checks import check_indices, check_shape
 from mae.models.encoder import Positions
-from mae.models.layers import TransformerBlock, run_block
+from mae.models.layers import TransformerBlock, kernel_of, run_block
 from mae.models.lean.layer_norm import LayerNorm
-from mae.presets import Architecture
+from mae.models.whole_model import InputShapes, WholeModel
+from mae.presets import Architecture, architecture_of
 
 
-class Decoder(keras.layers.Layer):
+@keras.saving.register_keras_serializable("mae")
+class Decoder(WholeModel):
     """A narrow transformer over visible tokens and mask tokens; only the latter are turned into patches."""
 
-    def __init__(self, architecture: Architecture, **kwargs: Any) -> None:
+    def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        a = self.architecture = architecture
+        a = self.architecture = architecture_of(architecture)
         dtype = self.dtype_policy
         self.positions = Positions(a.positions, a.grid, a.decoder_embed_dim, dtype=dtype, name="positions")
         self.blocks = [
@@ -27,7 +30,7 @@ class Decoder(keras.layers.Layer):
         self.norm = LayerNorm(a.lean, epsilon=a.final_norm_epsilon, dtype=dtype, name="norm")
         self.head = keras.layers.Dense(a.patch_dim, dtype=dtype, name="head")
 
-    def build(self, *input_shapes: Any) -> None:
+    def build(self, visible_tokens_shape: Any = None, visible_shape: Any = None, masked_shape: Any = None) -> None:
         a = self.architecture
         self.mask_token = self.add_weight(
             name="mask_token",
@@ -37,6 +40,14 @@ class Decoder(keras.layers.Layer):
         )
         for sublayer in (self.positions, *self.blocks, self.norm, self.head):
             sublayer.build((None, None, a.decoder_embed_dim))
+
+    def input_shapes(self) -> InputShapes:
+        indices = ((None,), "int32")
+        tokens = ((None, self.architecture.decoder_embed_dim), "float32")
+        return {"visible_tokens": tokens, "visible": indices, "masked": indices}
+
+    def compute_output_shape(self, visible_tokens_shape: Any, visible_shape: Any, masked_shape: Any) -> Any:
+        return (*masked_shape, self.architecture.patch_dim)
 
     def call(
         self, visible_tokens: Any, visible: Any, masked: Any, weights: Any = None, training: bool | None = None
@@ -78,5 +89,8 @@ class Decoder(keras.layers.Layer):
             tokens = run_block(
                 block, tokens, self.architecture.remat, first_query=first_query, ignored=ignored, training=training
             )
-        kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (self.head.kernel, self.head.bias))
-        return self.norm.then_linear(tokens, kernel, bias)
+        bias = ops.cast(self.head.bias, self.compute_dtype)
+        return self.norm.then_linear(tokens, kernel_of(self.head, self.compute_dtype), bias)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "architecture": asdict(self.architecture)}

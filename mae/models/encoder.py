@@ -1,5 +1,6 @@
 """The encoder: sees the patches it is given and nothing else."""
 
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -9,7 +10,8 @@ from mae.checks import check_floats, check_indices, check_shape
 from mae.models.layers import Dense, TransformerBlock, run_block
 from mae.models.lean.layer_norm import LayerNorm
 from mae.models.positions import position_table
-from mae.presets import Architecture
+from mae.models.whole_model import InputShapes, WholeModel
+from mae.presets import Architecture, architecture_of
 
 
 class Positions(keras.layers.Layer):
@@ -38,17 +40,21 @@ class Positions(keras.layers.Layer):
         table = ops.cast(self.table, tokens.dtype)
         return tokens + (table if indices is None else ops.take(table, indices, axis=0))
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
 
-class Encoder(keras.layers.Layer):
+
+@keras.saving.register_keras_serializable("mae")
+class Encoder(WholeModel):
     """Embeds patches, adds their positions, and runs the blocks.
 
     The tubelet embedding of the released models is a convolution whose stride is its kernel: a matrix product
     over each patch. It is one here, and only of the patches that are passed in.
     """
 
-    def __init__(self, architecture: Architecture, final_norm: bool = True, **kwargs: Any) -> None:
+    def __init__(self, architecture: Architecture | dict[str, Any], final_norm: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        a = self.architecture = architecture
+        a = self.architecture = architecture_of(architecture)
         dtype = self.dtype_policy
         self.patch_embed: keras.layers.Dense = Dense(a.embed_dim, a.lean, dtype=dtype, name="patch_embed")
         self.positions = Positions(a.positions, a.grid, a.embed_dim, dtype=dtype, name="positions")
@@ -69,10 +75,17 @@ class Encoder(keras.layers.Layer):
 
     def build(self, patches_shape: Any = None, indices_shape: Any = None) -> None:
         a = self.architecture
-        self.patch_embed.build((None, None, a.patch_dim))
+        self.tokens = a.num_tokens if patches_shape is None else patches_shape[1]
+        self.patch_embed.build((None, self.tokens, a.patch_dim))
         norms: list[keras.layers.Layer] = [] if self.norm is None else [self.norm]
         for sublayer in (self.positions, *self.blocks, *norms):
-            sublayer.build((None, None, a.embed_dim))
+            sublayer.build((None, self.tokens, a.embed_dim))
+
+    def input_shapes(self) -> InputShapes:
+        return {"patches": ((self.tokens, self.architecture.patch_dim), "float32")}
+
+    def compute_output_shape(self, patches_shape: Any, indices_shape: Any = None) -> Any:
+        return (*patches_shape[:2], self.architecture.embed_dim)
 
     def call(self, patches: Any, indices: Any = None, path_noise: Any = None, training: bool | None = None) -> Any:
         """Encodes some or all patches of each clip.
@@ -101,3 +114,7 @@ class Encoder(keras.layers.Layer):
             noise = None if path_noise is None else path_noise[:, i]
             tokens = run_block(block, tokens, a.remat, path_noise=noise, training=training)
         return tokens if self.norm is None else self.norm(tokens)
+
+    def get_config(self) -> dict[str, Any]:
+        final_norm = self.norm is not None
+        return {**super().get_config(), "architecture": asdict(self.architecture), "final_norm": final_norm}

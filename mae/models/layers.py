@@ -35,6 +35,23 @@ class Dense(keras.layers.Dense):
         return ops.reshape(made, (*ops.shape(tokens)[:-1], self.units))
 
 
+def kernel_of(dense: keras.layers.Dense, dtype: Any) -> Any:
+    """The kernel that a layer of Keras multiplies with, its LoRA added, and back from int8 where it is quantised.
+
+    Raises:
+        ValueError: quantised in another way.
+    """
+    mode = dense.quantization_mode
+    if mode is None:
+        return ops.cast(dense.kernel, dtype)
+    if mode != "int8":
+        raise ValueError(f"{dense.path} is quantised as {mode}: of these, models of this project compute with int8")
+    kernel = ops.cast(dense._kernel, "float32") / ops.cast(dense.kernel_scale, "float32")
+    if dense.lora_enabled:
+        kernel += dense.lora_alpha / dense.lora_rank * ops.matmul(dense.lora_kernel_a, dense.lora_kernel_b)
+    return ops.cast(kernel, dtype)
+
+
 class DropPath(keras.layers.Layer):
     """Drops a residual branch for whole examples (stochastic depth, arXiv:1603.09382).
 
@@ -114,7 +131,7 @@ class Attention(keras.layers.Layer):
         q, k, v = self._queries_keys_values(tokens, norm, first_query)
         drops = bool(training) and self.dropout.rate > 0
         attended = self._attended(q, k, v, ignored, "plain" if drops else self.kind, training)
-        kernel, bias = self._cast(self.projection.kernel, self.projection.bias)
+        kernel, bias = kernel_of(self.projection, self.compute_dtype), self._cast(self.projection.bias)
         return _linear(attended, kernel, bias, self.lean)
 
     def attention_weights(self, tokens: Any, norm: LayerNorm, query: int | None = None) -> Any:
@@ -149,7 +166,8 @@ class Attention(keras.layers.Layer):
         # Scaled weights give scaled queries, without another pass over all of them and its copy kept for later.
         by_part = np.repeat([(self.width // self.num_heads) ** -0.5, 1, 1], self.width)
         scale = ops.convert_to_tensor(by_part, dtype="float32")
-        kernel, bias = self._cast(ops.cast(self.qkv.kernel, "float32") * scale, ops.cast(bias, "float32") * scale)
+        kernel = self._cast(kernel_of(self.qkv, "float32") * scale)
+        bias = self._cast(ops.cast(bias, "float32") * scale)
         if first_query is None:
             fused = norm.then_linear(tokens, kernel, bias)
             fused = rearrange(fused, "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=self.num_heads)
@@ -162,8 +180,8 @@ class Attention(keras.layers.Layer):
         k, v = ops.unstack(rearrange(kv, "b n (kv heads d) -> kv b heads n d", kv=2, heads=self.num_heads), 2, axis=0)
         return q, k, v
 
-    def _cast(self, *weights: Any) -> list[Any]:
-        return [ops.cast(weight, self.compute_dtype) for weight in weights]
+    def _cast(self, weight: Any) -> Any:
+        return ops.cast(weight, self.compute_dtype)
 
 
 def _linear(tokens: Any, kernel: Any, bias: Any, lean: bool) -> Any:
@@ -194,7 +212,7 @@ class Mlp(keras.layers.Layer):
         return rearrange(gelu_linear(hidden, *self._weights(self.fc2), self.lean), "(b n) d -> b n d", b=b, n=n)
 
     def _weights(self, dense: keras.layers.Dense) -> tuple[Any, Any]:
-        return ops.cast(dense.kernel, self.compute_dtype), ops.cast(dense.bias, self.compute_dtype)
+        return kernel_of(dense, self.compute_dtype), ops.cast(dense.bias, self.compute_dtype)
 
 
 class TransformerBlock(keras.layers.Layer):
@@ -256,6 +274,9 @@ class TransformerBlock(keras.layers.Layer):
         branch = self.mlp(tokens, norm=self.norm2)
         branch = self.dropout(branch, training=training)
         return tokens + self.drop_path(branch, noise=mlp_noise, training=training)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
 
 
 def run_block(block: TransformerBlock, tokens: Any, remat: str, path_noise: Any = None, **arguments: Any) -> Any:

@@ -9,25 +9,25 @@ from keras import ops
 from mae.checks import check_mask, check_videos
 from mae.models.decoder import Decoder
 from mae.models.encoder import Encoder
+from mae.models.expected import expected_of_hidden
+from mae.models.keras_training import MaskedTraining
 from mae.models.layers import Dense
-from mae.models.lean.one_pass import one_pass
 from mae.models.lean.squared_error import squared_errors
 from mae.models.tokens import predicted_indices, split_indices
-from mae.patches import gather_patches, in_unit_range, normalise_patches, normalised_target, unnormalise
-from mae.presets import Architecture, architecture
+from mae.models.whole_model import InputShapes
+from mae.patches import gather_patches, in_unit_range, normalise_patches, unnormalise
+from mae.presets import Architecture, architecture, architecture_of
 from mae.target_config import Target
-from mae.targets import expected_differences, motion_weights
+from mae.targets import motion_weights
 
 
 @keras.saving.register_keras_serializable("mae")
-class Pretrainer(keras.Model):
+class Pretrainer(MaskedTraining):
     """VideoMAE (arXiv:2203.12602, figure 1): an encoder over visible tokens, a light decoder over all."""
 
     def __init__(self, architecture: Architecture | dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(architecture, dict):
-            architecture = Architecture(**architecture)
-        self.architecture = architecture
+        architecture = self.architecture = architecture_of(architecture)
         dtype = self.dtype_policy
         self.encoder = Encoder(architecture, dtype=dtype, name="encoder")
         self.encoder_to_decoder = Dense(
@@ -36,17 +36,30 @@ class Pretrainer(keras.Model):
         self.decoder = Decoder(architecture, dtype=dtype, name="decoder")
 
     def build(self, videos_shape: Any = None, is_masked_shape: Any = None) -> None:
-        self.encoder.build()
-        self.encoder_to_decoder.build((None, None, self.architecture.embed_dim))
-        self.decoder.build()
+        a = self.architecture
+        self.encoder.build((None, None, a.patch_dim))
+        self.encoder_to_decoder.build((None, None, a.embed_dim))
+        self.decoder.build((None, None, a.decoder_embed_dim), (None, None), (None, None))
 
-    def call(self, videos: Any, is_masked: Any, training: bool | None = None) -> Any:
+    def input_shapes(self) -> InputShapes:
+        a = self.architecture
+        return {"videos": (a.video_shape, "uint8"), "is_masked": ((a.num_tokens,), "bool")}
+
+    def compute_output_shape(self, videos_shape: Any, is_masked_shape: Any = None) -> Any:
+        if is_masked_shape is None:
+            videos_shape, _ = videos_shape
+        check_videos(keras.KerasTensor(videos_shape), self.architecture)
+        return (videos_shape[0], None, self.architecture.patch_dim)
+
+    def call(self, videos: Any, is_masked: Any = None, training: bool | None = None) -> Any:
         """Predicts the masked patches.
 
         Args:
             videos: (b, T, H, W, c) floats normalised with `mae.patches.normalise` (ImageNet's statistics), or uint8,
                 which are normalised here.
-            is_masked: (b, n) bool, equally many True in every row.
+            is_masked: (b, n) bool, equally many True in every row; or what `split_indices` makes of it, where shapes
+                must be known when a function is compiled. None: `videos` is a pair of both, as Keras hands over
+                several inputs.
 
         Returns:
             (b, n_masked, pt·ph·pw·c), in ascending order of the masked indices.
@@ -56,9 +69,13 @@ class Pretrainer(keras.Model):
                 rows with different counts, where they are known (see `split_indices`).
         """
         a = self.architecture
+        videos, is_masked = _both(videos, is_masked)
         check_videos(videos, a)
-        check_mask("is_masked", is_masked, a.grid, videos.shape[0])
-        visible, masked = split_indices(is_masked)
+        if isinstance(is_masked, tuple | list):
+            visible, masked = is_masked
+        else:
+            check_mask("is_masked", is_masked, a.grid, videos.shape[0])
+            visible, masked = split_indices(is_masked)
         visible_patches = gather_patches(videos, visible, a.tubelet)
         if visible_patches.dtype == "uint8":
             visible_patches = normalise_patches(visible_patches, a.in_channels)
@@ -93,8 +110,17 @@ def build_pretrainer(preset: str, dtype: Any = None, **overrides: Any) -> Pretra
         overrides: sizes of `mae.presets.Architecture` to replace.
     """
     model = Pretrainer(architecture(preset, **overrides), name="pretrainer", dtype=dtype)
-    model.build()
+    a = model.architecture
+    model.build((None, *a.video_shape), (None, a.num_tokens))
     return model
+
+
+def _both(videos: Any, is_masked: Any) -> tuple[Any, Any]:
+    if is_masked is not None:
+        return videos, is_masked
+    if not isinstance(videos, tuple | list) or len(videos) != 2:
+        raise ValueError("a mask is missing: model(videos, is_masked), or model((videos, is_masked)) as in predict")
+    return videos[0], videos[1]
 
 
 def clip_losses(
@@ -129,7 +155,7 @@ def clip_losses(
     visible_pixels = in_unit_range(gather_patches(pixels, visible, a.tubelet))
     visible_patches = normalise_patches(visible_pixels, a.in_channels)
     predicted = model.predict_patches(visible_patches, visible, masked, path_noise, training, weights)
-    errors = squared_errors(predicted, _expected(pixels, masked, target, a), a.lean)
+    errors = squared_errors(predicted, expected_of_hidden(pixels, masked, target, a), a.lean)
     if target.weight == "motion":
         moving = motion_weights(pixels, masked, tubelet=a.tubelet)
         weights = moving if weights is None else moving * weights
@@ -137,22 +163,6 @@ def clip_losses(
         return ops.mean(errors, axis=1)
     total = ops.sum(weights, axis=1)
     return ops.sum(errors * weights, axis=1) / ops.where(total > 0, total, 1.0)
-
-
-def _expected(pixels: Any, masked: Any, target: Target, a: Architecture) -> Any:
-    """As `mae.targets.expected_patches`, in one pass over memory where the model is lean."""
-    if target.is_difference:
-        of_clip = _differences_in_one_pass if a.lean else expected_differences
-        made = of_clip(pixels, masked, tubelet=a.tubelet, scale=target.scale, share=target.pixels)
-    else:
-        of_patches = _normalised_in_one_pass if a.lean else normalised_target
-        patches = gather_patches(pixels, masked, a.tubelet)
-        made = of_patches(patches, target=target.name, in_channels=a.in_channels, tubelet_size=a.tubelet_size)
-    return ops.stop_gradient(made)
-
-
-_normalised_in_one_pass = one_pass(normalised_target)
-_differences_in_one_pass = one_pass(expected_differences)
 
 
 def pretraining_loss(

@@ -14,7 +14,7 @@ def one_weight(value):
 
 def test_by_hand():
     model, weight = one_weight(1.0)
-    average = WeightAverage(model, decay=0.75)
+    average = WeightAverage(model.trainable_variables, decay=0.75)
     seen = []
     for value in (2.0, 3.0, 3.0):
         weight.assign([[value]])
@@ -27,7 +27,7 @@ def test_by_hand():
 
 def test_in_place_and_back_bit_for_bit():
     model = tiny_pretrainer()
-    average = WeightAverage(model, decay=0.5)
+    average = WeightAverage(model.trainable_variables, decay=0.5)
     for variable in average.variables:
         variable.assign(np.random.default_rng(7).normal(size=variable.shape))
     before = [v.numpy() for v in model.trainable_variables]
@@ -46,5 +46,5 @@ def test_in_place_and_back_bit_for_bit():
 
 def test_averages_are_named_for_their_weights():
     model = tiny_pretrainer()
-    paths = [variable.path for variable in WeightAverage(model, decay=0.9).variables]
+    paths = [variable.path for variable in WeightAverage(model.trainable_variables, decay=0.9).variables]
     assert paths == [f"ema/{weight.path}" for weight in model.trainable_variables]

@@ -87,7 +87,7 @@ class JaxEngine:
         return nullcontext()  # variables are moved to where they belong once they are used
 
     def optimizer(self, model: keras.Model, settings: UpdateSettings) -> Optimizer:
-        return Optimizer(model, settings, WholeArrays())
+        return Optimizer.for_model(model, settings, WholeArrays())
 
     def step(self, model: keras.Model, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
         return update_step(self._placement, model, optimizer, losses_of, settings)

@@ -134,7 +134,7 @@ def _sums_on_devices(
             values = [*whole, *own, *seen_values]
             with keras.StatelessScope(zip([*weights, *seeds, *seen], values, strict=True)) as scope:
                 loss = part_loss(losses_of, part, batch_size)
-                return optimizer.scaled(loss), (loss, [scope.get_current_value(seed) for seed in seeds])
+                return optimizer.scale_loss(loss), (loss, [scope.get_current_value(seed) for seed in seeds])
 
         gradients, (loss, drawn) = jax.grad(scaled_loss, has_aux=True)(weight_values)
         sums = [jnp.expand_dims(value, 0) for value in part_sums(loss, part, gradients)]

@@ -86,7 +86,7 @@ class TensorFlowEngine:
         return self.strategy.scope()
 
     def optimizer(self, model: keras.Model, settings: UpdateSettings) -> Optimizer:
-        return Optimizer(model, settings, StrategyReplicas())
+        return Optimizer.for_model(model, settings, StrategyReplicas())
 
     def step(self, model: keras.Model, optimizer: Any, losses_of: Losses, settings: StepSettings) -> StepFunction:
         return update_step(self.strategy, model, optimizer, losses_of, settings)

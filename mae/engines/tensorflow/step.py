@@ -29,7 +29,7 @@ def update_step(
     def loss_and_gradients(part: Batch) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             loss = part_loss(losses_of, part, settings.batch_size)
-            scaled = optimizer.scaled(loss)
+            scaled = optimizer.scale_loss(loss)
         raw = [weight.value for weight in weights]
         return loss, tape.gradient(scaled, raw, unconnected_gradients=tf.UnconnectedGradients.NONE)
 
