@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 
-
 # The name of each input, and its shape without the batch and dtype.
 InputShapes = dict[str, tuple[tuple[int | None, ...], str]]
 
