@@ -10,6 +10,7 @@ from runpy import run_path
 import pytest
 from configured import CONF, configured, configured_finetuning
 
+import mae
 from mae import convert
 from mae.attention import AttentionConfig
 from mae.cli.arguments import command_config
@@ -126,3 +127,8 @@ def test_every_prepare_script_is_documented_beside_it():
     assert [script.parent.name for script in scripts] == ["hmdb51", "kinetics400", "ssv2", "ucf101"]
     for script in scripts:
         assert f"python datasets/{script.parent.name}/prepare.py " in (script.parent / "README.md").read_text()
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {mae.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {mae.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()

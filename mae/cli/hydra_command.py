@@ -11,7 +11,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mae.cli.backend import load_backend
 from mae.cli.command import HELP
 from mae.cli.exit_status import exit_statuses
 from mae.cli.overrides import CONF, check_overrides, share_groups
@@ -24,8 +23,8 @@ class HydraCommand:
 
     purpose: str  # one line, for its help
     config_name: str  # of the file in `config_dir` that everything is composed from
-    typed: Callable[[DictConfig], Any]  # to a dataclass that has at least `run_dir` and `backend`
-    run: Callable[[Any], None]  # given that dataclass, when the backend of Keras is there
+    typed: Callable[[DictConfig], Any]  # to a dataclass that has at least `run_dir`
+    run: Callable[[Any], None]  # given that dataclass
     config_dir: Path = CONF
 
     def __call__(self, arguments: Sequence[str]) -> None:
@@ -48,5 +47,4 @@ class HydraCommand:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 # Jobs of a sweep are runs of their own.
                 config = replace(config, run_dir=f"{config.run_dir}-{HydraConfig.get().job.num}")
-            load_backend(config.backend)  # only now: a mistake in the command is told before that
             self.run(config)

@@ -7,6 +7,7 @@ prints all settings as the other arguments leave them.
 
 import sys
 
+from mae.cli.backend import load_backend
 from mae.cli.hydra_command import HydraCommand
 from mae.cli.overrides import CONF, quote_texts
 from mae.finetuning.config import TEXTS, FinetuneConfig, register_finetune_resolvers, typed_finetune_config
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _finetune(config: FinetuneConfig) -> None:
+    load_backend(config.backend)  # only now: a mistake in the command is told before that
     from mae.finetuning.evaluate import evaluate
     from mae.finetuning.probe import probe
     from mae.finetuning.run import finetune
