@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from mae.cli.command import HELP
 from mae.cli.exit_status import exit_statuses
-from mae.cli.overrides import CONF, check_overrides, share_groups
+from mae.cli.overrides import CONF, check_overrides
 from mae.cli.settings_help import settings_help
 
 
@@ -26,16 +26,14 @@ class HydraCommand:
     typed: Callable[[DictConfig], Any]  # to a dataclass that has at least `run_dir`
     run: Callable[[Any], None]  # given that dataclass
     config_dir: Path = CONF
+    shared_dir: Path | None = None  # where other groups are: `mae.cli.overrides.share_groups` was told
 
     def __call__(self, arguments: Sequence[str]) -> None:
         """Runs it as these arguments say, whose texts are in Hydra's quotes: see `mae.cli.overrides.quote_texts`."""
-        shared_dir = None if self.config_dir == CONF else CONF
-        if shared_dir is not None:
-            share_groups(shared_dir)
         told = [argument for argument in arguments if argument not in HELP]
-        check_overrides(self.config_dir, self.config_name, told, shared_dir, self.typed)
+        check_overrides(self.config_dir, self.config_name, told, self.shared_dir, self.typed)
         if len(told) < len(arguments):
-            print(settings_help(self.purpose, self.config_dir, self.config_name, told, shared_dir))
+            print(settings_help(self.purpose, self.config_dir, self.config_name, told, self.shared_dir))
             return
         sys.argv[1:] = told  # where Hydra looks for them
         hydra.main(version_base="1.3", config_path=str(self.config_dir), config_name=self.config_name)(self._run)()
