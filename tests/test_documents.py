@@ -205,3 +205,8 @@ def test_what_the_titles_of_troubles_quote_is_said():
 def test_the_reference_has_every_public_name():
     documented = re.findall(r"^::: (.+)$", (ROOT / "docs/reference.md").read_text(), re.MULTILINE)
     assert sorted(documented) == sorted(f"{home}.{name}" for name, home in mae._HOMES.items())
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {mae.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {mae.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()

@@ -113,3 +113,6 @@ def test_a_pre_training_on_a_data_set_of_one_s_own_configuration(run, tmp_path):
     assert [line for line in following if "-m mae finetune init_from=outputs/mine-vit_tiny" in line]
     typed = (directory / "commands.txt").read_text()
     assert "  mae-pretrain --config-dir " in typed
+    planned = run("mae-finetune", "--cfg", "job", "init_from=outputs/mine-vit_tiny")
+    assert planned.stderr.startswith("taken from outputs/mine-vit_tiny/checkpoints/step_00000002.npz: "), planned.stderr
+    assert "\n  name: mine\n" in planned.stdout

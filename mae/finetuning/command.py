@@ -7,8 +7,9 @@ prints all settings as the other arguments leave them.
 
 import sys
 
+from mae.cli.backend import load_backend
 from mae.cli.hydra_command import HydraCommand
-from mae.cli.overrides import CONF, quote_texts
+from mae.cli.overrides import CONF, quote_texts, share_groups
 from mae.finetuning.config import TEXTS, FinetuneConfig, register_finetune_resolvers, typed_finetune_config
 from mae.finetuning.inherited import with_inherited
 
@@ -18,7 +19,8 @@ PURPOSE = "Fine-tunes a pre-trained encoder as a classifier, and tests it; mode=
 def main(arguments: list[str]) -> None:
     """Runs the command."""
     register_finetune_resolvers()
-    command = HydraCommand(PURPOSE, "finetune", typed_finetune_config, _finetune, CONF / "finetune")
+    share_groups(CONF)
+    command = HydraCommand(PURPOSE, "finetune", typed_finetune_config, _finetune, CONF / "finetune", CONF)
     completed, told = with_inherited(arguments, CONF)
     if told is not None:
         print(told, file=sys.stderr, flush=True)  # a --cfg job has the settings alone on stdout
@@ -26,6 +28,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _finetune(config: FinetuneConfig) -> None:
+    load_backend(config.backend)  # only now: a mistake in the command is told before that
     from mae.finetuning.evaluate import evaluate
     from mae.finetuning.probe import probe
     from mae.finetuning.run import finetune

@@ -4,6 +4,7 @@ Where the package is installed it is `mae-pretrain`. Without arguments, a two-mi
 setting; `--help` prints them as the other arguments leave them.
 """
 
+from mae.cli.backend import load_backend
 from mae.cli.hydra_command import HydraCommand
 from mae.cli.overrides import quote_texts
 from mae.cli.typed import register_resolvers
@@ -19,6 +20,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _pretrain(config: PretrainConfig) -> None:
+    load_backend(config.backend)  # only now: a mistake in the command is told before that
     from mae.pretraining.run import pretrain
 
     pretrain(config)

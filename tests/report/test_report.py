@@ -217,7 +217,7 @@ def test_mistakes_are_told(tmp_path):
     run = make_pretraining(tmp_path / "run")
     with pytest.raises(ConfigError, match="there is no directory"):
         report([str(run)], "no/such/page.html")
-    with pytest.raises(ConfigError, match="arguments are required"):
+    with pytest.raises(ConfigError, match="runs= is missing"):
         main([])
 
 
