@@ -30,8 +30,12 @@ class _Later:
     def __init__(self, name: str) -> None:
         self._name = name
 
+    def home(self) -> Any:
+        """The class itself."""
+        return getattr(import_module(HOMES[self._name]), self._name)
+
     def from_config(self, config: dict[str, Any]) -> Any:
-        return getattr(import_module(HOMES[self._name]), self._name).from_config(config)
+        return self.home().from_config(config)
 
 
 class _WhenKerasComes(MetaPathFinder):

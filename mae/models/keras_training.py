@@ -135,9 +135,10 @@ class MaskedTraining(WholeModel):
         check_mask("is_masked", is_masked, a.grid, videos.shape[0])
         visible, masked = split_indices(is_masked, self._masks.count)
         pixels = videos if videos.dtype == "uint8" else unnormalise(ops.cast(videos, "float32"), a.in_channels)
+        weight = None if weight is None else ops.reshape(ops.cast(weight, "float32"), (-1, 1))
         if target.weight == "motion":
             moving = motion_weights(pixels, masked, tubelet=a.tubelet)
-            weight = moving if weight is None else moving * ops.reshape(weight, (-1, 1))
+            weight = moving if weight is None else moving * weight
         expected = expected_of_hidden(pixels, masked, target, a)
         if own:
             expected *= self._one_or_nan(is_masked)

@@ -244,7 +244,7 @@ class TransformerBlock(keras.layers.Layer):
         self.drop_path = DropPath(drop_path_rate, dtype=dtype, name="drop_path")
 
     def build(self, input_shape: Any) -> None:
-        for sublayer in (self.norm1, self.attention, self.norm2, self.mlp):
+        for sublayer in (self.norm1, self.attention, self.norm2, self.mlp, self.dropout, self.drop_path):
             sublayer.build((None, None, self.width))
 
     def call(

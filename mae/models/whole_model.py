@@ -36,9 +36,26 @@ class WholeModel(keras.Model):
         made: tuple[int | None, ...] = self.compute_output_shape(*(tensor.shape for tensor in self.inputs))
         return made
 
-    def export(self, filepath: Any, *args: Any, input_signature: Any = None, **kwargs: Any) -> None:
-        """As Keras' models, with `inputs` for the signature of one that was never called."""
-        super().export(filepath, *args, input_signature=input_signature or self.inputs, **kwargs)
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        *args: Any,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As Keras' models; without a signature that of `inputs`, whether the model was ever called or not.
+
+        Raises:
+            ValueError: a SavedModel on another backend than TensorFlow.
+        """
+        if format == "tf_saved_model" and keras.config.backend() != "tensorflow":
+            # Keras would write one, which TensorFlow 2.21 refuses to read: JAX 0.10's operations are newer than it.
+            raise ValueError(
+                "a SavedModel is exported on TensorFlow: save the model as a .keras file, and with "
+                "KERAS_BACKEND=tensorflow load it and export it"
+            )
+        super().export(filepath, format, *args, input_signature=input_signature or self.inputs, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         frozen = [path for path, layer in _sublayers(self) if not layer.trainable]
