@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from mae.cli.command import run_command
-from mae.cli.commands import COMMANDS, called_module
+from mae.cli.commands import COMMANDS, SCRIPTS, called_module, program
 from mae.cli.exit_status import end_on_interrupt
 from mae.errors import check_choice
 
@@ -44,8 +44,9 @@ def _run(name: str, arguments: list[str]) -> None:
 
 
 def _here(name: str, text: str) -> str:
-    """A text about `python -m` a command, which is called `mae NAME` here."""
-    return text.replace(f"python -m {called_module(name)}", f"mae {name}")
+    """A text about a command as it is typed in a clone, with the program that is here."""
+    typed = f"python {SCRIPTS[name]}" if name in SCRIPTS else f"python -m {called_module(name)}"
+    return text.replace(typed, program(name))
 
 
 def _overview() -> str:

@@ -27,7 +27,7 @@ COMMANDS = {  # the module of each, whose `main` takes its arguments
     "doctor": "mae.doctor.__main__",
 }
 SCRIPTS = {"pretrain": "pretrain.py", "finetune": "finetune.py"}  # of a clone
-_PROGRAMS = {"pretrain": "mae-pretrain", "finetune": "mae-finetune"}  # installed, beside `mae`
+_PROGRAMS = {"pretrain": "mae-pretrain", "finetune": "mae-finetune"}  # installed; for the others there is `mae`
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -40,12 +40,18 @@ def to_type(name: str, *settings: str) -> str:
         name: in `COMMANDS`.
     """
     running = Path(sys.argv[0])
-    if running.name not in SCRIPTS.values() and (not is_clone() or _is_program(running)):
+    is_script = running.name in SCRIPTS.values()
+    if _is_program(running) or running == _PACKAGE / "__main__.py" or not (is_script or is_clone()):
         return shlex.join([*_installed(name), *settings])
     if name not in SCRIPTS:
         return shlex.join([_python(), "-m", called_module(name), *settings])
-    script = running.with_name(SCRIPTS[name]) if running.name in SCRIPTS.values() else Path(SCRIPTS[name])
+    script = running.with_name(SCRIPTS[name]) if is_script else Path(SCRIPTS[name])
     return shlex.join([_python(), str(script), *settings])
+
+
+def program(name: str) -> str:
+    """The installed program that is a command."""
+    return _PROGRAMS.get(name, f"mae {name}")
 
 
 def called_module(name: str) -> str:
@@ -64,9 +70,8 @@ def as_typed(words: Sequence[str]) -> str:
     Args:
         words: what Python was told to run: `sys.orig_argv` without the interpreter.
     """
-    program, *others = words
-    is_installed = Path(program).name in ("mae", *_PROGRAMS.values())
-    return shlex.join([Path(program).name, *others] if is_installed else ["python", *words])
+    file, *others = words
+    return shlex.join([Path(file).name, *others] if _is_program(Path(file)) else ["python", *words])
 
 
 def is_clone() -> bool:
@@ -75,13 +80,13 @@ def is_clone() -> bool:
 
 
 def _is_program(running: Path) -> bool:
-    return running.name in ("mae", *_PROGRAMS.values()) or running == _PACKAGE / "__main__.py"
+    return running.name in ("mae", *_PROGRAMS.values())
 
 
 def _installed(name: str) -> list[str]:
     """The program, where the shell finds that of this interpreter; else `python -m mae`, which is the same."""
-    program, *words = [_PROGRAMS[name]] if name in _PROGRAMS else ["mae", name]
-    return [program, *words] if _is_beside_python(program) else [_python(), "-m", "mae", name]
+    words = program(name).split()
+    return words if _is_beside_python(words[0]) else [_python(), "-m", "mae", name]
 
 
 def _python() -> str:

@@ -50,7 +50,7 @@ def test_every_command_is_told_with_what_it_is_for(capsys, monkeypatch):
         front.run()
     told = capsys.readouterr().out
     for name in COMMANDS:
-        assert re.search(rf"^(mae {name}|python {name}\.py) .*\n    \w.+\.$", told, re.MULTILINE), name
+        assert re.search(rf"^(mae {name}|mae-{name}) .*\n    \w.+\.$", told, re.MULTILINE), name
 
 
 @pytest.mark.usefixtures("in_this_process")
