@@ -30,7 +30,8 @@ class DrawnMasks:
         if kind == "block":
             raise ConfigError(
                 "masking=block draws one box after the other, which no compiled step does: draw masks with "
-                "mae.block_mask and give them with the clips, {'videos': …, 'is_masked': …}"
+                "mae.block_mask, give them with the clips, {'videos': …, 'is_masked': …}, and say masking=random, "
+                "which hides as many tokens"
             )
         t, h, w = self.grid
         self._kind = kind
