@@ -34,6 +34,12 @@ class BadVideos:
         with self._lock:
             return len(self._reasons)
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Path and reason of each."""
+        with self._lock:
+            return dict(self._reasons)
+
     def record(self, path: str, reason: str) -> None:
         """Notes a bad video; one that is noted already changes nothing."""
         with self._lock:
