@@ -37,12 +37,20 @@ def save_checkpoint(
     Args:
         model: a `Pretrainer` or `Classifier`; for `keras` a `VideoEncoder` as well.
         path: a file, or for `huggingface` and `savedmodel` a folder; must not exist yet.
-        format: one of `FORMATS`.
+        format: `huggingface`, `pytorch`, `keras_h5`, `keras` or `savedmodel`.
         id2label: names of the classes.
         training: how the weights were trained; `load_checkpoint` reports it.
 
     Raises:
         ConfigError: `path` exists, or the format cannot hold this model; nothing is left on disk.
+
+    Example:
+        >>> import mae, os, tempfile
+        >>> path = tempfile.mkdtemp() + "/classifier.pth"
+        >>> classifier = mae.build_classifier("vit_micro", num_classes=2, depth=1)
+        >>> mae.save_checkpoint(classifier, path, "pytorch", id2label={0: "open", 1: "close"})
+        >>> os.path.exists(path)
+        True
     """
     check_choice("format", format, FORMATS)
     if model_kind(model) == "encoder" and format != "keras":
