@@ -120,7 +120,7 @@ class ClipDataset(keras.utils.PyDataset):
         self._reader = ClipReader(index, spec, seed, reading.timeout_s)
         self._batch_size = batch_size
         self._threads = reading.workers
-        self._bad_videos = BadVideos(None, len(index.paths), reading.max_bad_frac)
+        self._bad_videos = BadVideos(None, len(index.paths), reading.max_bad_frac, "reading.max_bad_frac")
         unknown = (-1,) * len(index.paths)
         self._labels = np.array(unknown if index.labels is None else index.labels, np.int32)
 
