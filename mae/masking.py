@@ -45,10 +45,20 @@ def tube_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = N
     Args:
         grid: tokens along time, height and width.
         mask_ratio: in (0, 1).
+        batch_size: clips, each with a mask of its own.
         seed: an int, or a generator to draw from.
 
     Returns:
         (b, t·h·w) bool, True where masked.
+
+    Raises:
+        ConfigError: a ratio that cannot be, or one that leaves nothing masked or visible.
+
+    Example:
+        >>> import mae
+        >>> masks = mae.tube_mask((2, 2, 2), 0.5, batch_size=3, seed=0)
+        >>> masks.shape, masks.reshape(3, 2, 4).sum(axis=2).tolist()
+        ((3, 8), [[2, 2], [2, 2], [2, 2]])
     """
     masked = num_masked("tube", grid, mask_ratio)
     t, h, w = grid
@@ -57,13 +67,49 @@ def tube_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = N
 
 
 def random_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
-    """Tokens drawn without regard to space or time; arguments and result as `tube_mask`."""
+    """Tokens drawn without regard to space or time (arXiv:2205.09113, figure 7).
+
+    Args:
+        grid: tokens along time, height and width.
+        mask_ratio: in (0, 1).
+        batch_size: clips, each with a mask of its own.
+        seed: an int, or a generator to draw from.
+
+    Returns:
+        (b, t·h·w) bool, True where masked.
+
+    Raises:
+        ConfigError: a ratio that cannot be, or one that leaves nothing masked or visible.
+
+    Example:
+        >>> import mae
+        >>> mae.random_mask((2, 2, 2), 0.25, batch_size=3, seed=0).sum(axis=1).tolist()
+        [2, 2, 2]
+    """
     masked = num_masked("random", grid, mask_ratio)
     return _permuted_masks(batch_size, math.prod(grid), masked, np.random.default_rng(seed))
 
 
 def frame_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
-    """Whole time steps, `floor(mask_ratio · t)` of them; arguments and result as `tube_mask`."""
+    """Whole time steps, `floor(mask_ratio · t)` of them (arXiv:2205.09113, figure 7).
+
+    Args:
+        grid: tokens along time, height and width.
+        mask_ratio: in (0, 1).
+        batch_size: clips, each with a mask of its own.
+        seed: an int, or a generator to draw from.
+
+    Returns:
+        (b, t·h·w) bool, True where masked.
+
+    Raises:
+        ConfigError: a ratio that cannot be, or one that leaves nothing masked or visible.
+
+    Example:
+        >>> import mae
+        >>> sorted(mae.frame_mask((3, 1, 2), 0.34, seed=0).reshape(3, 2).tolist())
+        [[False, False], [False, False], [True, True]]
+    """
     masked = num_masked("frame", grid, mask_ratio)
     t, h, w = grid
     return np.repeat(_permuted_masks(batch_size, t, masked // (h * w), np.random.default_rng(seed)), h * w, axis=1)
@@ -72,8 +118,25 @@ def frame_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = 
 def block_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: Seed = None) -> np.ndarray:
     """Boxes in space and time until exactly `floor(mask_ratio · t·h·w)` tokens are masked.
 
-    Each box spans 1/4 to all of the grid along every axis; of the last one only as many new tokens as are
-    still wanted are masked, in row-major order. Arguments and result as `tube_mask`.
+    After MAE as spatiotemporal learners (arXiv:2205.09113, figure 7). Each box spans 1/4 to all of the grid along every
+    axis; of the last one only as many new tokens as are still wanted are masked, in row-major order.
+
+    Args:
+        grid: tokens along time, height and width.
+        mask_ratio: in (0, 1).
+        batch_size: clips, each with a mask of its own.
+        seed: an int, or a generator to draw from.
+
+    Returns:
+        (b, t·h·w) bool, True where masked.
+
+    Raises:
+        ConfigError: a ratio that cannot be, or one that leaves nothing masked or visible.
+
+    Example:
+        >>> import mae
+        >>> mae.block_mask((4, 4, 4), 0.5, batch_size=2, seed=0).sum(axis=1).tolist()
+        [32, 32]
     """
     rng = np.random.default_rng(seed)
     masked = num_masked("block", grid, mask_ratio)
@@ -102,6 +165,7 @@ def running_cell_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: 
     Args:
         grid: tokens along time, height and width; cells are cut off at an odd height or width.
         mask_ratio: share of tokens the decoder does not predict: 0.25, 0.5 or 0.75.
+        batch_size: clips, each with a mask of its own.
         seed: an int, or a generator to draw from.
 
     Returns:
@@ -109,6 +173,11 @@ def running_cell_mask(grid: Grid, mask_ratio: float, batch_size: int = 1, seed: 
 
     Raises:
         ConfigError: another ratio.
+
+    Example:
+        >>> import mae
+        >>> mae.running_cell_mask((1, 2, 2), 0.5, batch_size=3, seed=0).sum(axis=1).tolist()
+        [2, 2, 2]
     """
     starts = np.random.default_rng(seed).integers(0, 4, batch_size)
     return _running_cells(grid, mask_ratio, starts).reshape(batch_size, -1)

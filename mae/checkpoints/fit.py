@@ -51,7 +51,7 @@ def fit(
     """Decides the whole transfer.
 
     Args:
-        target: kind of the model, `pretrainer` or `classifier`.
+        target: kind of the model, `pretrainer`, `classifier` or `encoder`.
         shapes: of every variable, by our name.
         allowed: prefixes of variables that may stay as they were initialised.
         positions: one of `POSITION_MODES`, see `mae.checkpoints.load.load_checkpoint`.
@@ -80,9 +80,12 @@ def fit(
 
 def _hand_off(made: Fit, weights: Weights, target: str, wanted: Mapping[str, tuple]) -> None:
     """What one kind of model does not take from another, by design."""
-    if target == "classifier" and weights.kind != "classifier":
-        # The norm at the encoder's end belongs to tokens; the one before a mean-pooling head starts afresh.
-        unused = (*DECODER, *(() if "encoder/norm/gamma" in wanted else ("encoder/norm/",)))
+    # The norm at the encoder's end belongs to tokens.
+    unused = (*DECODER, *(() if "encoder/norm/gamma" in wanted else ("encoder/norm/",)))
+    if target == "encoder":
+        _drop(made, (*unused, *HEAD, "fc_norm/"))
+    elif target == "classifier" and weights.kind != "classifier":
+        # The norm before a mean-pooling head starts afresh.
         _drop(made, unused)
         made.fresh |= {path for path in wanted if path.startswith((*HEAD, "fc_norm/"))}
     elif target == "classifier":

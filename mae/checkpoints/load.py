@@ -94,6 +94,15 @@ def load_checkpoint(
 
     Raises:
         ConfigError: the file cannot be read or does not fit; the model keeps its weights.
+
+    Example:
+        >>> import mae, tempfile
+        >>> path = tempfile.mkdtemp() + "/pretrained.h5"
+        >>> mae.save_checkpoint(mae.build_pretrainer("vit_micro", depth=1), path, "keras_h5")
+        >>> classifier = mae.build_classifier("vit_micro", num_classes=2, depth=1)
+        >>> report = mae.load_checkpoint(path, classifier)
+        >>> report.kind, report.fresh_head
+        ('pretrainer', True)
     """
     check_choice("positions", positions, POSITION_MODES)
     return load_weights(read_weights(path), model, allow_missing, positions)

@@ -106,6 +106,7 @@ def _read_hugging_face(path: Path) -> Weights:
 def _read_keras(path: Path) -> Weights:
     file = read_keras_archive(path, KERAS_NOTE)
     weights = own_weights(file.arrays, architecture_from(file.architecture, path), path, "Keras")
+    weights.set_aside = file.set_aside
     if file.note is not None:
         weights.take(metadata_from(file.note, path))
     return weights

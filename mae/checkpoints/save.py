@@ -35,16 +35,26 @@ def save_checkpoint(
     """Writes the weights of a model, and beside them what they belong to: sizes, clips and names of the classes.
 
     Args:
-        model: a `Pretrainer` or `Classifier`.
+        model: a `Pretrainer` or `Classifier`; for `keras` a `VideoEncoder` as well.
         path: a file, or for `huggingface` and `savedmodel` a folder; must not exist yet.
-        format: one of `FORMATS`.
+        format: `huggingface`, `pytorch`, `keras_h5`, `keras` or `savedmodel`.
         id2label: names of the classes.
         training: how the weights were trained; `load_checkpoint` reports it.
 
     Raises:
         ConfigError: `path` exists, or the format cannot hold this model; nothing is left on disk.
+
+    Example:
+        >>> import mae, os, tempfile
+        >>> path = tempfile.mkdtemp() + "/classifier.pth"
+        >>> classifier = mae.build_classifier("vit_micro", num_classes=2, depth=1)
+        >>> mae.save_checkpoint(classifier, path, "pytorch", id2label={0: "open", 1: "close"})
+        >>> os.path.exists(path)
+        True
     """
     check_choice("format", format, FORMATS)
+    if model_kind(model) == "encoder" and format != "keras":
+        raise ConfigError(f"format={format} has no place for an encoder alone: write it as keras")
     metadata = Metadata(_architecture(model), training or Training(), _checked_labels(model, id2label))
     with creating(Path(path)) as temporary:
         FORMATS[format](model, temporary, metadata)
@@ -133,7 +143,7 @@ def _checked_labels(model: Any, id2label: Mapping[int, str] | None) -> dict[int,
     if not id2label:
         return {}
     if model_kind(model) != "classifier":
-        raise ConfigError("label names were given, and a pre-training model has no classes")
+        raise ConfigError("label names were given, and the model has no classes: it is no classifier")
     if sorted(id2label) != list(range(model.num_classes)):
         raise ConfigError(f"{len(id2label)} label names for {model.num_classes} classes: one for each of 0, 1, 2, …")
     return dict(id2label)

@@ -1,4 +1,4 @@
-"""TensorFlow where its own file format is written, and a clear word where it is not installed."""
+"""TensorFlow where its own files or data sets are made, and a clear word where it is not installed."""
 
 from typing import Any
 

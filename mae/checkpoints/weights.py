@@ -198,8 +198,10 @@ class Weights:
 
 
 def model_kind(model: Any) -> str:
-    """`pretrainer` or `classifier`."""
-    return "pretrainer" if hasattr(model, "decoder") else "classifier"
+    """`pretrainer`, `classifier` or `encoder`."""
+    if hasattr(model, "decoder"):
+        return "pretrainer"
+    return "classifier" if hasattr(model, "head") else "encoder"
 
 
 def model_variables(model: Any) -> dict[str, Any]:

@@ -19,12 +19,16 @@ class BadVideos:
         csv_path: the file; None keeps the list in memory only.
         listed: videos in the list of the run.
         max_fraction: of them that may be bad.
+        option: how a user says that.
     """
 
-    def __init__(self, csv_path: Path | None, listed: int, max_fraction: float) -> None:
+    def __init__(
+        self, csv_path: Path | None, listed: int, max_fraction: float, option: str = "data.max_bad_frac"
+    ) -> None:
         self._csv_path = csv_path
         self._listed = listed
         self._max_fraction = max_fraction
+        self._option = option
         self._lock = threading.Lock()
         self._reasons: dict[str, str] = {} if csv_path is None else _read(csv_path)
 
@@ -33,6 +37,12 @@ class BadVideos:
         """Distinct bad videos, earlier parts of the run included."""
         with self._lock:
             return len(self._reasons)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Path and reason of each."""
+        with self._lock:
+            return dict(self._reasons)
 
     def record(self, path: str, reason: str) -> None:
         """Notes a bad video; one that is noted already changes nothing."""
@@ -52,8 +62,8 @@ class BadVideos:
             path, reason = next(iter(self._reasons.items()))
         where = "" if self._csv_path is None else f" Those found are in {self._csv_path}: once repaired, delete it."
         raise TrainingStopped(
-            f"{count} of {self._listed} videos cannot be read, more than data.max_bad_frac={self._max_fraction:g} "
-            f"allows; the first: {path} ({reason}). Repair them or raise data.max_bad_frac.{where}"
+            f"{count} of {self._listed} videos cannot be read, more than {self._option}={self._max_fraction:g} "
+            f"allows; the first: {path} ({reason}). Repair them or raise {self._option}.{where}"
         )
 
 

@@ -22,10 +22,11 @@ from mae.errors import ConfigError
 from mae.files import checksums
 from mae.models.classifier import Classifier
 from mae.models.pretrainer import Pretrainer
+from mae.models.video_encoder import VideoEncoder
 from mae.presets import Architecture
 from mae.seeds import seed_initializers
 
-# Of an encoder used alone.
+# Of a random encoder.
 _NO_DECODER: dict[str, Any] = {"decoder_embed_dim": 2, "decoder_depth": 1, "decoder_num_heads": 1}
 # What the shapes and values of an encoder's weights do not show.
 _UNSEEN = ("image_size", "num_frames", "tubelet_size", "num_heads", "layer_norm_epsilon", "positions")
@@ -35,13 +36,18 @@ _UNSEEN = ("image_size", "num_frames", "tubelet_size", "num_heads", "layer_norm_
 class Trained:
     """A model with the weights of a checkpoint."""
 
-    model: Any  # Classifier | Pretrainer
+    model: Any  # Classifier | Pretrainer | VideoEncoder
     source: Path
     checksum: str  # as of `checkpoint_hash`
     class_names: tuple[str, ...]  # of a classifier; the numbers of those that nobody named
-    training: Training  # as the user says, else as the file tells, else as most released models were trained
+    told: Training  # as the user says, else as the file tells
     sampler: str  # the kind of clips it is shown: dense | segments
     assumed: tuple[str, ...] = ()  # what neither the file tells nor the user says
+
+    @property
+    def training(self) -> Training:
+        """As most released models were trained, where nothing else is told."""
+        return self.told.completed()
 
     @property
     def frame_stride(self) -> int:
@@ -56,6 +62,25 @@ class Trained:
         spacing = f" at stride {self.frame_stride}" if self.sampler == "dense" else ", one of each segment"
         told = f"{self.source}: {a.num_frames} frames{spacing} (sampler {self.sampler}), {a.image_size}×{a.image_size}"
         return f"{told}; the file does not tell {', '.join(self.assumed)}: assumed" if self.assumed else told
+
+
+def load_trained(path: str | Path, dtype: Any, sizes: Mapping[str, int | None]) -> Trained:
+    """The model that a checkpoint is: a pre-training model, a classifier, or an encoder alone.
+
+    Args:
+        path: a run directory, or a file or folder of any format.
+        dtype: the policy that the model computes in; None: Keras' global one.
+        sizes: of `Architecture`, for files that do not tell them; None: as the file says, or as released.
+
+    Raises:
+        ConfigError: anything that `load_checkpoint` refuses, or sizes that nothing tells.
+    """
+    weights = read_weights(path)
+    if weights.kind == "pretrainer":
+        return _pretrainer(weights, Training(), dtype, sizes, None)
+    if weights.kind == "classifier":
+        return _classifier(weights, None, Training(), dtype, sizes, None)
+    return _encoder(weights, Training(), dtype, sizes, None)
 
 
 def load_classifier(
@@ -84,17 +109,7 @@ def load_classifier(
             f"{path} ({weights.format}, {weights.kind}) holds no trained classification head, only one that was "
             f"trained knows classes; fine-tune first: {to_type('finetune', hydra_setting('init_from', str(path)))}"
         )
-    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, Training(frame_stride), sampler)
-    count = weights.arrays["head/kernel"].shape[-1]
-    model = Classifier(_architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=dtype)
-    model.build()
-    report = load_weights(weights, model)
-    assert not report.fresh_head
-    names = read_labels(Path(classes)) if classes else report.id2label
-    if names and sorted(names) != list(range(count)):
-        raise ConfigError(f"{classes or path} has {len(names)} label names, and the model has {count} classes")
-    class_names = tuple(names.get(number, str(number)) for number in range(count))
-    return Trained(model, weights.source, checksum, class_names, *clips)
+    return _classifier(weights, classes, Training(frame_stride), dtype, sizes, sampler)
 
 
 def load_encoder(
@@ -104,20 +119,12 @@ def load_encoder(
     sizes: Mapping[str, int | None],
     sampler: str | None = None,
 ) -> Trained:
-    """A model whose encoder is that of any checkpoint; what else it has may be fresh. Arguments and errors as above."""
+    """A model that has the encoder of any checkpoint. Arguments and errors as above."""
     weights = read_weights(path)
     if weights.kind == "classifier":
-        return load_classifier(path, None, frame_stride, dtype, sizes, sampler)
-    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, Training(frame_stride), sampler)
+        return _classifier(weights, None, Training(frame_stride), dtype, sizes, sampler)
     weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(DECODER)}
-    architecture = _architecture(weights, {**sizes, **_NO_DECODER})
-    if "encoder/norm/gamma" in weights.arrays:
-        model: Any = Pretrainer(architecture, name="pretrainer", dtype=dtype)
-    else:
-        model = Classifier(architecture, 1, name="classifier", dtype=dtype)
-    model.build()
-    load_weights(weights, model, allow_missing="decoder")
-    return Trained(model, weights.source, checksum, (), *clips)
+    return _encoder(weights, Training(frame_stride), dtype, sizes, sampler)
 
 
 def load_pretrainer(
@@ -138,13 +145,52 @@ def load_pretrainer(
             f"{path} ({weights.format}, {weights.kind}) holds no decoder, which fine-tuning leaves behind: give the "
             "pre-trained checkpoint"
         )
+    return _pretrainer(weights, given, dtype, sizes, sampler)
+
+
+def _classifier(
+    weights: Weights,
+    classes: str | None,
+    given: Training,
+    dtype: Any,
+    sizes: Mapping[str, int | None],
+    sampler: str | None,
+) -> Trained:
     checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
-    training, kind, assumed = clips
-    unknown = [name for name in PRETRAINED if name in RELEASED.told and name not in weights.training.told | given.told]
+    count = weights.arrays["head/kernel"].shape[-1]
+    model = Classifier(_architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=dtype)
+    model.build()
+    report = load_weights(weights, model)
+    assert not report.fresh_head
+    names = read_labels(Path(classes)) if classes else report.id2label
+    if names and sorted(names) != list(range(count)):
+        source = classes or weights.source
+        raise ConfigError(f"{source} has {len(names)} label names, and the model has {count} classes")
+    class_names = tuple(names.get(number, str(number)) for number in range(count))
+    return Trained(model, weights.source, checksum, class_names, *clips)
+
+
+def _encoder(
+    weights: Weights, given: Training, dtype: Any, sizes: Mapping[str, int | None], sampler: str | None
+) -> Trained:
+    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
+    final_norm = "encoder/norm/gamma" in weights.arrays
+    model = VideoEncoder(_architecture(weights, sizes), final_norm, name="video_encoder", dtype=dtype)
+    model.build()
+    load_weights(weights, model)
+    return Trained(model, weights.source, checksum, (), *clips)
+
+
+def _pretrainer(
+    weights: Weights, given: Training, dtype: Any, sizes: Mapping[str, int | None], sampler: str | None
+) -> Trained:
+    checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
+    told, kind, assumed = clips
+    unknown = [name for name in PRETRAINED if name in RELEASED.told and name not in told.told]
     model = Pretrainer(_architecture(weights, sizes), name="pretrainer", dtype=dtype)
     model.build()
     load_weights(weights, model)
-    return Trained(model, weights.source, checksum, (), training, kind, (*assumed, *unknown))
+    return Trained(model, weights.source, checksum, (), told, kind, (*assumed, *unknown))
 
 
 def random_encoder(
@@ -188,10 +234,10 @@ def _clips(
 ) -> tuple[Training, str, tuple[str, ...]]:
     """The last three fields of a `Trained`."""
     told = replace(weights.training, **given.told)
-    training = told.completed()
-    assert training.sampler is not None
-    kind = sampler or KINDS[training.sampler]
+    completed = told.completed()
+    assert completed.sampler is not None
+    kind = sampler or KINDS[completed.sampler]
     spaced = ["frame_stride"] if kind == "dense" and told.frame_stride is None else []
     sampled = ["sampler"] if sampler is None and told.sampler is None else []
     sized = [name for name in weights.assumed if name in ("num_frames", "image_size") and sizes.get(name) is None]
-    return training, kind, (*spaced, *sampled, *sized)
+    return told, kind, (*spaced, *sampled, *sized)

@@ -19,7 +19,7 @@ from mae.checkpoints.containers.zip_guard import open_zip, read_text
 from mae.checkpoints.schema import MAX_JSON, check, json_object, table
 from mae.errors import ConfigError
 
-_CLASSES = ("Pretrainer", "Classifier")  # of mae.models
+_CLASSES = ("Pretrainer", "Classifier", "VideoEncoder")  # of mae.models
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _BLOCK = re.compile(r"(encoder|decoder)/blocks/transformer_block(?:_(\d{1,4}))?/(.+)")
 # The last layer on a weight's path -> what its weights are called, by number; `Dense` where it is none of these.
@@ -29,6 +29,7 @@ _VARIABLES = {
 }  # fmt: skip
 _DENSE = ("kernel", "bias")
 _NO_WEIGHT = "seed_generator"  # the state of a dropout's random numbers
+_OPTIMIZER = "optimizer/"  # of a model that was compiled; it is no part of it
 _CHUNK = 4 << 20
 
 
@@ -39,6 +40,7 @@ class KerasArchive:
     architecture: dict[str, Any]  # of the model, as its configuration says it
     arrays: dict[str, np.ndarray]  # by our names, the embedding of patches as a matrix
     note: str | None  # the text of the member asked for
+    set_aside: list[str]  # what is no weight of the model: the state of an optimizer
 
 
 def read_keras_archive(path: Path, note: str) -> KerasArchive:
@@ -58,7 +60,8 @@ def read_keras_archive(path: Path, note: str) -> KerasArchive:
         # HDF5's library wants a file; `zipfile` compares the checksum at the end.
         with archive.open(_WEIGHTS) as source, open(weights, "xb") as target:
             shutil.copyfileobj(source, target, _CHUNK)
-        return KerasArchive(architecture, _arrays(path, weights), told)
+        arrays, set_aside = _arrays(path, weights)
+        return KerasArchive(architecture, arrays, told, set_aside)
 
 
 def _architecture(path: Path, config: dict[str, Any]) -> dict[str, Any]:
@@ -71,11 +74,14 @@ def _architecture(path: Path, config: dict[str, Any]) -> dict[str, Any]:
     return dict(check(f"{path}: {_CONFIG}", "architecture", inner.get("architecture"), table()))
 
 
-def _arrays(path: Path, weights: Path) -> dict[str, np.ndarray]:
+def _arrays(path: Path, weights: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The weights, by our names, and what else there is."""
     try:
         file = read_hdf5(weights, ())
-        names = {inner: _our_name(path, inner) for inner in file.places if _NO_WEIGHT not in inner}
-        return {name: file.array(inner) for inner, name in names.items()}
+        set_aside = [inner for inner in file.places if inner.startswith(_OPTIMIZER)]
+        of_model = [inner for inner in file.places if _NO_WEIGHT not in inner and not inner.startswith(_OPTIMIZER)]
+        names = {inner: _our_name(path, inner) for inner in of_model}
+        return {name: file.array(inner) for inner, name in names.items()}, set_aside
     except ConfigError as error:
         raise ConfigError(str(error).replace(str(weights), f"{path}: {_WEIGHTS}")) from error
 

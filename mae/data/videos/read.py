@@ -95,6 +95,11 @@ def read_video(path: str | os.PathLike[str], frames: Sequence[int] | None = None
     Raises:
         BadVideo: no such file, or nothing in it decodes.
         IndexError: there is no frame of such a number.
+
+    Example:
+        >>> import mae
+        >>> mae.read_video("videos/grow/0.avi", frames=[0, 4, 4]).shape
+        (3, 30, 40, 3)
     """
 
     def choose(count: int) -> np.ndarray:

@@ -1,0 +1,103 @@
+"""From video frames of any size to what models take, as a layer."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from keras.backend import standardize_dtype
+
+from mae.data.transforms.crops import view_crops
+from mae.errors import ConfigError
+from mae.patches import normalise
+
+# OpenCV's arithmetic: weights are counted in 2048ths.
+_WEIGHT_BITS = 11
+_Taps = tuple[np.ndarray, np.ndarray]  # indices and weights, both (2, S) int32
+
+
+@keras.saving.register_keras_serializable("mae")
+class VideoPreprocessor(keras.layers.Layer):
+    """Resizes the short side, cuts out the square in the middle, and normalises; goes before a model or into an export.
+
+    Pixels are those that the commands evaluate and predict with, to the last bit: OpenCV resizes for them (bilinear,
+    without smoothing) in whole numbers, and this layer computes with the same whole numbers. No value differs (OpenCV
+    5.0, x86-64; `pytest tests/library/test_preprocessor.py` compares them).
+
+    Args:
+        image_size: pixels, height and width of the result; of a model `model.architecture.image_size`.
+        normalise: False: give the pixels themselves, uint8, which models of this package take as well.
+
+    Input: (b, t, h, w, c) uint8; h and w must be known when the layer is called, b and t need not be.
+    Output: (b, t, image_size, image_size, c) float32, normalised by ImageNet's mean and standard deviation (or 0.5 and
+    0.5 where c is not 3), or uint8.
+
+    Raises:
+        ConfigError: a size below 1.
+        ValueError: input of another type, without five axes, or of unknown height or width.
+
+    Example:
+        >>> import mae, numpy as np
+        >>> videos = np.full((1, 4, 30, 40, 3), 255, "uint8")
+        >>> ready = mae.VideoPreprocessor(image_size=24)(videos)
+        >>> tuple(ready.shape), round(float(ready[0, 0, 0, 0, 0]), 3)
+        ((1, 4, 24, 24, 3), 2.249)
+    """
+
+    def __init__(self, image_size: int = 224, normalise: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if image_size < 1:
+            raise ConfigError(f"image_size={image_size} must be at least 1")
+        self.image_size = image_size
+        self.normalise = normalise
+
+    def call(self, videos: Any) -> Any:
+        shape = tuple(videos.shape)
+        is_known = all(isinstance(length, int) for length in shape[2:4])  # JAX has symbols for those that are not
+        if len(shape) != 5 or not is_known or standardize_dtype(videos.dtype) != "uint8":
+            raise ValueError(
+                f"videos are {standardize_dtype(videos.dtype)} of the shape {shape}; expected uint8 (b, t, h, w, c), "
+                "height and width known"
+            )
+        height, width, channels = shape[2:]
+        (crop,) = view_crops(height, width, self.image_size, 1)
+        (resized_height, resized_width), (top, left) = crop.resized, crop.window
+        rows = _taps(height, resized_height, slice(top, top + crop.size), clamps=False)
+        columns = _taps(width, resized_width, slice(left, left + crop.size), clamps=True)
+        pixels = _resize(videos, rows, columns)
+        return normalise(pixels, channels) if self.normalise else pixels
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "image_size": self.image_size, "normalise": self.normalise}
+
+
+def _taps(length: int, resized: int, window: slice, clamps: bool) -> _Taps:
+    """The two source pixels of each resized one inside the window, and what they weigh, in 2048ths.
+
+    Args:
+        clamps: whether a pixel beyond the edge weighs nothing, as OpenCV has it along rows of a picture; along columns
+            the one at the edge stands in for it.
+    """
+    centres = ((np.arange(resized) + 0.5) * (length / resized) - 0.5).astype(np.float32)
+    first = np.floor(centres).astype(np.int32)
+    share = centres - first.astype(np.float32)
+    if clamps:
+        share[(first < 0) | (first >= length - 1)] = 0
+        first = first.clip(0, length - 1)
+    weights = np.rint(np.stack([1 - share, share]) * np.float32(1 << _WEIGHT_BITS)).astype(np.int32)
+    indices = np.stack([first, first + 1]).clip(0, length - 1)
+    return indices[:, window], weights[:, window]
+
+
+def _resize(videos: Any, rows: _Taps, columns: _Taps) -> Any:
+    """(b, t, h, w, c) uint8 → (b, t, S, S, c) uint8, by the fixed-point arithmetic of `cv2.resize`, INTER_LINEAR."""
+    row_sums = []
+    for indices, weights in zip(*rows, strict=True):
+        taken = ops.take(videos, indices, axis=2)
+        sums = sum(
+            ops.cast(ops.take(taken, at, axis=3), "int32") * weight[:, None]
+            for at, weight in zip(*columns, strict=True)
+        )
+        # Cut to fit 32 bits: 8 bits of a pixel, 11 of either weight.
+        row_sums.append((sums // (1 << 4)) * weights[:, None, None] // (1 << 16))
+    return ops.cast((row_sums[0] + row_sums[1] + 2) // 4, "uint8")

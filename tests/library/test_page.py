@@ -1,0 +1,18 @@
+"""The program in docs/library.md runs."""
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs" / "library.md"
+
+
+def test_the_blocks_are_a_program(beside_videos, capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    told = {"__name__": "library"}
+    exec(compile("\n".join(blocks), str(PAGE), "exec"), told)
+    assert capsys.readouterr().out.splitlines() == [
+        "('grow', 'move_left') Clip(num_frames=4, frame_stride=1, image_size=24, sampler='dense_stride')",
+        "(1, 2)",
+    ]
+    assert len(told["names"]) == 5
+    assert float(told["loss"]) > 0
