@@ -2,8 +2,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # What an engine has a part in, once more on JAX.
-ON_JAX := tests/engines tests/test_targets.py tests/pretraining/test_run.py tests/finetuning/test_step.py \
-	tests/training/test_faults.py::test_terminated_and_killed_is_uninterrupted_bit_for_bit
+ON_JAX := tests/engines tests/models/test_whole_model.py tests/test_targets.py tests/pretraining/test_run.py \
+	tests/finetuning/test_step.py tests/training/test_faults.py::test_terminated_and_killed_is_uninterrupted_bit_for_bit
 
 # What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
 RUNS := tests/engines tests/finetuning tests/pretraining tests/training
