@@ -108,8 +108,8 @@ class Optimizer(keras.optimizers.Optimizer):
         """
         weights = self._trainable_variables
         self._check(grads, weights if trainable_variables is None else list(trainable_variables))
-        gradients = self._replicas.total([ops.convert_to_tensor(gradient) for gradient in grads])
-        gradients = self.guard.unscaled(gradients)
+        summed = self._replicas.total([ops.convert_to_tensor(gradient) for gradient in grads])
+        gradients = self.guard.unscaled(summed)
         norm = _global_norm(gradients)
         weights_norm = _global_norm([ops.convert_to_tensor(weight) for weight in weights])
         finite = ops.isfinite(norm if loss is None else norm + ops.cast(loss, norm.dtype))

@@ -67,7 +67,8 @@ class MaskedTraining(WholeModel):
 
         The masks of the update number i are a function of the seed and of i; of `evaluate` they are always the same.
         Masks of one's own come with the clips, as `{"videos": …, "is_masked": …}`; they hide as many tokens as
-        `masking` and `mask_ratio` say, or the loss is NaN. Labels that a data set has beside its clips are not looked at.
+        `masking` and `mask_ratio` say, or the loss is NaN. Labels that come with clips are not
+        looked at.
 
         Args:
             optimizer: any of Keras', as `mae.build_optimizer` gives.
