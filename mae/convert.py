@@ -135,7 +135,7 @@ def build_model(weights: Any, sizes: dict[str, Any]) -> Any:
     else:
         classes = weights.arrays["head/kernel"].shape[-1]
         model = Classifier(architecture, classes, pooling=weights.pooling, name="classifier")
-    model.build()
+    model.build_whole()
     return model
 
 

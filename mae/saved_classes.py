@@ -20,6 +20,8 @@ HOMES = {
     "Encoder": "mae.models.encoder",
     "Optimizer": "mae.engines.optimizer",
     "Pretrainer": "mae.models.pretrainer",
+    "VideoEncoder": "mae.models.video_encoder",
+    "VideoPreprocessor": "mae.library.preprocessor",
     "WarmupCosine": "mae.training.keras_schedule",
 }
 

@@ -159,7 +159,7 @@ def _classifier(
     checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
     count = weights.arrays["head/kernel"].shape[-1]
     model = Classifier(_architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=dtype)
-    model.build()
+    model.build_whole()
     report = load_weights(weights, model)
     assert not report.fresh_head
     names = read_labels(Path(classes)) if classes else report.id2label
@@ -176,7 +176,7 @@ def _encoder(
     checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
     final_norm = "encoder/norm/gamma" in weights.arrays
     model = VideoEncoder(_architecture(weights, sizes), final_norm, name="video_encoder", dtype=dtype)
-    model.build()
+    model.build_whole()
     load_weights(weights, model)
     return Trained(model, weights.source, checksum, (), *clips)
 
@@ -188,7 +188,7 @@ def _pretrainer(
     told, kind, assumed = clips
     unknown = [name for name in PRETRAINED if name in RELEASED.told and name not in told.told]
     model = Pretrainer(_architecture(weights, sizes), name="pretrainer", dtype=dtype)
-    model.build()
+    model.build_whole()
     load_weights(weights, model)
     return Trained(model, weights.source, checksum, (), told, kind, (*assumed, *unknown))
 
@@ -199,7 +199,7 @@ def random_encoder(
     """A model whose encoder nobody trained, its weights a function of the seed: what pre-training is compared with."""
     seed_initializers(seed)
     model = Pretrainer(replace(architecture, **_NO_DECODER), name="pretrainer", dtype=dtype)
-    model.build()
+    model.build_whole()
     digest = hashlib.sha256(repr([getattr(architecture, name) for name in _UNSEEN]).encode())
     for variable in model.encoder.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())

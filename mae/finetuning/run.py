@@ -104,7 +104,7 @@ class Finetuning(Objective):
             name="classifier",
             dtype=engine.dtype_policy(c.precision),
         )
-        model.build()
+        model.build_whole()
         freeze(model, c.frozen_blocks)
         self.logits = logits_of(engine, model)  # one for all evaluations: it is compiled when it is first called
         return model

@@ -142,5 +142,5 @@ def build_classifier(
         name="classifier",
         dtype=dtype,
     )
-    model.build((None, *model.architecture.video_shape))
+    model.build_whole()
     return model

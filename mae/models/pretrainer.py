@@ -110,8 +110,7 @@ def build_pretrainer(preset: str, dtype: Any = None, **overrides: Any) -> Pretra
         overrides: sizes of `mae.presets.Architecture` to replace.
     """
     model = Pretrainer(architecture(preset, **overrides), name="pretrainer", dtype=dtype)
-    a = model.architecture
-    model.build((None, *a.video_shape), (None, a.num_tokens))
+    model.build_whole()
     return model
 
 

@@ -7,24 +7,32 @@ import keras
 
 from mae.checks import check_videos
 from mae.models.encoder import Encoder
+from mae.models.whole_model import InputShapes, WholeModel
 from mae.patches import normalised, patchify
-from mae.presets import Architecture
+from mae.presets import Architecture, architecture_of
 
 
 @keras.saving.register_keras_serializable("mae")
-class VideoEncoder(keras.Model):
+class VideoEncoder(WholeModel):
     """All patches → encoder → the features of every token, without a decoder or a head."""
 
     def __init__(self, architecture: Architecture | dict[str, Any], final_norm: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(architecture, dict):
-            architecture = Architecture(**architecture)
-        self.architecture = architecture
+        architecture = self.architecture = architecture_of(architecture)
         self.final_norm = final_norm
         self.encoder = Encoder(architecture, final_norm=final_norm, dtype=self.dtype_policy, name="encoder")
 
     def build(self, videos_shape: Any = None) -> None:
-        self.encoder.build()
+        a = self.architecture
+        self.encoder.build((None, a.num_tokens, a.patch_dim))
+
+    def input_shapes(self) -> InputShapes:
+        return {"videos": (self.architecture.video_shape, "uint8")}
+
+    def compute_output_shape(self, videos_shape: Any) -> Any:
+        a = self.architecture
+        check_videos(keras.KerasTensor(videos_shape), a)
+        return (videos_shape[0], a.num_tokens, a.embed_dim)
 
     def call(self, videos: Any, training: bool | None = None) -> Any:
         """The tokens of each clip.

@@ -17,6 +17,10 @@ class WholeModel(keras.Model):
         """What `call` takes, in its order."""
         raise NotImplementedError
 
+    def __dir__(self) -> list[str]:
+        """Without `layers`: Keras names weights in files by the first attribute in `dir` that leads to them."""
+        return [name for name in super().__dir__() if name != "layers"]
+
     @cached_property
     def inputs(self) -> list[keras.KerasTensor]:
         """Symbolic inputs: `keras.Model(model.inputs, model(*model.inputs))` is a functional model of the same weights.
@@ -24,6 +28,10 @@ class WholeModel(keras.Model):
         Videos are uint8 there and in exports, as files have them: the model normalises them itself.
         """
         return [keras.Input(shape, dtype=dtype, name=name) for name, (shape, dtype) in self.input_shapes().items()]
+
+    def build_whole(self) -> None:
+        """Builds it for what `inputs` says; it has weights then."""
+        self.build(*(tensor.shape for tensor in self.inputs))
 
     @property
     def input_shape(self) -> Any:

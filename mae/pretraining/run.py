@@ -86,7 +86,7 @@ class Pretraining(Objective):
         c = self.config
         architecture = engine.suited(c.architecture, c.model.given)
         model = Pretrainer(architecture, name="pretrainer", dtype=engine.dtype_policy(c.precision))
-        model.build()
+        model.build_whole()
         return model
 
     def start(self, session: Session) -> None:

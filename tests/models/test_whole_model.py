@@ -11,6 +11,7 @@ from tiny import SIZES, masks, tiny_pretrainer
 
 import mae
 from mae import saved_classes
+from mae.checkpoints.read import read_weights
 from mae.models.decoder import Decoder
 from mae.target_config import Target
 
@@ -133,6 +134,12 @@ def test_files_are_loaded_in_a_fresh_process_after_importing_the_package_alone(i
     np.testing.assert_array_equal(logits, numpy(classifier(CLIPS)))
     np.testing.assert_array_equal(state, np.concatenate([np.ravel(numpy(v)) for v in optimizer.variables]))
     np.testing.assert_allclose(rates, [1e-3, 0.05], rtol=1e-6)
+
+
+def test_a_file_of_keras_names_weights_as_it_did_before_the_parts_of_a_model_were_models(tmp_path):
+    tiny_pretrainer().save(tmp_path / "pretrainer.keras")
+    arrays = read_weights(tmp_path / "pretrainer.keras").arrays
+    assert {"encoder/patch_embed/kernel", "encoder/norm/gamma", "decoder/norm/gamma"} <= set(arrays)
 
 
 def test_every_class_that_files_name_is_where_keras_is_told():
