@@ -122,11 +122,8 @@ def _demo_clip(config: MasksConfig, spec: ClipSpec) -> np.ndarray:
 
 def main(arguments: list[str]) -> None:
     """Runs the command."""
-    if {"--help", "-h"} & set(arguments):
-        print(__doc__)
-        return
     print(draw_masks(command_config(MasksConfig, arguments)))
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, __doc__)
