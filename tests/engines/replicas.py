@@ -61,6 +61,15 @@ class CompiledStep:
         return variables_to_arrays(self.variables, self.engine.read), scalars
 
 
+def clip_losses(model, losses_of, made):
+    """The loss of each clip of a batch, in training; `losses_of`: of the model."""
+
+    def of_values(*values):
+        return losses_of(dict(zip(made, values, strict=True)))
+
+    return engine_of(1).local(model, of_values)(*made.values())
+
+
 def assert_same_training(made, expected):
     """What two ways of computing the same steps gave, as `CompiledStep.train` gives it."""
     (state, scalars), (expected_state, expected_scalars) = made, expected

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from replicas import CompiledStep, assert_same_training, engine_of
+from replicas import CompiledStep, assert_same_training, clip_losses, engine_of
 
 from mae.checkpoints.run_state import variables_to_arrays
 from mae.engines.engine import StepSettings
@@ -65,15 +65,16 @@ def test_replicas_and_parts_change_nothing(one_replica):
     assert_same_training(trained(replicas=2, accumulate=2), one_replica)
 
 
-def clip_losses(made, group):
+def losses(made, group):
     """The loss of each clip, without what is random in training."""
-    losses_of = finetuning_losses(classifier(drop_path_rate=0), label_smoothing=0.1, group=group)
-    return np.array(losses_of({name: keras.ops.convert_to_tensor(value) for name, value in made.items()}))
+    model = classifier(drop_path_rate=0)
+    return clip_losses(model, finetuning_losses(model, label_smoothing=0.1, group=group), made)
 
 
 def losses_by_hand(videos, targets):
     """Cross-entropy of pictures with values from 0 to 255."""
-    logits = np.array(classifier(drop_path_rate=0)(normalise(keras.ops.convert_to_tensor(videos / 255), 3)), np.float64)
+    model = classifier(drop_path_rate=0)
+    logits = engine_of(1).local(model, lambda values: model(normalise(values, 3)))(videos / 255).astype("f8")
     return -(targets * (logits - np.log(np.exp(logits).sum(1, keepdims=True)))).sum(1)
 
 
@@ -87,7 +88,7 @@ def test_the_loss_is_that_of_mixed_clips_worked_out_by_hand():
         mixed_targets[a] = 0.75 * targets[a] + 0.25 * targets[b]
     is_valid = made["valid"] > 0
     expected = losses_by_hand(mixed, mixed_targets)
-    np.testing.assert_allclose(clip_losses(made, group=2)[is_valid], expected[is_valid], rtol=1e-5)
+    np.testing.assert_allclose(losses(made, group=2)[is_valid], expected[is_valid], rtol=1e-5)
 
 
 def test_without_mixing_the_batch_needs_no_mixture():
@@ -95,7 +96,7 @@ def test_without_mixing_the_batch_needs_no_mixture():
     del made["mixture"]
     targets = np.eye(CLASSES)[made["label"]] * 0.9 + 0.1 / 3
     expected = losses_by_hand(made["videos"].astype("f4"), targets)
-    np.testing.assert_allclose(clip_losses(made, group=None), expected, rtol=1e-5)
+    np.testing.assert_allclose(losses(made, group=None), expected, rtol=1e-5)
 
 
 def test_frozen_weights_stay_and_the_others_move():
