@@ -37,7 +37,7 @@ class WholeModel(keras.Model):
         return made
 
     def __dir__(self) -> list[str]:
-        """Without `layers`: Keras saves what it finds here, and parts are to be saved by the names of their attributes."""
+        """Without `layers`: Keras saves what it finds here, and parts are saved by the names of their attributes."""
         return [name for name in super().__dir__() if name != "layers"]
 
     def export(
