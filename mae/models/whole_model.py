@@ -44,10 +44,6 @@ class WholeModel(keras.Model):
         made: tuple[int | None, ...] = self.compute_output_shape(*(tensor.shape for tensor in self.inputs))
         return made
 
-    def __dir__(self) -> list[str]:
-        """Without `layers`: Keras saves what it finds here, and parts are saved by the names of their attributes."""
-        return [name for name in super().__dir__() if name != "layers"]
-
     def export(
         self,
         filepath: Any,
