@@ -5,7 +5,7 @@ before TensorFlow is loaded.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mae.saved_classes import register_saved_classes
 
@@ -41,6 +41,36 @@ _HOMES = {
     "build_optimizer": "mae.engines.start",
     "warmup_cosine": "mae.training.keras_schedule",
 }
+
+if TYPE_CHECKING:  # what editors and type checkers complete
+    from mae.checkpoints.load import load_checkpoint as load_checkpoint
+    from mae.checkpoints.save import save_checkpoint as save_checkpoint
+    from mae.data.videos.read import read_video as read_video
+    from mae.engines.start import build_optimizer as build_optimizer
+    from mae.library.clip import Clip as Clip
+    from mae.library.clip import augmentation as augmentation
+    from mae.library.dataset import ClipDataset as ClipDataset
+    from mae.library.dataset import Reading as Reading
+    from mae.library.dataset import load_dataset as load_dataset
+    from mae.library.maskings import BlockMasking as BlockMasking
+    from mae.library.maskings import FrameMasking as FrameMasking
+    from mae.library.maskings import RandomMasking as RandomMasking
+    from mae.library.maskings import RunningCellMasking as RunningCellMasking
+    from mae.library.maskings import TubeMasking as TubeMasking
+    from mae.library.preprocessor import VideoPreprocessor as VideoPreprocessor
+    from mae.library.pretrained import ModelCard as ModelCard
+    from mae.library.pretrained import from_pretrained as from_pretrained
+    from mae.library.pretrained import save_pretrained as save_pretrained
+    from mae.masking import block_mask as block_mask
+    from mae.masking import frame_mask as frame_mask
+    from mae.masking import random_mask as random_mask
+    from mae.masking import running_cell_mask as running_cell_mask
+    from mae.masking import tube_mask as tube_mask
+    from mae.models.classifier import build_classifier as build_classifier
+    from mae.models.pretrainer import build_pretrainer as build_pretrainer
+    from mae.models.pretrainer import pretraining_loss as pretraining_loss
+    from mae.presets import architecture as architecture
+    from mae.training.keras_schedule import warmup_cosine as warmup_cosine
 
 __all__ = list(_HOMES)
 

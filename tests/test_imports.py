@@ -35,6 +35,17 @@ def test_models_import_nothing_but_keras(path):
     assert set(imported(path)) <= ALLOWED | WHERE_IT_IS_THE_BACKEND.get(path.name, set())
 
 
+def test_type_checkers_are_told_of_the_names_that_are_imported_later():
+    told = {
+        alias.asname: node.module
+        for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+    assert told == mae._HOMES
+
+
 # As where TensorFlow was never installed.
 WITHOUT_TENSORFLOW = """
 import importlib, os, pkgutil, sys
