@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the tests of a file share, whole runs and compiled steps, is made once: they stay in one process.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 # What an engine has a part in, once more on JAX.
 ON_JAX := tests/engines tests/models/test_whole_model.py tests/library/test_preprocessor.py tests/test_targets.py \
