@@ -39,7 +39,7 @@ class FrameDirectory:
             raise BadVideo("a directory without images" if pattern is None else f"no image in it is called {pattern}")
         series = series_of(self.names)
         if pattern is None and len(series) > 1:
-            raise BadVideo(f"several series of pictures, {describe(series)}; {how_to_choose(series)}")
+            raise BadVideo(f"several series of pictures, {describe(series)}; {how_to_choose(series, None)}")
 
     @property
     def claimed_count(self) -> int | None:

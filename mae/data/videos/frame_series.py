@@ -52,8 +52,8 @@ def describe(series: Mapping[str, Sequence[str]]) -> str:
     return some([f"{name} ({_count(len(names), 'picture')})" for name, names in series.items()], _SHOWN)
 
 
-def how_to_choose(series: Iterable[str], option: str | None = "data.frames=") -> str:
-    """Advice for pictures of several series; `option` is what a command calls the choice, None: it has no such."""
+def how_to_choose(series: Iterable[str], option: str | None) -> str:
+    """Advice for pictures of several series; `option` is what a command calls the choice, None: it has none, or any."""
     first = next(iter(series))
     given = "" if option is None else f"{option}{first} says so for all, and "
     return f"which of them is the video? {given}a path in a list may end in /{first}"

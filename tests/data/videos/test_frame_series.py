@@ -34,7 +34,7 @@ def test_series_are_told_with_their_sizes():
         describe(series)
         == "img_*.jpg (58 pictures), m*.png (57 pictures), a.png (1 picture), b.png (1 picture) and 1 more"
     )
-    assert how_to_choose(series) == (
+    assert how_to_choose(series, "data.frames=") == (
         "which of them is the video? data.frames=img_*.jpg says so for all, and a path in a list may end in /img_*.jpg"
     )
     assert how_to_choose(series, None) == "which of them is the video? a path in a list may end in /img_*.jpg"
