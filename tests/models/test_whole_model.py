@@ -100,10 +100,12 @@ def test_models_are_exported_without_having_been_called(tmp_path):
     np.testing.assert_allclose(served.serve(CLIPS, masks(4)), pretrainer(CLIPS, masks(4)), rtol=1e-4, atol=1e-4)
 
 
-# Only the package is imported, before Keras or after it.
+# Only the package is imported.
 FRESH = """
 import sys
-{imports}
+import mae
+assert "keras" not in sys.modules
+import keras
 import numpy as np
 clips, masks = np.load(sys.argv[1]).values()
 pretrainer = keras.models.load_model(sys.argv[2])
@@ -114,10 +116,7 @@ np.savez(sys.argv[4], pretrainer(clips, masks), classifier(clips), state, rates)
 """
 
 
-@pytest.mark.parametrize(
-    "imports", ["import mae; assert 'keras' not in sys.modules; import keras", "import keras; import mae"]
-)
-def test_files_are_loaded_in_a_fresh_process_after_importing_the_package_alone(imports, tmp_path):
+def test_files_are_loaded_in_a_fresh_process_after_importing_the_package_alone(tmp_path):
     pretrainer, classifier = tiny_pretrainer(), tiny_classifier()
     optimizer = mae.build_optimizer(pretrainer, mae.warmup_cosine(1e-3, 1e-5, 10, 2, start=1e-4), layer_decay=0.75)
     optimizer.apply([keras.ops.ones(v.shape) for v in pretrainer.trainable_variables], pretrainer.trainable_variables)
@@ -126,8 +125,7 @@ def test_files_are_loaded_in_a_fresh_process_after_importing_the_package_alone(i
     classifier.save(tmp_path / "classifier.keras")
     np.savez(tmp_path / "inputs.npz", CLIPS, masks(4))
     files = [tmp_path / name for name in ("inputs.npz", "pretrainer.keras", "classifier.keras", "made.npz")]
-    script = FRESH.format(imports=imports)
-    made = subprocess.run([sys.executable, "-c", script, *files], capture_output=True, text=True, env=os.environ)
+    made = subprocess.run([sys.executable, "-c", FRESH, *files], capture_output=True, text=True, env=os.environ)
     assert made.returncode == 0, made.stderr
     predicted, logits, state, rates = np.load(files[-1]).values()
     np.testing.assert_array_equal(predicted, numpy(pretrainer(CLIPS, masks(4))))
@@ -140,6 +138,14 @@ def test_a_file_of_keras_names_weights_as_it_did_before_the_parts_of_a_model_wer
     tiny_pretrainer().save(tmp_path / "pretrainer.keras")
     arrays = read_weights(tmp_path / "pretrainer.keras").arrays
     assert {"encoder/patch_embed/kernel", "encoder/norm/gamma", "decoder/norm/gamma"} <= set(arrays)
+
+
+def test_where_keras_is_imported_before_the_package_it_is_told_at_once(monkeypatch):
+    known = keras.saving.get_custom_objects()
+    for name in saved_classes.HOMES:
+        monkeypatch.delitem(known, f"mae>{name}", raising=False)
+    saved_classes.register_saved_classes()
+    assert {f"mae>{name}" for name in saved_classes.HOMES} <= set(known)
 
 
 def test_every_class_that_files_name_is_where_keras_is_told():
