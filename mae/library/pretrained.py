@@ -60,9 +60,11 @@ def from_pretrained(
         path: a run directory (its newest checkpoint; the moving average of the weights where the run keeps any), or a
             file or folder of any format that MODEL_ZOO.md lists.
         dtype: a Keras dtype policy, as `mixed_bfloat16`; None: the global one.
-        num_heads, decoder_num_heads: of attention, where the file does not tell them and no preset is as wide.
-        image_size, num_frames: of the model, where the file does not tell them or it should run at others; fixed
-            tables of positions are made for them, learnable ones interpolated.
+        num_heads: of attention, where the file does not tell them and no preset is as wide.
+        decoder_num_heads: the same of the decoder.
+        image_size: of the model, where the file does not tell it or it should run at another; fixed tables of
+            positions are made for it, learnable ones interpolated.
+        num_frames: as `image_size`.
 
     Raises:
         ConfigError: nothing there, damaged, of no known format, not the whole of a model, or of sizes that nothing
