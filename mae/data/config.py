@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 from mae.cli.typed import PATH
 from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
@@ -116,18 +117,31 @@ class DataConfig:
         return self.workers or os.cpu_count() or 1
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise ConfigError(f"data.workers={self.workers} must be 0 (one per core) or more")
+        check_reading(self, prefix="data.")
         check_at_least(1, self, "prefetch", "clips_per_video", "motion_candidates", prefix="data.")
-        for name in ("ram_budget_gb", "timeout_s"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"data.{name}={value} must be above 0")
-        if not 0 <= self.max_bad_frac <= 1:
-            raise ConfigError(f"data.max_bad_frac={self.max_bad_frac} must lie in [0, 1]")
-        check_choice("data.decoder", self.decoder, DECODERS)
+        if self.ram_budget_gb is not None and self.ram_budget_gb <= 0:
+            raise ConfigError(f"data.ram_budget_gb={self.ram_budget_gb} must be above 0")
         check_choice("data.sampler", self.sampler, SAMPLERS)
-        check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
+
+
+def check_reading(reading: Any, prefix: str = "") -> None:
+    """Checks what commands and programs alike say of how videos are read.
+
+    Args:
+        reading: has `workers`, `decoder`, `timeout_s`, `short_clip` and `max_bad_frac`.
+        prefix: of these names in messages.
+
+    Raises:
+        ConfigError: a number out of range, or no such name.
+    """
+    if reading.workers < 0:
+        raise ConfigError(f"{prefix}workers={reading.workers} must be 0 (one per core) or more")
+    if reading.timeout_s <= 0:
+        raise ConfigError(f"{prefix}timeout_s={reading.timeout_s} must be above 0")
+    if not 0 <= reading.max_bad_frac <= 1:
+        raise ConfigError(f"{prefix}max_bad_frac={reading.max_bad_frac} must lie in [0, 1]")
+    check_choice(f"{prefix}decoder", reading.decoder, DECODERS)
+    check_choice(f"{prefix}short_clip", reading.short_clip, SHORT_CLIPS)
 
 
 @dataclass(frozen=True)

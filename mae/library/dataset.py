@@ -13,7 +13,7 @@ from mae.checkpoints.tensorflow_needed import tensorflow_for
 from mae.data.augment import CENTER
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader, ClipSpec
-from mae.data.config import Augmentation
+from mae.data.config import Augmentation, check_reading
 from mae.data.lists.given import given_videos
 from mae.data.lists.in_memory import Entry, index_entries
 from mae.data.lists.places import absolute
@@ -22,10 +22,8 @@ from mae.data.lists.splits import with_classes
 from mae.data.lists.video_index import VideoIndex
 from mae.data.pipeline import Portion, training_batches
 from mae.data.read_ahead import read_ahead
-from mae.data.sampling import SHORT_CLIPS
-from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
+from mae.errors import BadVideo, ConfigError, check_choice
 from mae.library.clip import Clip, augmentation
-from mae.options import DECODERS
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 _PREFETCH = 2  # batches
@@ -63,13 +61,7 @@ class Reading:
     max_bad_frac: float = 0.01
 
     def __post_init__(self) -> None:
-        check_at_least(0, self, "workers")
-        check_choice("decoder", self.decoder, DECODERS)
-        check_choice("short_clip", self.short_clip, SHORT_CLIPS)
-        if self.timeout_s <= 0:
-            raise ConfigError(f"timeout_s={self.timeout_s} must be above 0")
-        if not 0 <= self.max_bad_frac <= 1:
-            raise ConfigError(f"max_bad_frac={self.max_bad_frac} must lie in [0, 1]")
+        check_reading(self)
 
 
 class ClipDataset(keras.utils.PyDataset):

@@ -1,5 +1,6 @@
 """Masks for batches of clips: callables that give a batch back with the tokens to hide of each clip."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from mae.seeds import generator
 
 
 @dataclass(frozen=True)
-class _Masking:
+class _Masking(ABC):
     """What all kinds have in common: a batch and the number of a step in, the batch and its masks out."""
 
     mask_ratio: float
@@ -45,8 +46,9 @@ class _Masking:
                 "T, H and W divisible by tubelet=; that of a model is model.architecture.tubelet"
             )
 
+    @abstractmethod
     def _mask(self, clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        raise NotImplementedError
+        """Of one clip: (t·h·w,) bool."""
 
 
 @dataclass(frozen=True)
