@@ -78,7 +78,7 @@ def test_a_wheel_holds_the_package_every_setting_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
     expected = {f"mae/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
     expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "mae").rglob("*.py")}
-    expected |= {"mae/py.typed", "mae/report/template.html"}
+    expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "mae").rglob("*.html")} | {"mae/py.typed"}
     assert {name for name in names if ".dist-info/" not in name} == expected
     told = zipfile.ZipFile(wheel).read(f"mae_video-{mae.__version__}.dist-info/METADATA").decode()
     assert f"\nVersion: {mae.__version__}\n" in told

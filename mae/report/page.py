@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mae.files import replacing
+from mae.data.videos.thumbnails import middle_frame, picture_of
 from mae.monitoring.console import format_duration
+from mae.monitoring.pages.write import check_libraries, write_html
 from mae.report import curves
 from mae.report.confused import Pair, worst_pairs
-from mae.report.frames import middle_frame, picture_of
-from mae.report.needed import check_libraries
 from mae.report.neighbours import nearest, on_a_map
 from mae.report.run_files import RunFiles
 
@@ -19,6 +18,7 @@ MOST_PICTURES = 4  # of the course of one run
 MOST_BAD = 50  # videos that are listed
 MOST_BARS = 60  # classes
 TEMPLATE = Path(__file__).parent / "template.html"
+PACKAGES = {"jinja2": "jinja2", "matplotlib": "matplotlib", "sklearn": "scikit-learn"}  # module and package
 
 
 def write_page(runs: Sequence[RunFiles], output: Path) -> None:
@@ -27,13 +27,8 @@ def write_page(runs: Sequence[RunFiles], output: Path) -> None:
     Raises:
         ConfigError: a library is missing, or a file of a run is damaged.
     """
-    check_libraries()
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(**page_content(runs))
-    with replacing(output) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    check_libraries(PACKAGES)
+    write_html(TEMPLATE, page_content(runs), output)
 
 
 def page_content(runs: Sequence[RunFiles]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The sheet that pages of HTML share, and how they are written."""
