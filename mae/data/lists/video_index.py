@@ -46,7 +46,7 @@ class VideoIndex:
     @property
     def duplicates(self) -> int:
         """Entries that repeat the path, the segment and the stride of an earlier one."""
-        return len(self.paths) - len(set(self._entries()))
+        return len(self.paths) - len(set(self.entries()))
 
     @property
     def contradictions(self) -> dict[str, tuple[int, ...]]:
@@ -54,7 +54,7 @@ class VideoIndex:
         if self.labels is None:
             return {}
         labels: dict[_Entry, dict[int, None]] = {}
-        for entry, label in zip(self._entries(), self.labels, strict=True):
+        for entry, label in zip(self.entries(), self.labels, strict=True):
             labels.setdefault(entry, {})[label] = None
         return {entry[0]: tuple(found) for entry, found in labels.items() if len(found) > 1}
 
@@ -62,8 +62,8 @@ class VideoIndex:
         """The class of a label by name, or by number where names are unknown."""
         return str(label) if self.class_names is None else self.class_names[label]
 
-    def _entries(self) -> Iterator[_Entry]:
-        """Path, segment and stride of each video."""
+    def entries(self) -> Iterator[_Entry]:
+        """Path, segment and stride of each video; what is equal in all three is the same example."""
         nothing = (None,) * len(self.paths)
         return zip(self.paths, self.segments or nothing, self.strides or nothing, strict=True)
 

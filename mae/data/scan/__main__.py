@@ -8,6 +8,9 @@ workers    videos decoded at the same time (default 0: one per core)
 timeout_s  seconds that one video may take (default 600)
 again      true: decode also what an earlier scan has decoded (default false)
 frames     which pictures of a directory are its frames, as img_* (default: there is one series; none: no picture is)
+report     a page of HTML: lengths, sizes, rates, classes with frames of each, duplicates, what is broken (with the
+           extra `report`)
+against    other lists or folders, as [val.csv,test.csv], that should have no video of this one: what they do is told
 
 Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
 `<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those, by
@@ -29,7 +32,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,9 +43,11 @@ from mae.cli.exit_status import EXIT_STOPPED
 from mae.cli.typed import PATH
 from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.places import absolute
+from mae.data.scan.duplicates import Duplicates, find_duplicates
 from mae.data.scan.examine import examine
 from mae.data.scan.files import check_writable, write_scan
-from mae.data.scan.table import scan_rows
+from mae.data.scan.page import PACKAGES, write_page
+from mae.data.scan.table import duplicate_rows, scan_rows
 from mae.data.side_by_side import side_by_side
 from mae.data.videos.file_key import FileKey, file_key
 from mae.data.videos.read import pin_threads
@@ -51,6 +56,7 @@ from mae.data.videos.scan_report import ScanReport
 from mae.data.videos.time_limit import within
 from mae.errors import BadVideo, ConfigError
 from mae.monitoring.console import format_duration, format_table
+from mae.monitoring.pages.write import check_libraries
 
 STOP_WITHIN_S = 3.0  # after Control-C, for the videos begun
 SAY_EVERY_S = (0.5, 10.0)  # progress, on a terminal and elsewhere
@@ -69,6 +75,8 @@ class ScanConfig:
     timeout_s: float = 600.0  # per video
     again: bool = False  # whether to decode what is in the cache, too
     frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in each
+    report: str | None = field(default=None, metadata=PATH)  # a page of HTML; null: none
+    against: list[str] = field(default_factory=list, metadata=PATH)  # lists that should share no video with this one
 
     def __post_init__(self) -> None:
         if self.workers < 0:
@@ -96,8 +104,12 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     """
     given = given_videos("videos=", config.videos, config.root, config.frames)
     paths = list(dict.fromkeys(given.index.paths))
+    others = {value: given_videos("against=", value, frames=config.frames).index for value in config.against}
     folder = _results_folder(config, given)
     check_writable(folder)
+    if config.report is not None:
+        check_libraries(PACKAGES)
+        check_writable(absolute(config.report).parent, "report=")
     pin_threads()
     try:
         with scan_cache() as cache:
@@ -109,8 +121,26 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     written = write_scan(folder, _results_name(given), source, given.index, reports, config.root)
     rows = dict(scan_rows(reports))
     rows |= {name: value for name, value in given.index.notes if name not in rows}
+    if others or config.report is not None:
+        duplicates = find_duplicates(given.index, others)
+        rows |= dict(duplicate_rows(duplicates))
+        written += _write_page(config.report, given, reports, duplicates)
     print(format_table([*rows.items(), ("written", "\n".join(map(str, written)))], "scan"))
     return reports
+
+
+def _write_page(
+    report: str | None, given: GivenVideos, reports: Mapping[str, ScanReport], duplicates: Duplicates
+) -> list[Path]:
+    """Writes the page where one is wanted; returns its path."""
+    if report is None:
+        return []
+    path = absolute(report)
+    try:
+        write_page(path, given.path.name, given.index, reports, duplicates)
+    except OSError as error:
+        raise ConfigError(f"report={report} cannot be written ({error.strerror})") from error
+    return [path]
 
 
 def _results_folder(config: ScanConfig, given: GivenVideos) -> Path:

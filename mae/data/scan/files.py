@@ -22,13 +22,13 @@ COLUMNS = (
 )
 
 
-def check_writable(folder: Path) -> None:
-    """Raises `ConfigError` before hours of decoding, not after."""
+def check_writable(folder: Path, option: str = "output=") -> None:
+    """Raises `ConfigError`, naming the option that says where, before hours of decoding, not after."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be written ({error.strerror}); output= names another folder") from error
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}); {option} names another folder") from error
 
 
 def write_scan(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from mae.data.scan.duplicates import Duplicates
 from mae.data.videos.scan_report import ScanReport
 
 SHOWN = 6  # values of a kind, and broken videos
@@ -36,6 +37,16 @@ def scan_rows(reports: Mapping[str, ScanReport]) -> list[tuple[str, str]]:
     if len(broken) > SHOWN:
         shown.append(f"… {len(broken) - SHOWN} more")
     return rows + ([("broken", "\n".join(shown))] if shown else [])
+
+
+def duplicate_rows(duplicates: Duplicates) -> list[tuple[str, str]]:
+    """What is the same within the list and in others."""
+    copies = sum(len(group) - 1 for group in duplicates.same_content)
+    leaks = Counter(leak.other_list for leak in duplicates.leaks)
+    return [
+        ("duplicates", f"{copies} copies of other videos, {len(duplicates.repeated)} lines that repeat another"),
+        *((f"in {name}, too", f"{count} videos") for name, count in leaks.items()),
+    ]
 
 
 def _hours(reports: Iterable[ScanReport]) -> str:
