@@ -47,7 +47,7 @@ VALUES = (
     "a\\",
 )
 PATHS = {"run_dir", "resume", "init_from", "dataset.root", "dataset.train", "dataset.val", "dataset.test"}
-PATHS_OF_COMMANDS = {"checkpoint", "video", "videos", "output", "root", "classes"}
+PATHS_OF_COMMANDS = {"checkpoint", "video", "videos", "output", "root", "classes", "report"}
 COMMANDS = (ExtractConfig, PredictConfig, ReconstructConfig, AttentionConfig, MasksConfig, ScanConfig, PackConfig)
 
 

@@ -1,6 +1,7 @@
 """Videos written by PyAV, for codecs and containers that OpenCV does not write."""
 
 import os
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -8,6 +9,16 @@ import numpy as np
 from av.stream import Disposition
 
 STEP = 6  # grey levels between two frames: more than a lossy codec errs by
+
+
+@contextmanager
+def same_scheduling():
+    """Gives the thread its scheduling back: for root, SVT-AV1 leaves it with the highest priority in real time."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def write_video(target, codec, count=40, size=(48, 32), pixels="yuv420p", options=None, pace=10, container=None):
@@ -20,7 +31,7 @@ def write_video(target, codec, count=40, size=(48, 32), pixels="yuv420p", option
     """
     is_even = isinstance(pace, int)
     clock = Fraction(1, pace if is_even else 1000)
-    with av.open(target, "w", format=container) as output:
+    with same_scheduling(), av.open(target, "w", format=container) as output:
         stream = output.add_stream(codec, rate=pace if is_even else 10, options=options or {})
         stream.width, stream.height = size
         stream.pix_fmt = pixels
