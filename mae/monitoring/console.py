@@ -59,7 +59,8 @@ def format_table(rows: Iterable[tuple[str, str]], title: str) -> str:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(Text(f"  {name}"), Text(str(value)))
-    console = Console(file=io.StringIO(), width=Console().width if is_terminal() else _UNBROKEN, color_system=None)
+    width = Console().width if is_terminal() else _UNBROKEN
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_jupyter=False)
     with console.capture() as captured:
         console.print(table)
     return "\n".join([title, *(line.rstrip() for line in captured.get().splitlines())])

@@ -79,5 +79,11 @@ def test_table():
     )
 
 
+def test_a_table_in_a_notebook_is_text_alone(monkeypatch, capsys):
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert format_table([("note", "x" * 200)], "run") == f"run\n  note  {'x' * 200}"
+    assert capsys.readouterr().out == ""
+
+
 def test_empty_table():
     assert format_table([], "nothing") == "nothing"
