@@ -11,10 +11,14 @@ ON_JAX := tests/engines tests/models/test_whole_model.py tests/library/test_prep
 # What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
 RUNS := tests/engines tests/finetuning tests/pretraining tests/training
 
-.PHONY: demo test test-plain-kernels lint types docs clean
+.PHONY: demo notebooks test test-plain-kernels lint types docs clean
 
 demo: .venv/installed
 	$(BIN)/python pretrain.py
+
+# Takes minutes; the outputs are committed.
+notebooks: .venv/installed-test
+	$(BIN)/python notebooks/execute.py
 
 test: .venv/installed-test
 	$(PYTEST) $(RUNS)
