@@ -1,6 +1,7 @@
 """The signals that end a run, or have it saved, as a flag that is looked at after each step and within evaluations."""
 
 import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any
@@ -64,8 +65,11 @@ class StopRequest:
 def handle(handler: Callable[[int, FrameType | None], Any], numbers: Sequence[int]) -> dict[int, Any]:
     """Has a function called for these signals; returns what was called before, for `restore`.
 
-    A SIGHUP that is ignored stays so: `nohup` means that.
+    A SIGHUP that is ignored stays so: `nohup` means that. In another thread than the main one, where no signal is
+    handled, nothing is done.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
     ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return {n: signal.signal(n, handler) for n in numbers if not (n == signal.SIGHUP and ignored)}
 

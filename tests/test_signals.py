@@ -1,9 +1,10 @@
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mae.signals import StopRequest
+from mae.signals import ENDING, StopRequest, handle
 
 
 @pytest.fixture
@@ -54,3 +55,10 @@ def test_usr1_is_no_end_where_it_saves():
         os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.noted == signal.SIGTERM
+
+
+def test_a_run_in_another_thread_leaves_signals_to_the_main_one():
+    before = signal.getsignal(signal.SIGINT)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(handle, print, ENDING).result() == {}
+    assert signal.getsignal(signal.SIGINT) == before

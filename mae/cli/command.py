@@ -7,6 +7,7 @@ from typing import NoReturn
 import mae
 from mae.cli.commands import PROJECT
 from mae.cli.exit_status import exit_statuses
+from mae.cli.output import guard_output
 from mae.cli.quiet import quiet_libraries
 
 HELP = {"--help", "-h"}
@@ -24,6 +25,7 @@ def run_command(
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     quiet_libraries()
+    guard_output()
     with exit_statuses():
         if "--version" in given:
             print(f"{PROJECT} {mae.__version__}")

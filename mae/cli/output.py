@@ -64,7 +64,9 @@ codecs.register_error(_NAMES_AS_BYTES, _names_as_bytes)
 
 
 def guard_output() -> None:
-    """Makes stdout and stderr `Output`, where they are Python's own."""
+    """Makes stdout and stderr `Output`, where they are Python's own; stdout takes names that its encoding lacks."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        show_all(sys.stdout)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if type(stream) is io.TextIOWrapper:

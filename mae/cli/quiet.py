@@ -1,13 +1,11 @@
 """What libraries would print by themselves, kept off the console."""
 
-import io
 import os
 import re
 import sys
 import tempfile
 from pathlib import Path
 
-from mae.cli.output import guard_output, show_all
 from mae.cli.without import without
 
 # Information and warnings; and that there is no GPU where none is built in, which `devices` in the run's table says.
@@ -18,13 +16,10 @@ _STARTUP_NOISE = re.compile(rf"[IW]0000 |WARNING: All log messages before absl{_
 def quiet_libraries() -> None:
     """Keeps start-up messages of TensorFlow and per-file messages of FFmpeg off the console.
 
-    Called by commands before either library is imported, never on import of the package. Levels that the user set
-    in the environment stay.
+    Called before either library is imported, never on import of the package. Levels that the user set in the
+    environment stay.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        show_all(sys.stdout)
-    guard_output()
     # What is wrong with a file, we say ourselves.
     if "OPENCV_LOG_LEVEL" not in os.environ:
         os.environ["OPENCV_LOG_LEVEL"] = "ERROR"

@@ -8,6 +8,7 @@ import numpy as np
 
 from mae.cli.backend import load_backend
 from mae.cli.exit_status import exit_statuses
+from mae.cli.output import guard_output
 from mae.cli.quiet import quiet_libraries
 from mae.presets import architecture
 
@@ -39,6 +40,7 @@ def _trained_weights(strategy: str) -> list[np.ndarray]:
 
 if __name__ == "__main__":
     quiet_libraries()
+    guard_output()
     with exit_statuses():
         load_backend()
         print(largest_difference())

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from mae.cli.telling import tell
 from mae.errors import ConfigError, Interrupted, TrainingStopped
 
 _MISTAKE, _STOP, _SIGNAL = 1, 2, 128  # kinds of errors that are told to the others; the last plus its number
@@ -32,7 +33,7 @@ class Workers:
     def say(self, text: str) -> None:
         """Prints on the chief."""
         if self.is_chief:
-            print(text, flush=True)
+            tell(text)
 
     def lost(self, error: Exception) -> TrainingStopped:
         """What to raise instead of an error that came of another worker's end."""

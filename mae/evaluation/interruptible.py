@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mae.cli.telling import tell
 from mae.errors import Interrupted
 from mae.signals import StopRequest
 
@@ -29,7 +30,7 @@ def interruptible(verb: str, unit: str, folder: Path) -> Iterator[Callable[[int,
             nonlocal told
             if time.monotonic() - told > _TELL_EVERY:
                 told = time.monotonic()
-                print(f"{verb} {done} of {total} {unit}", flush=True)
+                tell(f"{verb} {done} of {total} {unit}")
             if stop.signum is not None and done < total:
                 raise Interrupted(
                     stop.signum,

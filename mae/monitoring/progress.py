@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from mae.cli.telling import is_silent, tell
 from mae.monitoring.console import format_progress, is_terminal
 
 # Records with one of these stay on the terminal; all others are replaced by the next one.
@@ -16,12 +17,12 @@ class ProgressLine:
 
     Args:
         total_steps: of the run.
-        is_live: whether the output is a terminal that can rewrite a line; None: as it is.
+        is_live: whether the output is a terminal that can rewrite a line; None: as it is, unless all is silent.
     """
 
     def __init__(self, total_steps: int, is_live: bool | None = None) -> None:
         self._total_steps = total_steps
-        self._is_live = is_terminal() if is_live is None else is_live
+        self._is_live = is_terminal() and not is_silent() if is_live is None else is_live
         self._live: Any = None
         self._record: Mapping[str, Any] = {}
         self._shown = 0.0  # when
@@ -49,10 +50,10 @@ class ProgressLine:
     def show(self, record: Mapping[str, Any]) -> None:
         """Shows a record of `metrics.jsonl`."""
         if self._live is None:
-            print(format_progress(record, self._total_steps), flush=True)
+            tell(format_progress(record, self._total_steps))
             return
         if any(record.get(name) is not None for name in KEPT):
-            print(format_progress(record, self._total_steps), flush=True)
+            tell(format_progress(record, self._total_steps))
         self._record = {name: value for name, value in record.items() if name not in KEPT}
         self._show(self._record)
 

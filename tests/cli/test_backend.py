@@ -15,18 +15,35 @@ def only(*names):
     return lambda name: name in names
 
 
+def unloaded():
+    """As where Keras is not imported yet."""
+    return None
+
+
 def test_the_default_is_tensorflow_unless_jax_alone_is_there():
-    assert default_backend({}, only("tensorflow", "jax")) == "tensorflow"
-    assert default_backend({}, only("jax")) == "jax"
-    assert default_backend({}, only()) == "tensorflow"
-    assert default_backend({"KERAS_BACKEND": "jax"}, only("tensorflow", "jax")) == "jax"
+    assert default_backend({}, only("tensorflow", "jax"), unloaded) == "tensorflow"
+    assert default_backend({}, only("jax"), unloaded) == "jax"
+    assert default_backend({}, only(), unloaded) == "tensorflow"
+    assert default_backend({"KERAS_BACKEND": "jax"}, only("tensorflow", "jax"), unloaded) == "jax"
+
+
+def test_keras_computes_with_what_it_was_imported_with():
+    assert default_backend({"KERAS_BACKEND": "tensorflow"}, only("tensorflow"), lambda: "jax") == "jax"
+    environment = {}
+    load_backend("jax", environment, only("jax"), lambda: "jax")
+    assert environment == {}
+    told = "backend=tensorflow, but Keras computes with jax in this process: give backend=jax, or begin another process"
+    with pytest.raises(ConfigError, match=f"^{told} with KERAS_BACKEND=tensorflow$"):
+        load_backend("tensorflow", {}, only("jax", "tensorflow"), lambda: "jax")
+    with pytest.raises(ConfigError, match=r"^the backend of Keras in this process, 'torch' does not exist. There are:"):
+        default_backend({}, only("jax"), lambda: "torch")
 
 
 def test_keras_is_told():
     environment = {}
-    load_backend("jax", environment, only("jax"))
+    load_backend("jax", environment, only("jax"), unloaded)
     assert environment == {"KERAS_BACKEND": "jax"}
-    load_backend(None, environment, only("jax"))
+    load_backend(None, environment, only("jax"), unloaded)
     assert environment == {"KERAS_BACKEND": "jax"}
 
 
@@ -41,12 +58,13 @@ def test_keras_is_told():
 )
 def test_what_cannot_be_is_refused(name, environment, message):
     with pytest.raises(ConfigError, match=message):
-        load_backend(name, dict(environment), only("jax"))
+        load_backend(name, dict(environment), only("jax"), unloaded)
 
 
 def test_a_run_says_no_more_than_that(monkeypatch):
     """Its default asks for the name while the config is composed."""
     monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
     with pytest.raises(ConfigError, match=r"^KERAS_BACKEND= 'torch' does not exist"):
         configured()
 

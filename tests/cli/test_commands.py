@@ -41,6 +41,7 @@ def in_this_process(monkeypatch):
     """What a command changes of its process it leaves alone."""
     monkeypatch.setattr(front, "end_on_interrupt", lambda: None)
     monkeypatch.setattr(command, "quiet_libraries", lambda: None)
+    monkeypatch.setattr(command, "guard_output", lambda: None)
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mae.cli.telling import tell
 from mae.data.config import RenderedDataset
 from mae.data.rendered.kinds import Rendering, rendering
 from mae.errors import ConfigError, check_at_least
@@ -95,7 +96,7 @@ def ensure_rendered(config: RenderedDataset, progress: Progress | None = None, h
 def print_rendering(done: int, total: int) -> None:
     """Prints the beginning and the end of rendering: the `progress` of commands."""
     if done in (1, total):
-        print(f"rendered {done} of {total} videos", flush=True)
+        tell(f"rendered {done} of {total} videos")
 
 
 def _files(config: RenderedDataset, held_out: bool) -> _Set:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mae.cli.telling import tell
 from mae.data.clips import ClipReader, ClipSpec
 from mae.engines.engine import Engine
 from mae.errors import ConfigError
@@ -54,7 +55,7 @@ class FrozenEncoder:
         caches = self._caches(reader)
         left = videos[~np.logical_and.reduce([cache.done[videos] for cache in caches])]
         if len(left) < len(videos):
-            print(f"features of {len(videos) - len(left)} videos found in {self.folder}", flush=True)
+            tell(f"features of {len(videos) - len(left)} videos found in {self.folder}")
         if len(left):
             self._make_room(caches, len(left))
             with interruptible("features of", "videos", self.folder) as check:
@@ -101,7 +102,7 @@ class FrozenEncoder:
         needed = count * sum(cache.row_bytes for cache in caches)
         free = shutil.disk_usage(self.folder).free
         shape = " × ".join(str(size) for size in caches[-1].shape)
-        print(f"computing features of {count} videos, {shape} values each: {_size(needed)} in {self.folder}")
+        tell(f"computing features of {count} videos, {shape} values each: {_size(needed)} in {self.folder}")
         if needed > free:
             raise ConfigError(
                 f"features of {count} videos take {_size(needed)}, and {self.folder} has {_size(free)} free: "
