@@ -167,10 +167,27 @@ def architecture_of(told: Architecture | dict[str, Any]) -> Architecture:
 
 
 def architecture(preset: str, **overrides: Any) -> Architecture:
-    """The sizes of `preset` with some of them replaced.
+    """All sizes of a model: those of a preset, some of them replaced.
+
+    Beside the sizes it has what follows from them: `grid` (tokens along time, height and width), `num_tokens`,
+    `tubelet` (frames, rows and columns of a patch), `patch_dim` (values of a patch), `video_shape`.
+
+    Args:
+        preset: `vit_micro`, `vit_tiny`, `vit_small`, `vit_base`, `vit_large`, `vit_huge` or `vit_giant`.
+        overrides: `image_size` (pixels), `num_frames`, `patch_size` (pixels), `tubelet_size` (frames), `in_channels`,
+            `embed_dim`, `depth`, `num_heads`, `mlp_ratio`, `positions` (`sincos`, `sincos_factorised` or `learnable`),
+            `decoder_embed_dim`, `decoder_depth`, `decoder_num_heads`, `drop_path_rate`, `dropout_rate`,
+            `attention_dropout_rate`, `layer_norm_epsilon`, `head_norm_epsilon`; how it is computed, with the same
+            results: `attention` (`chunked`, `plain` or `fused`), `attention_chunk`, `lean`, `remat` (`none`, `blocks`).
 
     Raises:
-        ConfigError: no such preset or no such size; the message names those that exist.
+        ConfigError: no such preset or size, with the nearest name, or sizes that do not fit together.
+
+    Example:
+        >>> import mae
+        >>> sizes = mae.architecture("vit_base", image_size=112, num_frames=8)
+        >>> sizes.grid, sizes.num_tokens, sizes.tubelet, sizes.patch_dim
+        ((4, 7, 7), 196, (2, 16, 16), 1536)
     """
     check_choice("model preset", preset, PRESETS)
     for name in overrides:

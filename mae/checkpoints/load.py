@@ -84,6 +84,7 @@ def load_checkpoint(
     weights were trained with. Load before the model is compiled into a function.
 
     Args:
+        path: of the file or folder; of a run its directory or one of its checkpoints.
         model: a built `Pretrainer` or `Classifier`.
         allow_missing: prefixes of weights that may stay as initialised; "decoder" is the decoder, its mask token and
             what leads to it. Such a part is loaded whole or not at all.
@@ -91,6 +92,9 @@ def load_checkpoint(
             with another kind of table is refused. "interpolate": the one the file was trained with, interpolated where
             the grid is another. "replace": the model's, whatever the file was trained with; outputs then mean nothing
             until the model is trained further. Learnable tables are always interpolated.
+
+    Returns:
+        What was done, as `report.kind`, `loaded`, `missing`, `unexpected`; `report.table()` shows it.
 
     Raises:
         ConfigError: the file cannot be read or does not fit; the model keeps its weights.

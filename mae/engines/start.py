@@ -62,13 +62,28 @@ def build_optimizer(
 ) -> "Optimizer":
     """AdamW (arXiv:1711.05101) for a built model, under Keras' backend; call it inside the strategy's scope.
 
-    Losses are not scaled, no average is kept, and the first gradient that is not finite ends all updates.
+    It is what a run updates with, as an optimizer of Keras that `compile` takes. Losses are not scaled, no average is
+    kept, and the first gradient that is not finite ends all updates.
 
     Args:
-        learning_rate: a number, or a function of the step as `mae.warmup_cosine`.
-        weight_decay: likewise.
+        model: of `mae.build_pretrainer` or `mae.build_classifier`, or any built model of Keras.
+        learning_rate: a number, or a function of the update's number, from 0, such as `mae.warmup_cosine` gives.
+        weight_decay: of matrices alone, scaled by the learning rate; a number, or a function of the update's number.
+        beta_1: of the mean of the gradients, in [0, 1).
+        beta_2: of the mean of their squares, in [0, 1).
+        epsilon: beside the root of that.
         layer_decay: learning rate of an encoder block over the next one's; None: the same for all.
         clip_grad_norm: largest norm of the summed gradient; None: no clipping.
+
+    Raises:
+        ConfigError: a number out of its range, or a backend of Keras that no engine is for.
+
+    Example:
+        >>> import mae
+        >>> model = mae.build_classifier("vit_micro", num_classes=2, depth=1)
+        >>> optimizer = mae.build_optimizer(model, mae.warmup_cosine(1e-3, 1e-5, 100, 10), layer_decay=0.75)
+        >>> sorted({round(group.learning_rate_scale, 4) for group in optimizer.groups})
+        [0.5625, 0.75, 1.0]
     """
     from mae.engines.optimizer import Optimizer  # only here: Keras loads its backend
 

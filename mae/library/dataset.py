@@ -81,7 +81,10 @@ class ClipDataset(keras.utils.PyDataset):
         epoch: from 0.
 
     Example:
-        See `mae.load_dataset`.
+        >>> import mae
+        >>> dataset = mae.load_dataset("videos", mae.Clip(4, 1, 24), batch_size=3)
+        >>> len(dataset), [clips.shape[0] for clips, labels, weights in dataset], dataset.epoch
+        (2, [3, 2], 1)
     """
 
     def __init__(

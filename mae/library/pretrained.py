@@ -23,6 +23,14 @@ _OF_THESE_WEIGHTS = ("step", "fixed_batch", "fixed_batch_loss")
 class ModelCard:
     """What `mae.from_pretrained` knows of a model besides its weights, as `model.card`.
 
+    Attributes:
+        source: the file; of a run directory its newest checkpoint.
+        checksum: SHA-256 of the file, or of the list of its files' checksums.
+        clip: what the model is to be shown, a `mae.Clip`.
+        class_names: of a classifier, by number; the numbers of those that nobody named.
+        training: how the weights were trained, as far as the file tells.
+        assumed: of all this, what the file does not tell: as most released models have it.
+
     Example:
         >>> import mae, tempfile
         >>> classifier = mae.build_classifier("vit_micro", num_classes=2, depth=1)
@@ -33,12 +41,12 @@ class ModelCard:
         (('open', 'close'), 2, ())
     """
 
-    source: Path  # the file; of a run directory its newest checkpoint
-    checksum: str  # SHA-256 of the file, or of the list of its files' checksums
-    clip: Clip  # what the model is to be shown
-    class_names: tuple[str, ...]  # of a classifier, by number; the numbers of those that nobody named
-    training: Training  # how the weights were trained, as far as the file tells
-    assumed: tuple[str, ...]  # of all this, what the file does not tell: as most released models have it
+    source: Path
+    checksum: str
+    clip: Clip
+    class_names: tuple[str, ...]
+    training: Training
+    assumed: tuple[str, ...]
 
 
 def from_pretrained(
@@ -61,10 +69,10 @@ def from_pretrained(
             file or folder of any format that MODEL_ZOO.md lists.
         dtype: a Keras dtype policy, as `mixed_bfloat16`; None: the global one.
         num_heads: of attention, where the file does not tell them and no preset is as wide.
-        decoder_num_heads: the same of the decoder.
+        decoder_num_heads: of attention in the decoder, where the file does not tell them.
         image_size: of the model, where the file does not tell it or it should run at another; fixed tables of
             positions are made for it, learnable ones interpolated.
-        num_frames: as `image_size`.
+        num_frames: of the model's clips, where the file does not tell them or it should take others.
 
     Raises:
         ConfigError: nothing there, damaged, of no known format, not the whole of a model, or of sizes that nothing

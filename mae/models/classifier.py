@@ -98,7 +98,8 @@ class Classifier(WholeModel):
 
         Args:
             num_classes: of the new head. Its weights are drawn anew, also where there are as many classes as before.
-            head_dropout_rate, init_scale: as in `mae.build_classifier`; None: this one's.
+            head_dropout_rate: before the new last layer, in [0, 1); None: this one's.
+            init_scale: of the new last layer's initial weights; None: this one's.
 
         Raises:
             ValueError: this one is quantised.
@@ -132,7 +133,28 @@ def build_classifier(
     dtype: Any = None,
     **overrides: Any,
 ) -> Classifier:
-    """A built classifier; `preset`, `dtype` and `overrides` as in `mae.build_pretrainer`."""
+    """A classifier of videos, built, its weights at random: an encoder that sees all patches, and a head.
+
+    `model(videos)` takes clips (b, T, H, W, c), uint8 or normalised floats, and gives logits (b, num_classes).
+
+    Args:
+        preset: `vit_micro`, `vit_tiny`, `vit_small`, `vit_base`, `vit_large`, `vit_huge` or `vit_giant`.
+        num_classes: of the head.
+        head_dropout_rate: before the last layer, in [0, 1).
+        pooling: what of the encoder's output the head reads: `mean` of all tokens, or the `first` one.
+        init_scale: of the last layer's initial weights.
+        dtype: a Keras dtype policy, as "mixed_bfloat16"; None: the global one.
+        overrides: sizes to replace, as `image_size=112`, `num_frames=8` or `depth=6`; those of `mae.architecture`.
+
+    Raises:
+        ConfigError: no such preset, size or pooling, with the nearest name, or sizes that do not fit together.
+
+    Example:
+        >>> import mae, numpy as np
+        >>> model = mae.build_classifier("vit_micro", num_classes=5, depth=1)
+        >>> tuple(model(np.zeros((2, 4, 24, 24, 3), "uint8")).shape)
+        (2, 5)
+    """
     model = Classifier(
         architecture(preset, **overrides),
         num_classes,

@@ -102,12 +102,25 @@ class Pretrainer(MaskedTraining):
 
 
 def build_pretrainer(preset: str, dtype: Any = None, **overrides: Any) -> Pretrainer:
-    """A built pre-training model.
+    """A model that predicts hidden patches of videos, built, its weights at random.
+
+    `model(videos, is_masked)` takes clips (b, T, H, W, c), uint8 or normalised floats, and masks (b, n), bool, True
+    where hidden, as many in each row; it gives the hidden patches (b, m, values of a patch), in the order of the grid.
 
     Args:
-        preset: a row of `mae.presets.PRESETS`.
+        preset: `vit_micro`, `vit_tiny`, `vit_small`, `vit_base`, `vit_large`, `vit_huge` or `vit_giant`.
         dtype: a Keras dtype policy, as "mixed_bfloat16"; None: the global one.
-        overrides: sizes of `mae.presets.Architecture` to replace.
+        overrides: sizes to replace, as `image_size=112`, `num_frames=8` or `depth=6`; those of `mae.architecture`.
+
+    Raises:
+        ConfigError: no such preset or size, with the nearest name, or sizes that do not fit together.
+
+    Example:
+        >>> import mae, numpy as np
+        >>> model = mae.build_pretrainer("vit_micro", depth=1)
+        >>> masks = mae.tube_mask(model.architecture.grid, 0.75, batch_size=2, seed=0)
+        >>> tuple(model(np.zeros((2, 4, 24, 24, 3), "uint8"), masks).shape)
+        (2, 108, 48)
     """
     model = Pretrainer(architecture(preset, **overrides), name="pretrainer", dtype=dtype)
     model.build_whole()
@@ -174,9 +187,29 @@ def pretraining_loss(
 ) -> Any:
     """Mean squared error over the masked patches of each clip, averaged over clips: a scalar, float32.
 
-    Arguments and errors as `Pretrainer.call` and `clip_losses`. The target is computed in float32
-    from un-normalised pixels. With `is_decoder_masked` (b, n) bool, the decoder sees only the masked patches where it
-    is False, and the error is taken over those (dual masking, arXiv:2303.16727, section 3.2).
+    The target is computed in float32 from pixels that are not normalised.
+
+    Args:
+        model: of `mae.build_pretrainer`, or one that `mae.from_pretrained` gives.
+        videos: (b, T, H, W, c) uint8, or floats normalised by ImageNet's mean and standard deviation.
+        is_masked: (b, n) bool, True where hidden, as many in every row; `mae.tube_mask` and others make it.
+        target: `videomae` (patches normalised for each channel and tube), `mae_st` (for each frame), `pixels` or
+            `difference` (minus the frame before).
+        training: whether what is random in the model, such as drop path, is on.
+        is_decoder_masked: (b, n) bool; the decoder sees only the hidden patches where it is False, and the error is
+            taken over those (dual masking, arXiv:2303.16727, section 3.2). None: over all that are hidden.
+
+    Raises:
+        ValueError: videos or masks of other shapes than the model's, or rows with different counts.
+        ConfigError: no such target.
+
+    Example:
+        >>> import mae, numpy as np
+        >>> model = mae.build_pretrainer("vit_micro", depth=1)
+        >>> masks = mae.tube_mask(model.architecture.grid, 0.75, batch_size=2, seed=0)
+        >>> videos = np.random.default_rng(0).integers(0, 256, (2, 4, 24, 24, 3), "uint8")
+        >>> 0.5 < float(mae.pretraining_loss(model, videos, masks)) < 5
+        True
     """
     a = model.architecture
     check_videos(videos, a)
