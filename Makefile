@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 # What an engine has a part in, once more on JAX.
-ON_JAX := tests/engines tests/models/test_whole_model.py tests/library/test_preprocessor.py tests/test_targets.py \
+ON_JAX := tests/engines tests/models/test_whole_model.py tests/library/test_preprocessor.py tests/library/test_runs.py tests/test_targets.py \
 	tests/pretraining/test_run.py tests/finetuning/test_step.py \
 	tests/training/test_faults.py::test_terminated_and_killed_is_uninterrupted_bit_for_bit
 

@@ -27,6 +27,10 @@ _HOMES = {
     "ClipDataset": "mae.library.dataset",
     "Reading": "mae.library.dataset",
     "VideoPreprocessor": "mae.library.preprocessor",
+    "pretrain": "mae.library.runs",
+    "finetune": "mae.library.runs",
+    "Run": "mae.library.runs",
+    "Callback": "mae.training.caller",
     "TubeMasking": "mae.library.maskings",
     "RandomMasking": "mae.library.maskings",
     "FrameMasking": "mae.library.maskings",
@@ -61,6 +65,9 @@ if TYPE_CHECKING:  # what editors and type checkers complete
     from mae.library.pretrained import ModelCard as ModelCard
     from mae.library.pretrained import from_pretrained as from_pretrained
     from mae.library.pretrained import save_pretrained as save_pretrained
+    from mae.library.runs import Run as Run
+    from mae.library.runs import finetune as finetune
+    from mae.library.runs import pretrain as pretrain
     from mae.masking import block_mask as block_mask
     from mae.masking import frame_mask as frame_mask
     from mae.masking import random_mask as random_mask
@@ -70,6 +77,7 @@ if TYPE_CHECKING:  # what editors and type checkers complete
     from mae.models.pretrainer import build_pretrainer as build_pretrainer
     from mae.models.pretrainer import pretraining_loss as pretraining_loss
     from mae.presets import architecture as architecture
+    from mae.training.caller import Callback as Callback
     from mae.training.keras_schedule import warmup_cosine as warmup_cosine
 
 __all__ = list(_HOMES)

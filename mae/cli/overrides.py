@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
@@ -21,6 +21,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.version import VersionBase, setbase
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -103,7 +104,7 @@ def check_overrides(
         ConfigError: an unknown key, option or flag, with the nearest one; a value that cannot be parsed.
     """
     with composing(config_dir, config_name, arguments, shared_dir) as place:
-        flags, config_name = place.flags, place.config_name
+        flags = place.flags
         if any(getattr(flags, name) for name in _HELP):
             return
         if flags.shell_completion:
@@ -112,12 +113,22 @@ def check_overrides(
         overrides = [_parsed(argument) for argument in flags.overrides]
         is_sweep = _is_sweep(arguments)
         for combination in itertools.islice(_combinations(overrides), _MOST_CHECKED) if is_sweep else [flags.overrides]:
-            try:
-                composed = compose(config_name, overrides=combination)
-            except (HydraException, OmegaConfBaseException) as error:
-                raise _explained(error, place.directories, config_name, combination) from error
+            composed = place.composed(combination)
             if is_sweep and typed is not None:
                 typed(composed)
+
+
+def composed_settings(
+    config_dir: Path, config_name: str, arguments: Sequence[str], shared_dir: Path | None = None
+) -> DictConfig:
+    """What a command with these arguments runs with, where it is one run.
+
+    Args and errors: as of `check_overrides`.
+    """
+    with composing(config_dir, config_name, arguments, shared_dir) as place:
+        for argument in place.flags.overrides:
+            _parsed(argument)
+        return place.composed(place.flags.overrides)
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,13 @@ class Place:
     config_name: str
     directories: tuple[Path, ...]  # what is in an earlier one wins
 
+    def composed(self, settings: list[str]) -> DictConfig:
+        """What these make of what is there; raises `ConfigError` for an unknown key or option, with the nearest one."""
+        try:
+            return compose(self.config_name, overrides=settings)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _explained(error, self.directories, self.config_name, settings) from error
+
 
 @contextmanager
 def composing(
@@ -135,21 +153,36 @@ def composing(
 ) -> Iterator[Place]:
     """Has Hydra's `compose` look where the command with these arguments does, in a `--config-dir` of the user first.
 
+    What else uses Hydra in this process finds it as it was.
+
     Args: as of `check_overrides`, which also says what is raised.
     """
     searched = (config_dir,) if shared_dir is None else (config_dir, shared_dir)
-    with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
+    theirs, version = GlobalHydra.instance().hydra, VersionBase.instance().version_base
+    try:
+        setbase("1.3")
+        _search(searched)
         flags = _flags(arguments, searched, config_name)
         if flags.config_dir is not None:
             own = Path(flags.config_dir).absolute()
             if not own.is_dir():
                 raise ConfigError(f"--config-dir {flags.config_dir} is not a folder")
-            path = create_config_search_path(str(config_dir.resolve()))
-            path.prepend("command-line", f"file://{own}")
-            GlobalHydra.instance().clear()
-            Hydra.create_main_hydra2("app", path)
             searched = (own, *searched)
+            _search(searched)
         yield Place(flags, flags.config_name or config_name, searched)
+    finally:
+        GlobalHydra.instance().hydra = theirs
+        VersionBase.instance().version_base = version
+
+
+def _search(directories: Sequence[Path]) -> None:
+    """Has Hydra's `compose` look in these, one after the other."""
+    *first, last = (directory.resolve() for directory in directories)
+    path = create_config_search_path(str(last))
+    for directory in reversed(first):
+        path.prepend("mae", f"file://{directory}")
+    GlobalHydra.instance().clear()
+    Hydra.create_main_hydra2("app", path)
 
 
 class _Mistake(Exception):

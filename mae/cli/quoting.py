@@ -36,10 +36,25 @@ def setting(key: str, text: str) -> str:
 
 def hydra_setting(key: str, value: Any) -> str:
     """`key=value` for any value and a command of Hydra's: commas separate nothing in a sweep, `${` is no reference."""
+    if isinstance(value, list | tuple):
+        return f"{key}=[{','.join(map(_element, value))}]"
     if not isinstance(value, str):
         return f"{key}={NONE if value is None else str(value).lower()}"
-    text = value.replace("${", r"\${")
-    return f"{key}={quoted(text)}" if "," in text else setting(key, text)
+    return f"{key}={literal(value)}" if "," in value else setting(key, _without_references(value))
+
+
+def literal(text: str) -> str:
+    """The text in quotes, for a command of Hydra's."""
+    return quoted(_without_references(text))
+
+
+def _without_references(text: str) -> str:
+    return text.replace("${", r"\${")
+
+
+def _element(value: Any) -> str:
+    """One of a list's values."""
+    return literal(value) if isinstance(value, str) else hydra_setting("", value).removeprefix("=")
 
 
 def swept(values: str) -> list[str]:

@@ -34,23 +34,16 @@ from mae.doctor.machine import check_machine
 from mae.doctor.software import check_software
 from mae.engines.engine import Setup
 from mae.errors import ConfigError
-from mae.pretraining.config import TEXTS, PretrainConfig, typed_config
+from mae.pretraining.config import PretrainConfig
 
 EXIT_FAILS = 1
 
 
 def composed_config(arguments: Sequence[str]) -> PretrainConfig:
     """The config of `pretrain.py` with these arguments; raises `ConfigError` as it does."""
-    from hydra import compose
+    from mae.pretraining.command import command
 
-    from mae.cli.overrides import CONF, check_overrides, composing, quote_texts
-    from mae.cli.typed import register_resolvers
-
-    register_resolvers()
-    arguments = quote_texts(arguments, TEXTS)
-    check_overrides(CONF, "pretrain", arguments)
-    with composing(CONF, "pretrain", arguments) as place:
-        return typed_config(compose(place.config_name, overrides=place.flags.overrides))
+    return command().config(arguments)
 
 
 def examine(config: PretrainConfig, is_asked: bool) -> Iterator[list[Finding]]:

@@ -1,6 +1,5 @@
 """The test of a trained classifier from a config, and the parts of it that a run shares."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mae.cli.telling import tell
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import evaluation_list
 from mae.data.rendered.render import print_rendering
@@ -20,13 +20,14 @@ from mae.finetuning.class_names import reported_names
 from mae.finetuning.config import FinetuneConfig
 from mae.monitoring.console import format_table
 from mae.report.at_end import leave_report
+from mae.training.caller import Caller
 from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
 Logits = Callable[[np.ndarray], np.ndarray]  # (b, T, S, S, c) uint8 → (b, classes) float32
 
 
-def evaluate(config: FinetuneConfig) -> None:
+def evaluate(config: FinetuneConfig, caller: Caller | None = None) -> None:
     """Tests `init_from`, or the newest checkpoint of `run_dir`, and writes the figures into `run_dir`.
 
     Raises:
@@ -44,16 +45,16 @@ def evaluate(config: FinetuneConfig) -> None:
         trained = load_classifier(source, None, config.dataset.frame_stride, dtype, told, config.test.sampler)
     index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering, config.data.frames)
     index, names = reported_names(index, trained.class_names, str(source))
-    print(format_table([("checkpoint", trained.description), *index.rows()], "test"), flush=True)
+    tell(format_table([("checkpoint", trained.description), *index.rows()], "test"))
     spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
     reader = ClipReader(index, spec, config.seed, config.data.timeout_s)
     evaluation = video_evaluation(config, engine, logits_of(engine, trained.model), reader, names)
     with directory:
-        directory.note_use(asdict(config), sys.orig_argv[1:])
+        directory.note_use(asdict(config), (caller or Caller()).command)
         content = evaluation.test(directory.path, config.test, trained.source)
-        print(report_table(content, directory.path))
+        tell(report_table(content, directory.path))
         if config.report:
-            print(leave_report(directory.path))
+            tell(leave_report(directory.path))
 
 
 def report_directory(run_dir: str, source: Path) -> RunDirectory:

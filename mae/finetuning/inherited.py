@@ -6,11 +6,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from mae.checkpoints.run_state import read_settings
 from mae.checkpoints.schema import check, table, text
+from mae.cli.overrides import composed_settings
 from mae.cli.quoting import NONE, hydra_setting, swept, unquoted
 from mae.data.config import DATASET_KINDS
 from mae.errors import ConfigError, check_choice
@@ -94,5 +94,4 @@ def _settings(kind: str) -> set[str]:
 
 def _composed(conf: Path, *settings: str) -> DictConfig:
     """What `finetune.py` would be told with these settings alone."""
-    with initialize_config_dir(str((conf / "finetune").resolve()), version_base="1.3"):
-        return compose("finetune", overrides=list(settings))
+    return composed_settings(conf / "finetune", "finetune", settings, conf)

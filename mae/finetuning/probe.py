@@ -1,11 +1,11 @@
 """Probes of a frozen encoder from a config: its features of two lists, small classifiers on them, figures."""
 
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
+from mae.cli.telling import tell
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import build_splits, how_to_hold_out
 from mae.data.lists.video_index import VideoIndex
@@ -26,11 +26,12 @@ from mae.finetuning.config import RANDOM, FinetuneConfig
 from mae.finetuning.evaluate import report_directory
 from mae.monitoring.console import format_table
 from mae.report.at_end import leave_report
+from mae.training.caller import Caller
 from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
 
-def probe(config: FinetuneConfig) -> None:
+def probe(config: FinetuneConfig, caller: Caller | None = None) -> None:
     """Probes the encoder of `init_from` on the list that mode=eval tests on, and writes `probe.json`.
 
     Raises:
@@ -48,14 +49,14 @@ def probe(config: FinetuneConfig) -> None:
         raise ConfigError(f"dataset={config.dataset.name} has no list to test on: {how_to_hold_out(config.dataset)}")
     num_classes = len(agreed_names(train, config, None, None))
     rows = [("encoder", trained.description), ("devices", engine.describe_devices())]
-    print(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"), flush=True)
+    tell(format_table([*rows, *train.rows(), ("test videos", str(len(test.paths)))], "probe"))
     with directory:
-        directory.note_use(asdict(config), sys.orig_argv[1:])
+        directory.note_use(asdict(config), (caller or Caller()).command)
         content = _probe(config, directory, engine, trained, train, test, num_classes)
         write_json(directory.path / "probe.json", content)
-        print(probe_table(content, directory.path))
+        tell(probe_table(content, directory.path))
         if config.report:
-            print(leave_report(directory.path))
+            tell(leave_report(directory.path))
 
 
 def _keep_features(directory: RunDirectory, test: Labelled, index: VideoIndex) -> None:
@@ -114,10 +115,10 @@ def _probe(
     )
     _keep_features(directory, new, test)
     figures: dict[str, list[Figures]] = {}
-    print(f"training probes: {', '.join(config.probe.kinds)}", flush=True)
+    tell(f"training probes: {', '.join(config.probe.kinds)}")
     for kind, repeated in probe_figures(config.probe, known, new, num_classes, draws):
         figures[kind] = repeated
-        print(f"{kind}: top-1 {100 * np.mean([each.top1 for each in repeated]):.2f} %", flush=True)
+        tell(f"{kind}: top-1 {100 * np.mean([each.top1 for each in repeated]):.2f} %")
     probed = Probed(
         config=config.probe,
         seed=config.seed,

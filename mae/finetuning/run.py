@@ -9,6 +9,7 @@ import numpy as np
 
 from mae.checkpoints.load import load_weights
 from mae.checkpoints.run_state import Checkpoint, Checkpoints
+from mae.cli.telling import tell
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.config import TestViews
@@ -31,6 +32,7 @@ from mae.finetuning.step import finetuning_losses
 from mae.models.classifier import Classifier
 from mae.models.work import classifier_flops_per_clip
 from mae.signals import Check
+from mae.training.caller import Caller
 from mae.training.clips import clip_spec, clips_in_memory
 from mae.training.journal import Journal
 from mae.training.launch import launch
@@ -42,12 +44,12 @@ from mae.training.run_directory import RunDirectory
 from mae.training.session import Session
 
 
-def finetune(config: FinetuneConfig) -> None:
+def finetune(config: FinetuneConfig, caller: Caller | None = None) -> None:
     """Starts or continues the run that `config` describes, and tests it at its end.
 
-    Errors as `mae.training.launch.launch`.
+    Arguments and errors as of `mae.training.launch.launch`.
     """
-    launch(config, Finetuning)
+    launch(config, Finetuning, caller)
 
 
 class Finetuning(Objective):
@@ -144,7 +146,7 @@ class Finetuning(Objective):
         if session.workers.is_chief:
             lists = [index for index in (self.splits.test, self.splits.train) if index is not None]
             video = next(filter(None, (readable_video(self._reader(index)) for index in lists)), None)
-            print(print_summary(session.directory.path, video))
+            tell(print_summary(session.directory.path, video))
 
     def evaluation_of(self, index: VideoIndex) -> VideoEvaluation:
         """The evaluation of the model on a list."""
@@ -153,17 +155,17 @@ class Finetuning(Objective):
     def _test(self, session: Session) -> None:
         index = self.splits.test
         if index is None:
-            print(f"NOTE: no list to test on, so no test: {how_to_hold_out(self.config.dataset)}")
+            tell(f"NOTE: no list to test on, so no test: {how_to_hold_out(self.config.dataset)}")
             return
-        print(f"testing on {len(index.paths)} videos", flush=True)
+        tell(f"testing on {len(index.paths)} videos")
         directory = session.directory
         tested = Checkpoints(directory.checkpoints, self.config.keep_checkpoints).paths()[-1]
         with session.averaged_weights():
             content = self.evaluation_of(index).test(directory.path, self.config.test, tested)
-        print(report_table(content, directory.path))
+        tell(report_table(content, directory.path))
         if self.best.step is not None and self.best.step != self.plan.total_steps:
             path = best_path(directory)
-            print(f"the best validation, {100 * self.best.top1:.2f} %, was at step {self.best.step}: {path}")
+            tell(f"the best validation, {100 * self.best.top1:.2f} %, was at step {self.best.step}: {path}")
 
     def _reader(self, index: VideoIndex) -> ClipReader:
         c = self.config

@@ -6,21 +6,29 @@ setting; `--help` prints them as the other arguments leave them.
 
 from mae.cli.backend import load_backend
 from mae.cli.hydra_command import HydraCommand
-from mae.cli.overrides import quote_texts
 from mae.cli.typed import register_resolvers
 from mae.pretraining.config import TEXTS, PretrainConfig, typed_config
+from mae.training.caller import Caller
 
 
 def main(arguments: list[str]) -> None:
     """Runs the command."""
+    command()(arguments)
+
+
+def command() -> HydraCommand:
+    """The command: what a program in Python has run is composed and run by it as well."""
     register_resolvers()
-    HydraCommand("Pre-trains a video masked autoencoder.", "pretrain", typed_config, _pretrain)(
-        quote_texts(arguments, TEXTS)
-    )
+    return HydraCommand("Pre-trains a video masked autoencoder.", "pretrain", TEXTS, typed_config, run)
 
 
-def _pretrain(config: PretrainConfig) -> None:
+def run(config: PretrainConfig, caller: Caller | None = None) -> None:
+    """Makes one run.
+
+    Args:
+        caller: who has it made; None: the command line of this process.
+    """
     load_backend(config.backend)  # only now: a mistake in the command is told before that
     from mae.pretraining.run import pretrain
 
-    pretrain(config)
+    pretrain(config, caller)

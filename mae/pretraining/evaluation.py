@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mae.checkpoints.load import LoadReport
+from mae.cli.telling import tell
 from mae.evaluation.probes.looked_at import LOOKED_AT
 from mae.evaluation.reconstruction import FixedBatch
 from mae.models.pretrainer import Pretrainer
@@ -48,22 +49,20 @@ class PretrainEvaluation(Evaluation):
             self._advise({"step": step, **record})
         return record
 
-    def log_initial(self, journal: Journal) -> None:
+    def before_training(self, journal: Journal) -> Record:
         """What the features are worth before any training, and what loaded weights make of the fixed batch.
 
         Badly loaded ones show here.
         """
-        if self.loaded is None and self.probe is None:
-            return
-        record: Record = {"step": 0}
+        record: Record = {}
         if self.loaded is not None:
             record |= self._reconstruct(0, journal, never)
             expected = self.known_loss.expected(self.loaded)
             record |= {} if expected is None else {"expected_fixed_batch_loss": expected}
-            print(compare_with_expected(record["fixed_batch_loss"], expected, self.loaded))
+            tell(compare_with_expected(record["fixed_batch_loss"], expected, self.loaded))
         if self.probe is not None:
             record |= self._look(self.probe, 0, never)
-        journal.log(record)
+        return record
 
     def course(self, records: Sequence[Record]) -> str | None:
         return None if self.probe is None else self.probe.course(records)
@@ -78,7 +77,7 @@ class PretrainEvaluation(Evaluation):
         assert self.advisor is not None
         advice = self.advisor.advice([*read_metrics(self.directory.metrics), record])
         if advice is not None:
-            print(advice)
+            tell(advice)
 
     def _reconstruct(self, step: int, journal: Journal, check: Check) -> Record:
         target, architecture = self.config.predicted, self.model.architecture
@@ -96,8 +95,8 @@ class PretrainEvaluation(Evaluation):
         )
         self.known_loss.note(loss, step)
         if step == self.cadence.total_steps:
-            print(compare_with_trivial(loss, self.batch.trivial_loss(architecture, target), target))
-            print(compare_by_motion(parts))
+            tell(compare_with_trivial(loss, self.batch.trivial_loss(architecture, target), target))
+            tell(compare_by_motion(parts))
         return {
             "fixed_batch_loss": loss,
             **{f"fixed_batch_loss_{name}": part.loss for name, part in parts.items()},

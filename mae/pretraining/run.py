@@ -8,6 +8,7 @@ import numpy as np
 from mae.checkpoints.load import LoadReport, load_weights
 from mae.checkpoints.run_state import Checkpoint
 from mae.checkpoints.weights import Weights
+from mae.cli.telling import tell
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.few import reader_of_few
@@ -26,6 +27,7 @@ from mae.pretraining.periodic_probe import PeriodicProbe, ProbePlan
 from mae.pretraining.report import clip_figures, clip_rows, print_summary, run_rows
 from mae.pretraining.step import pretraining_losses
 from mae.seeds import generator
+from mae.training.caller import Caller
 from mae.training.clips import clip_spec, clips_in_memory
 from mae.training.launch import launch
 from mae.training.meter import Cadence
@@ -39,9 +41,9 @@ from mae.training.starting_weights import starting_weights
 FIXED_CLIPS = 4
 
 
-def pretrain(config: PretrainConfig) -> None:
-    """Starts or continues the run that `config` describes; errors as `mae.training.launch.launch`."""
-    launch(config, Pretraining)
+def pretrain(config: PretrainConfig, caller: Caller | None = None) -> None:
+    """Starts or continues the run that `config` describes; arguments and errors as of `mae.training.launch.launch`."""
+    launch(config, Pretraining, caller)
 
 
 class Pretraining(Objective):
@@ -137,7 +139,7 @@ class Pretraining(Objective):
 
     def finish(self, session: Session) -> None:
         if session.workers.is_chief:
-            print(print_summary(self.config, session.directory.path, readable_video(self.reader)))
+            tell(print_summary(self.config, session.directory.path, readable_video(self.reader)))
 
 
 def _weights_to_start_from(config: PretrainConfig) -> Weights | None:

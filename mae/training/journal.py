@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from mae.cli.telling import tell
 from mae.monitoring.data_wait import DataWait
 from mae.monitoring.metrics import MetricsLog
 from mae.monitoring.progress import ProgressLine
@@ -44,6 +45,7 @@ class Journal:
         """
         config, self._directory = session.config, session.directory
         self._is_chief, self._device_memory = session.workers.is_chief, session.engine.device_memory
+        self._caller = session.caller
         self._wandb = plan_wandb(config.wandb, progress.wandb_run_id, self._directory.path.name)
         if "wandb" not in config.monitor:
             self._wandb = None
@@ -60,7 +62,7 @@ class Journal:
         self._metrics = MetricsLog(self._directory.metrics, step, is_logged)
         self._closing.callback(self._metrics.close)
         first = step + is_logged if step else 0
-        self._views = Views.open(self._monitors, self._wandb, self._directory.path, self._details, first, _say)
+        self._views = Views.open(self._monitors, self._wandb, self._directory.path, self._details, first, tell)
         self._closing.enter_context(self._line)
         self._artist = ThreadPoolExecutor(1, thread_name_prefix="pictures")
         self._drawn: deque[Future[None]] = deque()
@@ -91,7 +93,8 @@ class Journal:
         self._views.log(written)
         self._line.show(written)
         if (warning := self._data_wait.note(written)) is not None:
-            print(warning, flush=True)
+            tell(warning)
+        self._caller.call(lambda callback: callback.on_log(dict(written)))
 
     def draw(self, step: int, key: str, path: Path, draw: Callable[[Path], None]) -> None:
         """Has a picture drawn, and shown under `key`, while training goes on.
@@ -113,7 +116,3 @@ class Journal:
         """Raises what drawing raised; waits until no more than so many pictures are being drawn."""
         while self._drawn and (len(self._drawn) > waiting or self._drawn[0].done()):
             self._drawn.popleft().result()
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -1,10 +1,10 @@
 """The start of every run, whatever it trains: engine, directory, checkpoint, videos, model, lock, in this order."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from mae.checkpoints.run_state import Checkpoint
+from mae.cli.telling import tell
 from mae.engines.engine import Engine, Optimizer, UpdateSettings
 from mae.engines.start import start_engine
 from mae.errors import ConfigError
@@ -12,6 +12,7 @@ from mae.monitoring.console import format_table
 from mae.monitoring.metrics import read_metrics
 from mae.report.at_end import leave_report
 from mae.seeds import seed_initializers
+from mae.training.caller import Caller
 from mae.training.config import RunConfig
 from mae.training.objective import Objective
 from mae.training.overfit import overfitting, summarize_overfitting
@@ -23,25 +24,27 @@ from mae.training.session import Progress, Session, locked
 Prepare = Callable[[Any, Engine, Checkpoint | None], Objective]  # of the config and the checkpoint to go on from
 
 
-def launch(config: RunConfig, prepare: Prepare) -> None:
+def launch(config: RunConfig, prepare: Prepare, caller: Caller | None = None) -> None:
     """Starts or continues the run that `config` describes.
 
     Args:
         prepare: makes the objective. Called on all workers, on the chief first: it may leave files for them.
+        caller: who has the run made; None: the command line of this process.
 
     Raises:
         ConfigError: the config, the data and the machine do not fit together; nothing on disk was changed.
         TrainingStopped, Interrupted: see `mae.training.loop.train`.
+        CallbackFailed: what a callback of the caller raised.
     """
     engine = start_engine(config.setup)
     with engine.report_lost_workers():
-        _launch(overfitting(config), engine, prepare)
+        _launch(overfitting(config), engine, prepare, caller or Caller())
 
 
-def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
+def _launch(config: RunConfig, engine: Engine, prepare: Prepare, caller: Caller) -> None:
     workers = engine.workers
     if workers.count > 1:
-        print(describe_worker(engine), flush=True)
+        tell(describe_worker(engine))
     directory = RunDirectory(config.run_dir)
     workers.together(lambda: directory.check(config.resume) if workers.is_chief else None)
     checkpoint, changed = workers.together(lambda: checkpoint_to_resume(config, directory, workers.say))
@@ -50,16 +53,16 @@ def _launch(config: RunConfig, engine: Engine, prepare: Prepare) -> None:
         raise ConfigError(f"jit=true needs one replica, found {engine.num_replicas}: give strategy=single")
     with locked(directory, workers):
         model, optimizer = _build(config, engine, objective)
-        session = Session(config, engine, directory, model, optimizer, objective.index.digest)
+        session = Session(config, engine, directory, model, optimizer, objective.index.digest, caller)
         progress = workers.together(lambda: _take_up(session, objective, checkpoint, changed))
         session.check_same_everywhere(progress)
         workers.say(format_table(objective.rows(session), "run"))
         if workers.is_chief:
-            directory.note_command(sys.orig_argv[1:])
+            directory.note_command(caller.command)
         _train(session, objective, progress)
         objective.finish(session)
         if config.report and workers.is_chief:
-            print(leave_report(directory.path))
+            tell(leave_report(directory.path))
 
 
 def _build(config: RunConfig, engine: Engine, objective: Objective) -> tuple[Any, Optimizer]:
@@ -101,7 +104,7 @@ def _train(session: Session, objective: Objective, progress: Progress) -> None:
         session.train(objective, progress)
     clips = session.config.overfit_clips
     if clips is not None and workers.is_chief:
-        print(summarize_overfitting(clips, read_metrics(session.directory.metrics)))
+        tell(summarize_overfitting(clips, read_metrics(session.directory.metrics)))
 
 
 def describe_worker(engine: Engine) -> str:

@@ -33,9 +33,9 @@ class Evaluation(ABC):
         then be made anew.
         """
 
-    def log_initial(self, journal: Journal) -> None:
-        """Looks at the model before the first step of a new run; by default not at all."""
-        return None
+    def before_training(self, journal: Journal) -> Record:
+        """The figures before the first step of a new run, which are logged as step 0; by default there are none."""
+        return {}
 
     def course(self, records: Sequence[Record]) -> str | None:
         """How the figure that counts went over the records of the run; None: there is none to tell."""

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, assign_arrays, variables_to_arrays
+from mae.cli.telling import tell
 from mae.data.bad_videos import BadVideos
 from mae.data.lists.endings import PACKED_EXTENSION
 from mae.data.lists.video_index import VideoIndex
@@ -21,6 +23,7 @@ from mae.monitoring.data_wait import DataWait
 from mae.monitoring.metrics import read_metrics
 from mae.presets import Architecture
 from mae.signals import Check, StopRequest
+from mae.training.caller import Caller
 from mae.training.config import RunConfig
 from mae.training.journal import Journal
 from mae.training.loop import train
@@ -56,6 +59,7 @@ class Session:
     model: Any  # keras.Model
     optimizer: Optimizer
     list_digest: str
+    caller: Caller
 
     @property
     def workers(self) -> Workers:
@@ -120,7 +124,7 @@ class Session:
                 self.directory.note_config(asdict(self.config))
             with journal:
                 if progress.step == 0 and self.workers.is_chief:
-                    evaluation.log_initial(journal)
+                    run.look_before_training()
                 batches = self.engine.distribute(
                     objective.batches(self, progress.step, bad_videos), self.config.accumulate
                 )
@@ -136,7 +140,7 @@ class Session:
                 f"{what} cannot be written ({error.strerror}); earlier checkpoints are kept"
             ) from error
         if self.workers.is_chief and (course := evaluation.course(read_metrics(self.directory.metrics))):
-            print(course)
+            tell(course)
 
     def _yardsticks(self, objective: Objective) -> Yardsticks:
         rate = None
@@ -165,23 +169,26 @@ class Session:
             "versions": {name: version(name) for name in (*self.engine.packages, "keras", "numpy", "mae-video")},
         }
 
-    def save(self, step: int, meter: MeterState, wandb_run_id: str | None, state: Mapping[str, Any]) -> None:
+    def save(self, step: int, meter: MeterState, wandb_run_id: str | None, state: Mapping[str, Any]) -> Path | None:
         """Writes a checkpoint of the whole run; only the chief does.
 
         Args:
             state: the objective's own.
+
+        Returns:
+            The file, on the chief.
 
         Raises:
             TrainingStopped: it cannot be written.
         """
         arrays = variables_to_arrays(self._variables, self.engine.read)
         if not self.workers.is_chief:
-            return
+            return None
         meta = {**self.meta(step), "wandb_run_id": wandb_run_id, "meter": meter, **state}
         config = self.config
         checkpoints = Checkpoints(self.directory.checkpoints, config.keep_checkpoints, config.keep_every)
         try:
-            checkpoints.save(arrays, meta)
+            return checkpoints.save(arrays, meta)
         except OSError as error:
             raise TrainingStopped(
                 f"the checkpoint of step {step} cannot be written ({error.strerror}); earlier ones are kept"
@@ -215,18 +222,32 @@ class _TrainedRun:
     def log(self, record: Record) -> None:
         self.journal.log(record)
 
+    def look_before_training(self) -> None:
+        """On the chief of a new run."""
+        if figures := self.evaluation.before_training(self.journal):
+            self._note_evaluation(0, figures)
+            self.journal.log({"step": 0, **figures})
+
     def evaluate(self, step: int, check: Check) -> Record:
-        return self.session.workers.together(lambda: self._evaluate(step, check))
+        figures = self.session.workers.together(lambda: self._evaluate(step, check))
+        if figures:
+            self._note_evaluation(step, figures)
+        return figures
 
     def save(self, step: int, meter: MeterState) -> None:
         run_id, state = self.journal.run_id, self.objective.state()
-        self.session.workers.together(lambda: self.session.save(step, meter, run_id, state))
+        path = self.session.workers.together(lambda: self.session.save(step, meter, run_id, state))
+        if path is not None:
+            self.session.caller.call(lambda callback: callback.on_checkpoint(step, path))
 
     def check(self) -> None:
         self.session.workers.together(self.bad_videos.raise_if_too_many)
 
     def agree(self, signum: int | None) -> int | None:
         return self.session.workers.agree(signum)
+
+    def _note_evaluation(self, step: int, figures: Record) -> None:
+        self.session.caller.call(lambda callback: callback.on_evaluation(step, dict(figures)))
 
     def _evaluate(self, step: int, check: Check) -> Record:
         if not self.session.workers.is_chief:

@@ -11,6 +11,8 @@ def test_the_blocks_are_a_program(beside_videos, capsys):
     told = {"__name__": "library"}
     exec(compile("\n".join(blocks), str(PAGE), "exec"), told)
     assert capsys.readouterr().out.splitlines() == [
+        "step 1",
+        "outputs/folder-vit_micro step_00000001.npz 0.9",
         "('grow', 'move_left') Clip(num_frames=4, frame_stride=1, image_size=24, sampler='dense_stride')",
         "(1, 2)",
     ]
