@@ -52,9 +52,12 @@ def reader_of(path: str, clips: int = 1, videos: int = 1, decoder: str = "pyav")
     from mae.data.augment import CENTER
     from mae.data.clips import ClipReader, ClipSpec
     from mae.data.lists.index import single_video
+    from mae.data.videos.decoding import Decoding
 
     index = single_video(path)
-    spec = ClipSpec(FRAMES, STRIDE, SIZE, replace(CENTER, crop="multi_scale"), clips_per_video=clips, decoder=decoder)
+    spec = ClipSpec(
+        FRAMES, STRIDE, SIZE, replace(CENTER, crop="multi_scale"), clips_per_video=clips, decoding=Decoding(decoder)
+    )
     return ClipReader(replace(index, paths=index.paths * videos), spec, SEED)
 
 

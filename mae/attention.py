@@ -38,6 +38,7 @@ from mae.cli.backend import load_backend
 from mae.cli.command import run_command
 from mae.cli.typed import PATH
 from mae.errors import ConfigError, check_at_least, check_choice
+from mae.monitoring.panels import in_colours
 from mae.monitoring.pictures import check_output, save_picture
 from mae.options import CLIP_KINDS, PRECISIONS
 from mae.presets import Architecture
@@ -133,7 +134,8 @@ def show_attention(config: AttentionConfig) -> str:
     a = trained.model.architecture
     place, block, heads = config.place(a.grid), config.block_of(a.depth), config.heads_of(a.num_heads)
     token = None if place is None else int(np.ravel_multi_index(place, a.grid))
-    spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=CENTERS[trained.sampler])
+    sampler = CENTERS[trained.sampler]
+    spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=sampler, decoding=trained.decoding)
     clip = clip_of("video=", config.video, video, spec)
     run = engine.local(trained.model, lambda videos: attention_map(trained.model, videos, block, token))
     weights = np.asarray(run(clip[None]))[0][heads] * a.num_tokens  # 1: what all would get alike
@@ -155,7 +157,7 @@ def _write_picture(
     """`weights`: (maps, n), in multiples of the average."""
     from mae.monitoring.sheets import View, draw_moving, draw_sheet, shown_frames
 
-    views = [View(("original",), _framed(clip / np.float32(255), a, place)[None])]
+    views = [View(("original",), _framed(in_colours(clip) / np.float32(255), a, place)[None])]
     names = [f"mean of {len(heads)} heads"] if config.head == "mean" else [f"head {head + 1}" for head in heads]
     for name, one in zip(names, weights, strict=True):
         brightest = max(float(np.percentile(one, BRIGHTEST)), 1e-6)
@@ -172,7 +174,7 @@ def lay_over(clip: np.ndarray, brightness: np.ndarray, a: Architecture) -> np.nd
     """A map in colours over the frames in grey.
 
     Args:
-        clip: (T, S, S, 3) uint8.
+        clip: (T, S, S, c) uint8.
         brightness: (t·h·w,), from 0 to 1; what is above is as bright.
 
     Returns:
@@ -183,7 +185,7 @@ def lay_over(clip: np.ndarray, brightness: np.ndarray, a: Architecture) -> np.nd
     smooth = [cv2.resize(step.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for step in grid]
     levels = (np.clip(np.stack(smooth), 0, 1) * 255).round().astype(np.uint8).repeat(a.tubelet_size, axis=0)
     colours = np.stack([cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)[..., ::-1] for level in levels])
-    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in clip])[..., None]
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in in_colours(clip)])[..., None]
     return (SHARE * colours + (1 - SHARE) * grey).astype(np.float32) / 255
 
 

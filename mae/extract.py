@@ -158,7 +158,7 @@ def _extract(
     names, paths = list(named), list(named.values())
     entries: dict[str, Entry] = {}
     gathered: list[dict[str, np.ndarray]] = []
-    for number, part in read_videos(paths, plan, trained.model.architecture.image_size):
+    for number, part in read_videos(paths, plan, trained.model.architecture.image_size, trained.decoding):
         name = names[number]
         if isinstance(part, BadVideo):
             gathered = []

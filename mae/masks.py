@@ -8,6 +8,7 @@ mask_ratio    share of the tokens that is hidden from the encoder (default 0.75)
 mask_motion_share     of what is hidden, or visible, the share that moves most, where masks follow motion (default 0.5)
 decoder_mask_ratio   share that the decoder leaves out in dual masking: 0.25, 0.5 (default) or 0.75
 frame_stride  source frames between two frames of the clip (default 2)
+window        of an array, what becomes black and white, as [-1000,400] (default: it is uint8)
 seed          of the masks (default 0)
 """
 
@@ -29,6 +30,7 @@ from mae.data.clips import ClipSpec, clip_of
 from mae.data.lists.given import given_video
 from mae.data.rendered.shapes import CLASS_NAMES, render_video
 from mae.data.sampling import CENTERS
+from mae.data.videos.decoding import Decoding, check_window
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, clip_mask, running_cell_mask
 from mae.monitoring.panels import BLANK, GREY, mask_to_pixels
@@ -50,6 +52,7 @@ class MasksConfig:
     mask_motion_share: float = 0.5
     decoder_mask_ratio: float = 0.5
     frame_stride: int = 2
+    window: list[float] | None = None  # what becomes black and white of an array; null: it is uint8
     seed: int = 0
 
     @property
@@ -63,6 +66,7 @@ class MasksConfig:
             check_choice("model", self.model, PRESETS)
         check_at_least(1, self, "frame_stride")
         check_at_least(0, self, "seed")
+        check_window(self.window, "")
         if self.frames is not None and self.video is None:
             raise ConfigError(f"frames={self.frames} is for video=, a directory of pictures: give it as well")
 
@@ -106,7 +110,8 @@ def _pixels(is_masked: np.ndarray, architecture: Architecture) -> np.ndarray:
 
 def _clip(config: MasksConfig, architecture: Architecture) -> np.ndarray:
     """(T, S, S, 3) uint8."""
-    spec = ClipSpec(architecture.num_frames, config.frame_stride, architecture.image_size, sampler=CENTERS["dense"])
+    a, decoding = architecture, Decoding(window=check_window(config.window, ""))
+    spec = ClipSpec(a.num_frames, config.frame_stride, a.image_size, sampler=CENTERS["dense"], decoding=decoding)
     if config.video is None:
         return _demo_clip(config, spec)
     return clip_of("video=", config.video, given_video("video=", config.video, config.frames), spec)

@@ -15,6 +15,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu")
 ON_USR1 = ("save", "end")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker", "tpu")
+CHANNELS = ("rgb", "grey", "stored")  # of pixels, see `mae.data.videos.decoding.Decoding`
 DECODERS = ("pyav", "opencv")  # of video files; the first one is right wherever `ffmpeg` is
 CROPS = ("multi_scale", "random_resized", "center")
 CLIP_KINDS = ("dense", "segments")  # how a model was used to see a video, see `mae.data.sampling.KINDS`

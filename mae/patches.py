@@ -13,7 +13,7 @@ from keras.backend import standardize_dtype
 
 from mae.checks import check_divisible, check_floats, check_indices, check_pixels, check_shape
 from mae.errors import check_choice
-from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from mae.normalisation import Statistics, usual_statistics
 from mae.options import PATCH_TARGETS
 
 
@@ -70,41 +70,37 @@ def in_unit_range(pixels: Any) -> Any:
     return floats / 255 if standardize_dtype(pixels.dtype) == "uint8" else floats
 
 
-def channel_statistics(in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation videos are normalised with: ImageNet's for RGB, 0.5 and 0.5 for others."""
-    if in_channels == 3:
-        return IMAGENET_MEAN, IMAGENET_STD
-    return (0.5,) * in_channels, (0.5,) * in_channels
+def normalise(pixels: Any, statistics: Statistics | int) -> Any:
+    """Pixels in [0, 1], or uint8, channel last (…, c), → what models take as `videos`; uint8 become float32.
 
-
-def normalise(pixels: Any, in_channels: int) -> Any:
-    """Pixels in [0, 1], or uint8, channel last (…, c), → what models take as `videos`; uint8 become float32."""
+    Args:
+        statistics: of the channels, as a model's `architecture.statistics`; or how many there are, for the usual ones.
+    """
     check_pixels("pixels", pixels)
-    _check_channels("pixels", pixels, in_channels)
+    mean, std = _of_channels("pixels", pixels, statistics)
     if standardize_dtype(pixels.dtype) == "uint8":
         pixels = in_unit_range(pixels)
-    mean, std = channel_statistics(in_channels)
     return (pixels - ops.convert_to_tensor(mean, pixels.dtype)) / ops.convert_to_tensor(std, pixels.dtype)
 
 
-def normalise_patches(patches: Any, in_channels: int) -> Any:
+def normalise_patches(patches: Any, statistics: Statistics | int) -> Any:
     """`normalise` for patches (b, k, pt·ph·pw·c) of such pixels."""
     check_shape("patches", patches, batch=None, tokens=None, values=None)
-    check_divisible("patches: the number of values", patches.shape[-1], in_channels, "pixels")
-    pixels = rearrange(patches, "b k (p c) -> b k p c", c=in_channels)
-    return rearrange(normalise(pixels, in_channels), "b k p c -> b k (p c)")
+    channels = statistics if isinstance(statistics, int) else len(statistics.mean)
+    check_divisible("patches: the number of values", patches.shape[-1], channels, "pixels")
+    pixels = rearrange(patches, "b k (p c) -> b k p c", c=channels)
+    return rearrange(normalise(pixels, statistics), "b k p c -> b k (p c)")
 
 
-def normalised(videos: Any, in_channels: int) -> Any:
+def normalised(videos: Any, statistics: Statistics | int) -> Any:
     """Videos as models compute with them: floats as they are, uint8 (0…255) through `normalise`."""
-    return normalise(videos, in_channels) if standardize_dtype(videos.dtype) == "uint8" else videos
+    return normalise(videos, statistics) if standardize_dtype(videos.dtype) == "uint8" else videos
 
 
-def unnormalise(videos: Any, in_channels: int) -> Any:
+def unnormalise(videos: Any, statistics: Statistics | int) -> Any:
     """The inverse of `normalise`, of floats."""
     check_floats("normalised videos", videos)
-    _check_channels("normalised videos", videos, in_channels)
-    mean, std = channel_statistics(in_channels)
+    mean, std = _of_channels("normalised videos", videos, statistics)
     return videos * ops.convert_to_tensor(std, videos.dtype) + ops.convert_to_tensor(mean, videos.dtype)
 
 
@@ -176,6 +172,11 @@ def target_scale(std: Any, target: str) -> Any:
     return ops.sqrt(ops.square(std) + 1e-6) if target == "mae_st" else std + 1e-6
 
 
-def _check_channels(what: str, array: Any, in_channels: int) -> None:
-    if array.shape[-1] not in (in_channels, None):
-        raise ValueError(f"{what} must have {in_channels} channels, the last axis, got the shape {tuple(array.shape)}")
+def _of_channels(what: str, array: Any, statistics: Statistics | int) -> Statistics:
+    """The statistics of an array's channels, the last axis; raises `ValueError` where it has other ones."""
+    told = usual_statistics(statistics) if isinstance(statistics, int) else statistics
+    if array.shape[-1] not in (len(told.mean), None):
+        raise ValueError(
+            f"{what} must have {len(told.mean)} channels, the last axis, got the shape {tuple(array.shape)}"
+        )
+    return told

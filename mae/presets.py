@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from mae.errors import ConfigError, check_choice, shown
+from mae.normalisation import Statistics, statistics_of
 from mae.options import ATTENTIONS, POSITIONS, REMATS
 
 # What the sizes may be, far beyond what was ever trained: a file that claims more is damaged, or made to do harm.
@@ -34,6 +35,8 @@ class Architecture:
     patch_size: int = 16  # pixels, height and width of a tubelet
     tubelet_size: int = 2  # frames in a tubelet
     in_channels: int = 3
+    mean: tuple[float, ...] | None = None  # of each channel in [0, 1]; None: as in `mae.normalisation.usual_statistics`
+    std: tuple[float, ...] | None = None  # the standard deviation that goes with it, which pixels are divided by
     embed_dim: int = 768
     depth: int = 12  # encoder blocks
     num_heads: int = 12
@@ -54,6 +57,9 @@ class Architecture:
 
     def __post_init__(self) -> None:
         self._check_ranges()
+        for name, values in self.statistics._asdict().items():
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, values)  # a tuple, whatever list it was in a file
         if self.image_size % self.patch_size:
             raise ConfigError(f"image_size={self.image_size} is not divisible by patch_size={self.patch_size}")
         if self.num_frames % self.tubelet_size:
@@ -111,6 +117,11 @@ class Architecture:
     def num_tokens(self) -> int:
         t, h, w = self.grid
         return t * h * w
+
+    @property
+    def statistics(self) -> Statistics:
+        """Mean and standard deviation that pixels are normalised by."""
+        return statistics_of(self.in_channels, self.mean, self.std)
 
     @property
     def tubelet(self) -> tuple[int, int, int]:

@@ -124,7 +124,8 @@ def reconstruct(config: ReconstructConfig) -> str:
     assert told.mask_ratio is not None
     told.predicted.check_frames(a.num_frames)
     num_masked(told.masking, a.grid, told.mask_ratio)
-    spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=CENTERS[trained.sampler])
+    sampler = CENTERS[trained.sampler]
+    spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=sampler, decoding=trained.decoding)
     clip = clip_of("video=", config.video, video, spec)
     prefer, share = told.mask_motion or "none", told.mask_motion_share or 0.5
     mask = clip_mask(clip, a.tubelet, told.masking, told.mask_ratio, prefer, share, config.seed)

@@ -6,11 +6,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mae.checkpoints.names import DECODER, HEAD, PATCH_KERNEL, TABLES
-from mae.checkpoints.resize import interpolate_table, resize_patch_kernel
+from mae.checkpoints.names import DECODER, HEAD, PATCH_BIAS, PATCH_KERNEL, PREDICTION, TABLES
+from mae.checkpoints.resize import (
+    adapt_patch_channels,
+    adapt_predicted_channels,
+    interpolate_table,
+    resize_patch_kernel,
+)
 from mae.checkpoints.weights import RELEASED_FRAMES, RELEASED_PIXELS, Weights
 from mae.errors import ConfigError, some
 from mae.models.positions import position_table
+from mae.normalisation import statistics_of
 from mae.presets import MAX_TOKENS, PRESETS, Architecture
 
 _SHOWN = 12  # names of a list in an error's one line; all of them are the error's attributes
@@ -36,6 +42,7 @@ class Fit:
     fresh: set[str] = field(default_factory=set)  # variables that keep the values they have
     dropped: list[str] = field(default_factory=list)
     reshaped: list[str] = field(default_factory=list)
+    shapes: dict[str, tuple] = field(default_factory=dict)  # of the file, where the value has another already
     interpolated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -65,6 +72,7 @@ def fit(
     _check_pooling(weights, target, wanted)
     _hand_off(made, weights, target, wanted)
     if weights.arrays.get(PATCH_KERNEL, np.zeros(())).ndim in (4, 5):
+        _adapt_channels(made, weights, architecture)
         _adapt_patches(made, architecture)
         _adapt_positions(made, weights, architecture, wanted, positions)
     prefixes = [expanded for prefix in allowed for expanded in (DECODER if prefix == "decoder" else (prefix,))]
@@ -107,13 +115,39 @@ def _drop(made: Fit, prefixes: tuple[str, ...]) -> None:
         made.dropped.append(path)
 
 
+def _adapt_channels(made: Fit, weights: Weights, architecture: Architecture) -> None:
+    """The embedding of patches, and what predicts them, for the model's channels and what it normalises by."""
+    kernel, told, new = made.arrays[PATCH_KERNEL], weights.told, architecture.statistics
+    have, want = kernel.shape[-2], architecture.in_channels
+    old = statistics_of(have, told.get("mean"), told.get("std"))
+    if old == new or PATCH_BIAS not in made.arrays:
+        return
+    made.shapes[PATCH_KERNEL] = kernel.shape
+    adapted = adapt_patch_channels(kernel, made.arrays[PATCH_BIAS], old, new)
+    made.arrays[PATCH_KERNEL], made.arrays[PATCH_BIAS] = adapted
+    if have == want:
+        made.notes.append(
+            f"{PATCH_KERNEL} is of pixels normalised by mean {list(old.mean)}, std {list(old.std)}: it is scaled for "
+            f"the model's mean {list(new.mean)}, std {list(new.std)}, and embeds the same pixels alike"
+        )
+        return
+    divided = "" if want == 1 else f", divided by {want}"
+    how = f"the sum of the {have}{divided}" if want < have else f"the {have} of the file, and their mean for others"
+    made.notes.append(f"{have} channels in the file, {want} in the model: filters of patches are {how}")
+    for path in PREDICTION:
+        if path in made.arrays and made.arrays[path].shape[-1] == math.prod(architecture.tubelet) * have:
+            before = made.arrays[path]
+            made.arrays[path] = adapt_predicted_channels(before, have, want)
+            made.reshaped.append(f"{path} {before.shape} → {made.arrays[path].shape}")
+
+
 def _adapt_patches(made: Fit, architecture: Architecture) -> None:
     """The embedding of patches in the variable's shape (pt·ph·pw·c, d), if the patches are as wide."""
     kernel = made.arrays[PATCH_KERNEL]
     if kernel.shape[-4:-2] == architecture.tubelet[1:]:
-        resized = resize_patch_kernel(kernel, architecture.tubelet_size, architecture.in_channels)
-        if resized.shape != kernel.shape:
-            made.reshaped.append(f"{PATCH_KERNEL} {kernel.shape} → {resized.shape}")
+        resized = resize_patch_kernel(kernel, architecture.tubelet_size)
+        if (before := made.shapes.get(PATCH_KERNEL, kernel.shape)) != resized.shape:
+            made.reshaped.append(f"{PATCH_KERNEL} {before} → {resized.shape}")
         kernel = resized
     made.arrays[PATCH_KERNEL] = kernel.reshape(-1, kernel.shape[-1])
 

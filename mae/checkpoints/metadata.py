@@ -23,10 +23,10 @@ from mae.checkpoints.schema import (
     whole,
 )
 from mae.data.sampling import SAMPLERS
+from mae.data.videos.decoding import check_window
 from mae.errors import ConfigError, check_choice, shown
 from mae.masking import MASKS
-from mae.options import MASK_MOTIONS
-from mae.patches import channel_statistics
+from mae.options import CHANNELS, MASK_MOTIONS
 from mae.presets import Architecture
 from mae.target_config import DIFFERENCE, Target
 
@@ -64,13 +64,17 @@ class Training:
     loss_weight: str | None = None  # None: all patches counted the same
     mask_motion: str | None = None  # hide | keep: masks followed motion; None: they did not
     mask_motion_share: float | None = None
+    channels: str | None = None  # of pixels: a name of `mae.options.CHANNELS`; None: rgb
+    window: tuple[float, float] | None = None  # of arrays: what became black and white; None: they were uint8
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
             check("how weights were trained", name, getattr(self, name), optional(rule))
-        for name, choices in (("sampler", SAMPLERS), ("masking", MASKS), ("mask_motion", MASK_MOTIONS)):
+        masks = (("masking", MASKS), ("mask_motion", MASK_MOTIONS))
+        for name, choices in (("sampler", SAMPLERS), ("channels", CHANNELS), *masks):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
+        object.__setattr__(self, "window", check_window(self.window, ""))  # a tuple, whatever list it was in a file
         _ = self.predicted  # raises for what is no target
 
     @property
@@ -113,9 +117,12 @@ class Metadata:
 
     def as_dict(self) -> dict[str, Any]:
         """Of plain values; the inverse of `metadata_from`."""
-        mean, std = channel_statistics(self.architecture.in_channels)
+        mean, std = self.architecture.statistics
+        sizes = asdict(self.architecture)
+        # Only where they are not the usual ones: a file that says no more than earlier versions know is read by them.
+        told = {name: value for name, value in sizes.items() if value is not None or name not in ("mean", "std")}
         return {
-            "architecture": asdict(self.architecture),
+            "architecture": told,
             "normalisation": {"mean": list(mean), "std": list(std)},
             "training": self.training.told,
             "id2label": {str(number): name for number, name in self.id2label.items()},
@@ -141,12 +148,12 @@ def metadata_from(told: Mapping[str, Any] | str, source: Path) -> Metadata:
         check(KEY, "normalisation", normalisation, optional(table()))
     except ConfigError as error:
         raise ConfigError(f"{source}: what it says of its model is damaged or of a newer version: {error}") from error
-    mean, std = channel_statistics(architecture.in_channels)
+    mean, std = architecture.statistics
     # As text: a file may hold there what cannot be compared.
     if normalisation is not None and _listed(normalisation) != {"mean": list(mean), "std": list(std)}:
         raise ConfigError(
-            f"{source} takes pixels normalised by {_listed(normalisation)}; models of this project by mean "
-            f"{list(mean)}, std {list(std)}"
+            f"{source} takes pixels normalised by {_listed(normalisation)}, and its architecture by mean {list(mean)}, "
+            f"std {list(std)}"
         )
     return Metadata(architecture, training, id2label)
 
@@ -203,6 +210,9 @@ def training_of_run(meta: Mapping[str, Any], source: str | Path) -> Training:
     dataset = check(source, "config.dataset", config.get("dataset") or {}, table())
     data = check(source, "config.data", config.get("data") or {}, table())
     told |= {"frame_stride": dataset.get("frame_stride"), "sampler": data.get("sampler"), "step": meta.get("step")}
+    if data.get("channels") != "rgb":
+        told["channels"] = data.get("channels")
+    told["window"] = data.get("window")
     known = check(source, "fixed_batch", meta.get("fixed_batch") or {}, table())
     if known and known.get("step") == meta.get("step"):  # of these very weights
         told |= {"fixed_batch": known.get("digest"), "fixed_batch_loss": known.get("loss")}

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-PATCH_KERNEL = "encoder/patch_embed/kernel"
+PATCH_KERNEL, PATCH_BIAS = "encoder/patch_embed/kernel", "encoder/patch_embed/bias"
+PREDICTION = ("decoder/head/kernel", "decoder/head/bias")  # of patches
 TABLES = ("encoder/positions/table", "decoder/positions/table")
 DECODER = ("decoder/", "encoder_to_decoder/")  # beginnings of the names of what a pre-training model has besides
 HEAD = ("head/",)  # and of what a classifier has

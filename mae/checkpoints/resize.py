@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mae.normalisation import Statistics
+
 Grid = tuple[int, int, int]
 
 
@@ -21,32 +23,72 @@ def interpolate_table(table: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
     return values.reshape(-1, table.shape[-1])
 
 
-def resize_patch_kernel(kernel: np.ndarray, tubelet_size: int, in_channels: int) -> np.ndarray:
-    """The embedding of patches for another tubelet size and another number of channels.
+def resize_patch_kernel(kernel: np.ndarray, tubelet_size: int) -> np.ndarray:
+    """The embedding of patches for another tubelet size.
 
-    Time: an image model's kernel (ph, pw, c, d) is one of a single frame. Each frame's share of the kernel is spread
+    An image model's kernel (ph, pw, c, d) is one of a single frame. Each frame's share of the kernel is spread
     over the time it covers, so the sum over frames, and with it the response to a clip that does not change, stays.
-
-    Channels: one channel takes the sum over all (a grey clip is one whose channels agree); more or other channels
-    take the old ones in turn, scaled by old / new count.
 
     Args:
         kernel: (pt, ph, pw, c, d) or (ph, pw, c, d).
 
     Returns:
-        (tubelet_size, ph, pw, in_channels, d).
+        (tubelet_size, ph, pw, c, d).
     """
     if kernel.ndim == 4:
         kernel = kernel[None]
     have = kernel.shape[0]
     if have != tubelet_size:
         kernel = np.einsum("ij,i...->j...", _shares(have, tubelet_size).astype(kernel.dtype), kernel)
-    channels = kernel.shape[3]
-    if channels != in_channels:
-        if in_channels == 1:
-            return kernel.sum(axis=3, keepdims=True)
-        kernel = kernel[:, :, :, np.arange(in_channels) % channels] * kernel.dtype.type(channels / in_channels)
     return kernel
+
+
+def adapt_patch_channels(
+    kernel: np.ndarray, bias: np.ndarray, old: Statistics, new: Statistics
+) -> tuple[np.ndarray, np.ndarray]:
+    """The embedding of patches for pixels of other channels, or normalised by other statistics.
+
+    What is embedded is the same: of pixels that agree in all channels where there are fewer of these than before, so
+    that each filter is the sum of the old ones over the new count; of the old channels where others follow, whose
+    filters are the mean of the old ones and say nothing of a channel at its mean.
+
+    Args:
+        kernel: (…, c, d), of pixels normalised by `old`.
+        bias: (d,).
+
+    Returns:
+        (…, c', d) and (d,), of pixels normalised by `new`.
+    """
+    have, want, exact = len(old.mean), len(new.mean), np.float64
+    if want < have:
+        # Filters of pixels in [0, 1], which a grey clip has in common whatever its channels are normalised by.
+        filters = kernel / np.array(old.std)[:, None]
+        bias = bias - np.einsum("...cd,c->d", filters, np.array(old.mean))
+        shared = filters.sum(axis=-2, keepdims=True, dtype=exact) / want
+        adapted = shared * np.array(new.std)[:, None]
+        bias = bias + np.einsum("...cd,c->d", np.broadcast_to(shared, adapted.shape), np.array(new.mean))
+        return adapted.astype(kernel.dtype), bias.astype(kernel.dtype)
+    kept_std, kept_mean = np.array(new.std[:have]), np.array(new.mean[:have])
+    bias = bias + np.einsum("...cd,c->d", kernel.astype(exact), (kept_mean - old.mean) / old.std)
+    added = np.repeat(kernel.mean(axis=-2, keepdims=True, dtype=exact), want - have, axis=-2)
+    adapted = np.concatenate([kernel * (kept_std / old.std)[:, None], added], axis=-2)
+    return adapted.astype(kernel.dtype), bias.astype(kernel.dtype)
+
+
+def adapt_predicted_channels(head: np.ndarray, have: int, want: int) -> np.ndarray:
+    """What predicts patches, for patches of other channels: fewer are the mean of the old ones, others follow as it.
+
+    Args:
+        head: (…, p·c), a kernel or a bias.
+
+    Returns:
+        (…, p·c').
+    """
+    channels = head.reshape(*head.shape[:-1], -1, have)
+    mean = channels.mean(axis=-1, keepdims=True)
+    kept = channels if want > have else channels[..., :0]
+    adapted = np.concatenate([kept, np.repeat(mean, want - kept.shape[-1], axis=-1)], axis=-1)
+    return adapted.reshape(*head.shape[:-1], -1)
 
 
 def _shares(have: int, want: int) -> np.ndarray:

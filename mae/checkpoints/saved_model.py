@@ -34,7 +34,7 @@ def write_saved_model(model: Any, folder: Path, metadata: Metadata) -> None:
 
     @tf.function(input_signature=[served], autograph=False)
     def encode(videos: Any) -> dict[str, Any]:
-        patches = patchify(normalise(videos, a.in_channels), a.tubelet)
+        patches = patchify(normalise(videos, a.statistics), a.tubelet)
         return {"features": tf.cast(model.encoder(patches, training=False), tf.float32)}
 
     @tf.function(input_signature=[], autograph=False)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
-from typing import Any, TypeVar, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from mae.cli.quoting import NONE, swept, unquoted
 from mae.cli.typed import checked_values, text_settings
@@ -66,7 +66,7 @@ def _default(field: Field[Any]) -> Any:
 
 
 def _is_list(field: Field[Any]) -> bool:
-    return get_origin(field.type) is list
+    return any(get_origin(kind) is list for kind in (field.type, *get_args(field.type)))
 
 
 def _listed(value: str) -> list[str]:

@@ -16,7 +16,7 @@ from mae.data.transforms.crops import (
 )
 from mae.data.transforms.rand_augment import parse_rand_augment, rand_augment
 from mae.data.transforms.random_erasing import random_erasing
-from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from mae.normalisation import Statistics, usual_statistics
 
 CENTER = Augmentation("center", False, 0.0, 0.0, 0.0, 0.0, None, 0.0)  # none at all
 
@@ -32,11 +32,18 @@ def draw_crop(augmentation: Augmentation, height: int, width: int, size: int, rn
     return flipped_at_random(crop, rng) if augmentation.flip else replace(crop, flip=False)
 
 
-def augment_pixels(clip: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Colours, RandAugment and erasing, in this order: (T, S, S, 3) uint8 RGB → the same shape and type."""
+def augment_pixels(
+    clip: np.ndarray, augmentation: Augmentation, rng: np.random.Generator, statistics: Statistics | None = None
+) -> np.ndarray:
+    """Colours, RandAugment and erasing, in this order: (T, S, S, c) uint8 → the same shape and type.
+
+    Args:
+        statistics: what the clip will be normalised by; None: the usual ones.
+    """
     clip = color_jitter(clip, augmentation.colors, rng)
     if augmentation.rand_augment is not None:
         clip = rand_augment(clip, parse_rand_augment(augmentation.rand_augment), rng)
     if augmentation.erase_probability > 0:
-        clip = random_erasing(clip, rng, IMAGENET_MEAN, IMAGENET_STD, augmentation.erase_probability)
+        mean, std = statistics or usual_statistics(clip.shape[-1])
+        clip = random_erasing(clip, rng, mean, std, augmentation.erase_probability)
     return clip

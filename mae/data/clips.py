@@ -1,5 +1,6 @@
 """Clips of the listed videos: choose frames, decode them once, crop each, put them together."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +12,11 @@ from mae.data.extras import clip_counters
 from mae.data.lists.index import VideoIndex
 from mae.data.sampling import CENTERS, KINDS, SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.crops import Crop, crop_frame, view_crops
+from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.read import read_frames
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.motion import block_motion
+from mae.normalisation import Statistics
 from mae.seeds import generator
 
 CropsOf = Callable[[int, int], Sequence[Crop]]  # of height and width
@@ -31,13 +34,15 @@ class ClipSpec:
     short_clip: str = "repeat_last"  # what a video too short for its clip gives
     clips_per_video: int = 1  # training clips cut from one decoding pass
     motion_candidates: int = 1  # windows read for each training clip, of which the one that moves most is taken
-    decoder: str = "pyav"  # of video files: a name in `mae.options.DECODERS`
+    decoding: Decoding = RGB  # what pixels are made of frames
+    statistics: Statistics | None = None  # what the model normalises by; None: by the usual ones of its channels
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "frame_stride", prefix="dataset.")
         check_choice("data.sampler", self.sampler, SAMPLERS)
         check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
         check_at_least(1, self, "clips_per_video", "motion_candidates", prefix="data.")
+        self.augmentation.check_channels(self.decoding.count)
         if self.motion_candidates > 1 and self.num_frames < 2:
             raise ConfigError(
                 f"data.motion_candidates={self.motion_candidates} compares frames, and num_frames=1: give 2 or more"
@@ -49,13 +54,18 @@ class ClipSpec:
         return KINDS[self.sampler]
 
     @property
+    def clip_shape(self) -> tuple[int, int, int, int]:
+        """Frames, rows, columns and channels."""
+        return self.num_frames, self.image_size, self.image_size, self.decoding.count
+
+    @property
     def clip_bytes(self) -> int:
         """Of the pixels of one clip."""
-        return self.num_frames * self.image_size**2 * 3
+        return math.prod(self.clip_shape)
 
 
 class ClipReader:
-    """Reads clips as (num_frames, image_size, image_size, 3) uint8 RGB; an example is a position in the index.
+    """Reads clips as (num_frames, image_size, image_size, c) uint8; an example is a position in the index.
 
     Holds no state: a clip depends on its file, the seed, the epoch and the example only. All methods raise
     `BadVideo` where the file gives no clip.
@@ -77,7 +87,7 @@ class ClipReader:
         them, inside the crop, which they share.
 
         Returns:
-            The clips (clips_per_video, T, S, S, 3), and for each whether its video was too short for it, so that it
+            The clips (clips_per_video, T, S, S, c), and for each whether its video was too short for it, so that it
             shows frames again: (clips_per_video,) bool.
         """
         spec, visit = self.spec, [clip_counters(epoch, example, clip) for clip in range(self.spec.clips_per_video)]
@@ -105,7 +115,7 @@ class ClipReader:
             taken = _most_moving(clips, spec.motion_candidates)
             clips, is_short = clips[taken], is_short[taken]
         for pixels, clip in zip(clips, visit, strict=True):
-            augmented = augment_pixels(pixels, spec.augmentation, self._generator("augment", clip))
+            augmented = augment_pixels(pixels, spec.augmentation, self._generator("augment", clip), spec.statistics)
             if augmented is not pixels:
                 pixels[:] = augmented
         return clips, is_short
@@ -125,7 +135,7 @@ class ClipReader:
         return clips[0]
 
     def test_clips(self, example: int, views: TestViews) -> np.ndarray:
-        """Every crop of every test clip, crops of a clip beside each other: (clips · crops, T, S, S, 3)."""
+        """Every crop of every test clip, crops of a clip beside each other: (clips · crops, T, S, S, c)."""
         spec = self.spec
 
         def choose(count: int) -> np.ndarray:
@@ -150,13 +160,13 @@ class ClipReader:
     def _read(
         self, example: int, choose: Callable[[int], np.ndarray], crops_of: CropsOf
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Clips from one decoding pass: frame numbers (k, T), one crop each → (k, T, S, S, 3), is_short (k,)."""
-        index, size = self.index, self.spec.image_size
+        """Clips from one decoding pass: frame numbers (k, T), one crop each → (k, T, S, S, c), is_short (k,)."""
+        index = self.index
         segment = None if index.segments is None else index.segments[example]
         cutter = _Cutter(choose, crops_of)
-        path, decoder = index.paths[example], self.spec.decoder
-        frames = read_frames(path, cutter.choose, cutter.cut, segment, self.timeout_s, decoder)
-        clips = np.empty((*cutter.indices.shape, size, size, 3), np.uint8)
+        path, decoding = index.paths[example], self.spec.decoding
+        frames = read_frames(path, cutter.choose, cutter.cut, segment, self.timeout_s, decoding)
+        clips = np.empty((len(cutter.indices), *self.spec.clip_shape), np.uint8)
         for position, views in enumerate(frames.views):
             for clip, view in zip(cutter.users[position], views, strict=True):
                 clips[clip, cutter.indices[clip] == position] = view
@@ -164,7 +174,7 @@ class ClipReader:
 
 
 def clip_of(option: str, given: str, video: VideoIndex, spec: ClipSpec) -> np.ndarray:
-    """The centre clip of the one video that an option names, (num_frames, image_size, image_size, 3) uint8 RGB.
+    """The centre clip of the one video that an option names, (num_frames, image_size, image_size, c) uint8.
 
     Args:
         option: for the message, such as `video=`.

@@ -8,8 +8,9 @@ from mae.cli.typed import PATH
 from mae.data.sampling import SAMPLERS, SHORT_CLIPS, TEST_SAMPLERS
 from mae.data.transforms.color_jitter import ColorJitter
 from mae.data.transforms.rand_augment import parse_rand_augment
+from mae.data.videos.decoding import Decoding, check_window, decoding
 from mae.errors import ConfigError, check_at_least, check_choice
-from mae.options import CROPS, DECODERS
+from mae.options import CHANNELS, CROPS, DECODERS
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class DataConfig:
     ram_budget_gb: float | None  # 10⁹ bytes that decoded clips may take; null: a quarter of the machine's memory
     frames: str | None  # which pictures of a directory are its frames, as img_*; null: one series; none: no picture is
     decoder: str  # of video files: pyav (what `ffmpeg` shows) | opencv
+    channels: str  # of pixels: rgb | grey (the luma) | stored (those of arrays), see `mae.data.videos.decoding`
+    window: list[float] | None  # what becomes black and white of arrays, as [-1000,400]; null: they are uint8
     timeout_s: float  # seconds; a video that is not decoded by then is bad
     max_bad_frac: float  # of the listed videos; training stops (exit 3) when more than this are unreadable
     sampler: str  # which frames make a clip: a name of `mae.data.sampling.SAMPLERS`
@@ -116,8 +119,15 @@ class DataConfig:
         """Threads that read clips, on each machine."""
         return self.workers or os.cpu_count() or 1
 
+    def decoding(self, in_channels: int) -> Decoding:
+        """How videos become what a model of so many channels takes; raises `ConfigError` where they cannot."""
+        return decoding(in_channels, self.channels, self.window, self.decoder)
+
     def __post_init__(self) -> None:
         check_reading(self, prefix="data.")
+        window = check_window(self.window)
+        object.__setattr__(self, "window", None if window is None else list(window))  # a plain list
+        check_choice("data.channels", self.channels, CHANNELS)
         check_at_least(1, self, "prefetch", "clips_per_video", "motion_candidates", prefix="data.")
         if self.ram_budget_gb is not None and self.ram_budget_gb <= 0:
             raise ConfigError(f"data.ram_budget_gb={self.ram_budget_gb} must be above 0")
@@ -181,6 +191,21 @@ class Augmentation:
         if not 0 <= self.erase_probability <= 1:
             raise ConfigError(f"augment.erase_probability={self.erase_probability} must lie in [0, 1]")
         _ = self.colors
+
+    def check_channels(self, count: int) -> None:
+        """Raises `ConfigError` for what is not defined of pixels with so many channels.
+
+        Of one channel everything is but colours; of others than one and three brightness and erasing alone.
+        """
+        defined = {"saturation": (3,), "hue": (3,), "contrast": (1, 3), "rand_augment": (1, 3)}
+        for name, counts in defined.items():
+            if getattr(self, name) and count not in counts:
+                off = "null" if name == "rand_augment" else "0"
+                among = " or ".join(map(str, counts))
+                raise ConfigError(
+                    f"augment.{name}={getattr(self, name)} is for pixels of {among} channels, and they have {count}: "
+                    f"give augment.{name}={off}"
+                )
 
     @property
     def colors(self) -> ColorJitter:

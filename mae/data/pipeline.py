@@ -84,7 +84,7 @@ def training_batches(
         prefetch: batches kept ready. One of them is left to `mae.data.one_ahead`, the others are kept here, as visits.
 
     Returns:
-        Batches `videos` (b, T, S, S, 3) uint8 RGB, `valid` (b,) float32, `short` (b,) float32 (1 where a video was
+        Batches `videos` (b, T, S, S, c) uint8, `valid` (b,) float32, `short` (b,) float32 (1 where a video was
         too short for its clip), `example` (b,) int32, `decode_ms` (b,) float32 (a visit's time shared by its clips) and
         the extras (b, …). Side effect: OpenCV's own threads are switched off in this process.
     """
@@ -134,7 +134,7 @@ def _visit_loader(reader: ClipReader, extras: Extras, bad_videos: BadVideos) -> 
     """A function of (epoch, example) that gives what a visit brings to its batch."""
     spec = reader.spec
     clips = spec.clips_per_video
-    shape = (clips, spec.num_frames, spec.image_size, spec.image_size, 3)
+    shape = (clips, *spec.clip_shape)
 
     def load(epoch: int, example: int) -> Batch:
         started = time.perf_counter()

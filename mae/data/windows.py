@@ -12,6 +12,7 @@ import numpy as np
 from mae.data.read_ahead import read_ahead
 from mae.data.sampling import segment_test_clips
 from mae.data.transforms.crops import crop_frame, view_crops
+from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.read import open_video, read_frames
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.options import CLIP_KINDS
@@ -94,7 +95,7 @@ class ClipPlan:
 class Part:
     """Consecutive windows of a video; all of it, unless it is long."""
 
-    clips: np.ndarray  # (k, clips, T, S, S, 3) uint8 RGB
+    clips: np.ndarray  # (k, clips, T, S, S, c) uint8
     frames: np.ndarray  # (k, clips, T) frame numbers
     windows: np.ndarray  # (k, 2) first frame and frame after the last
     frames_per_second: float | None
@@ -105,37 +106,40 @@ class Part:
         return frames / (self.frames_per_second or np.nan)
 
 
-def read_videos(paths: Sequence[str], plan: ClipPlan, size: int) -> Iterator[tuple[int, Part | BadVideo]]:
+def read_videos(
+    paths: Sequence[str], plan: ClipPlan, size: int, decoding: Decoding = RGB
+) -> Iterator[tuple[int, Part | BadVideo]]:
     """The clips of each video in order, decoded ahead in threads; a long video comes in several parts.
 
     Args:
         size: pixels, height and width of a clip: the square in the middle of the picture.
+        decoding: what pixels are made of frames.
 
     Yields:
         The video's index and a part of it, or why it (or the rest of it) cannot be read.
     """
 
     def first_part(number: int) -> Part:
-        return read_part(paths[number], plan, size)
+        return read_part(paths[number], plan, size, decoding=decoding)
 
     for number, part in read_ahead(range(len(paths)), first_part):
         yield number, part
         windows = 0
         while isinstance(part, Part) and part.more:
             windows += len(part.windows)
-            part = _or_error(paths[number], plan, size, windows)
+            part = _or_error(paths[number], plan, size, windows, decoding)
             yield number, part
 
 
-def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0) -> Part:
+def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0, decoding: Decoding = RGB) -> Part:
     """The windows from `first_window` on, as many as `PART_BYTES` of cropped frames allow, at least one.
 
     Raises:
         BadVideo: the file gives no clip.
     """
-    with open_video(path) as video:
+    with open_video(path, decoding) as video:
         frames_per_second = video.frames_per_second
-    at_once = max(PART_BYTES // (3 * size**2 * plan.frames_per_window), 1)
+    at_once = max(PART_BYTES // (decoding.count * size**2 * plan.frames_per_window), 1)
     windows, frames, more = np.empty((0, 2), np.int64), np.empty((0, plan.clips, plan.num_frames), np.int64), False
 
     def choose(count: int) -> np.ndarray:
@@ -151,13 +155,13 @@ def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0) -> Pa
         (crop,) = view_crops(frame.shape[0], frame.shape[1], size, 1)
         return [crop_frame(frame, crop)]
 
-    read = read_frames(path, choose, middle)
+    read = read_frames(path, choose, middle, decoding=decoding)
     pixels = np.stack([view for (view,) in read.views])
     return Part(pixels[np.searchsorted(read.numbers, frames)], frames, windows, frames_per_second, more)
 
 
-def _or_error(path: str, plan: ClipPlan, size: int, first_window: int) -> Part | BadVideo:
+def _or_error(path: str, plan: ClipPlan, size: int, first_window: int, decoding: Decoding) -> Part | BadVideo:
     try:
-        return read_part(path, plan, size, first_window)
+        return read_part(path, plan, size, first_window, decoding)
     except BadVideo as error:
         return error

@@ -29,7 +29,7 @@ def attention_map(model: Any, videos: Any, block: int, token: int | None) -> Any
     a = model.architecture
     check_videos(videos, a)
     encoder = model.encoder
-    tokens = encoder.positions(encoder.patch_embed(patchify(normalised(videos, a.in_channels), a.tubelet)))
+    tokens = encoder.positions(encoder.patch_embed(patchify(normalised(videos, a.statistics), a.tubelet)))
     for before in encoder.blocks[:block]:
         tokens = before(tokens, training=False)
     if token is None and getattr(model, "pooling", "mean") == "first":

@@ -25,7 +25,7 @@ def encode(model: Any, videos: Any) -> Any:
     """
     a = model.architecture
     check_videos(videos, a)
-    patches = patchify(normalised(videos, a.in_channels), a.tubelet)
+    patches = patchify(normalised(videos, a.statistics), a.tubelet)
     return ops.cast(model.encoder(patches, training=False), "float32")
 
 

@@ -60,10 +60,10 @@ class FixedBatch:
     def prediction(self, engine: Engine, model: Pretrainer) -> Callable[[], np.ndarray]:
         """What predicts the masked patches with the model's present weights: () → (k, m, p) float32."""
         visible, masked = (np.asarray(indices) for indices in split_indices(self.is_masked))
-        channels = model.architecture.in_channels
+        statistics = model.architecture.statistics
 
         def predict(patches: Any) -> Any:
-            seen = normalise_patches(gather_tokens(patches, visible), channels)
+            seen = normalise_patches(gather_tokens(patches, visible), statistics)
             return ops.cast(model.predict_patches(seen, visible, masked), "float32")
 
         patches, run = self._patches(model.architecture), engine.local(model, predict)

@@ -18,6 +18,7 @@ from mae.cli.commands import to_type
 from mae.cli.quoting import hydra_setting
 from mae.data.lists.class_names import read_labels
 from mae.data.sampling import KINDS
+from mae.data.videos.decoding import Decoding, decoding
 from mae.errors import ConfigError
 from mae.files import checksums
 from mae.models.classifier import Classifier
@@ -56,11 +57,18 @@ class Trained:
         return self.training.frame_stride
 
     @property
+    def decoding(self) -> Decoding:
+        """How videos become what it takes."""
+        return decoding(self.model.architecture.in_channels, self.told.channels, self.told.window, prefix="")
+
+    @property
     def description(self) -> str:
         """For the console."""
         a = self.model.architecture
         spacing = f" at stride {self.frame_stride}" if self.sampler == "dense" else ", one of each segment"
-        told = f"{self.source}: {a.num_frames} frames{spacing} (sampler {self.sampler}), {a.image_size}×{a.image_size}"
+        pixels = "" if self.decoding.channels == "rgb" else f" of {a.in_channels} channels ({self.decoding.channels})"
+        size = f"{a.image_size}×{a.image_size}{pixels}"
+        told = f"{self.source}: {a.num_frames} frames{spacing} (sampler {self.sampler}), {size}"
         return f"{told}; the file does not tell {', '.join(self.assumed)}: assumed" if self.assumed else told
 
 
@@ -201,6 +209,8 @@ def random_encoder(
     model = Pretrainer(replace(architecture, **_NO_DECODER), name="pretrainer", dtype=dtype)
     model.build_whole()
     digest = hashlib.sha256(repr([getattr(architecture, name) for name in _UNSEEN]).encode())
+    if (architecture.mean, architecture.std) != (None, None):
+        digest.update(repr(architecture.statistics).encode())
     for variable in model.encoder.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
     source = Path(f"random, seed {seed}")
@@ -223,10 +233,7 @@ def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Architec
                 f"{weights.source} ({weights.format}) does not tell its {what}number of heads, and no preset is "
                 f"{width} wide: give {side}num_heads=…"
             )
-    architecture = weights.architecture(**given)
-    if architecture.in_channels != 3:
-        raise ConfigError(f"{weights.source} takes {architecture.in_channels} channels: video files have 3")
-    return architecture
+    return weights.architecture(**given)
 
 
 def _clips(

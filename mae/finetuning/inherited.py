@@ -19,10 +19,11 @@ from mae.presets import PRESETS
 
 # Of the encoder and its clips. What the decoder is and how much is dropped at random, fine-tuning decides anew.
 _SIZES = (
-    *("image_size", "num_frames", "patch_size", "tubelet_size", "in_channels"),
+    *("image_size", "num_frames", "patch_size", "tubelet_size", "in_channels", "mean", "std"),
     *("embed_dim", "depth", "num_heads", "mlp_ratio", "positions", "layer_norm_epsilon"),
 )
-_FILES = ("frames", "decoder", "timeout_s", "max_bad_frac")  # of `data.`: what the files ask for, not the training
+# Of `data.`: what the files ask for, not the training.
+_FILES = ("frames", "decoder", "channels", "window", "timeout_s", "max_bad_frac")
 
 
 def with_inherited(arguments: Sequence[str], conf: Path) -> tuple[list[str], str | None]:

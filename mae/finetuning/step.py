@@ -22,7 +22,7 @@ def finetuning_losses(model: Classifier, label_smoothing: float, group: int | No
         if group is not None:
             videos, targets = mix(videos, targets, part["valid"], part["mixture"], group)
         noise = part.get("path_noise")
-        logits = model(normalise(videos, model.architecture.in_channels), path_noise=noise, training=True)
+        logits = model(normalise(videos, model.architecture.statistics), path_noise=noise, training=True)
         return soft_cross_entropy(logits, targets)
 
     return losses_of

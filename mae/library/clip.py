@@ -1,13 +1,15 @@
 """What a model is shown of a video, and what is done to it in training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from mae.data.augment import CENTER
 from mae.data.config import Augmentation
 from mae.data.sampling import KINDS, SAMPLERS
+from mae.data.videos.decoding import Decoding, decoding
 from mae.errors import check_at_least, check_choice
-from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from mae.normalisation import Statistics, statistics_of
 
 # Settings `augment.` of the published recipes, as `conf/` has them.
 AUGMENTATIONS = {
@@ -33,9 +35,15 @@ class Clip:
             `videomae_dense`: as published for fine-tuning; `tsn_segments`: one of each of `num_frames` equal parts of
             the video, as published for Something-Something; `dense_stride_center` and `tsn_midpoints`: always the
             same frames.
+        in_channels: of a pixel.
+        channels: what these are: `rgb`; `grey`, the luma of videos; `stored`, those of arrays, as many as there are.
+            None: what fits: `rgb` for three, `grey` for one, else `stored`.
+        window: of arrays, what becomes black and what white, as `(-1000, 400)`; None: they are uint8.
+        mean: of each channel in [0, 1], by which models normalise; None: ImageNet's for three channels, else 0.5.
+        std: the standard deviation that goes with `mean`; None: likewise.
 
     Raises:
-        ConfigError: a number below 1, or no such sampler.
+        ConfigError: a number below 1, no such sampler, or channels that do not fit each other.
 
     Example:
         >>> import mae
@@ -48,25 +56,36 @@ class Clip:
     frame_stride: int = 4
     image_size: int = 224
     sampler: str = "dense_stride"
+    in_channels: int = 3
+    channels: str | None = None
+    window: Sequence[float] | None = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        check_at_least(1, self, "num_frames", "frame_stride", "image_size")
+        check_at_least(1, self, "num_frames", "frame_stride", "image_size", "in_channels")
         check_choice("sampler", self.sampler, SAMPLERS)
+        # What follows is filled in, so that clips are equal where they are the same.
+        for name, value in (
+            ("channels", self.decoding().channels),
+            ("window", self.decoding().window),
+            *statistics_of(self.in_channels, self.mean, self.std)._asdict().items(),
+        ):
+            object.__setattr__(self, name, value)
+
+    def decoding(self, decoder: str = "pyav") -> Decoding:
+        """What pixels are made of frames; `decoder` of video files, as in `mae.Reading`."""
+        return decoding(self.in_channels, self.channels, self.window, decoder, prefix="")
+
+    @property
+    def statistics(self) -> Statistics:
+        """`mean` and `std`."""
+        return statistics_of(self.in_channels, self.mean, self.std)
 
     @property
     def kind(self) -> str:
         """How the sampler sees a video: `dense` or `segments`."""
         return KINDS[self.sampler]
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """Of red, green and blue in [0, 1], by which models normalise: ImageNet's."""
-        return IMAGENET_MEAN
-
-    @property
-    def std(self) -> tuple[float, ...]:
-        """The standard deviation that goes with `mean`."""
-        return IMAGENET_STD
 
 
 def augmentation(recipe: str, **overrides: Any) -> Augmentation:

@@ -67,7 +67,7 @@ class Reading:
 class ClipDataset(keras.utils.PyDataset):
     """Batches of clips, which `mae.load_dataset` makes: `(clips, labels, weights)`, NumPy arrays.
 
-    - clips: (b, T, S, S, 3) uint8 RGB.
+    - clips: (b, T, S, S, c) uint8, RGB unless `mae.Clip` says otherwise.
     - labels: (b,) int32, -1 where there are none.
     - weights: (b,) float32: 1, or 0 for a video that cannot be read, whose clip is black.
 
@@ -110,7 +110,8 @@ class ClipDataset(keras.utils.PyDataset):
             augment or CENTER,
             clip.sampler,
             short_clip=reading.short_clip,
-            decoder=reading.decoder,
+            decoding=clip.decoding(reading.decoder),
+            statistics=clip.statistics,
         )
         self._reader = ClipReader(index, spec, seed, reading.timeout_s)
         self._batch_size = batch_size
@@ -163,9 +164,9 @@ class ClipDataset(keras.utils.PyDataset):
             ConfigError: TensorFlow is not installed.
         """
         tf = tensorflow_for("a tf.data.Dataset")
-        size, batch = self.clip.image_size, self._batch_size if self._is_training else None
+        batch = self._batch_size if self._is_training else None
         signature = (
-            tf.TensorSpec((batch, self.clip.num_frames, size, size, 3), tf.uint8),
+            tf.TensorSpec((batch, *self._reader.spec.clip_shape), tf.uint8),
             tf.TensorSpec((batch,), tf.int32),
             tf.TensorSpec((batch,), tf.float32),
         )
@@ -192,10 +193,12 @@ class ClipDataset(keras.utils.PyDataset):
         numbers = [step % len(self) for step in steps]
         videos = [video for n in numbers for video in range(n * size, min((n + 1) * size, count))]
         clips = read_ahead(videos, self._reader.center_clip, self._threads)
-        shape = (self.clip.num_frames, self.clip.image_size, self.clip.image_size, 3)
         for n in numbers:
             read = list(islice(clips, min(size, count - n * size)))
-            pixels, weights = np.zeros((len(read), *shape), np.uint8), np.ones(len(read), np.float32)
+            pixels, weights = (
+                np.zeros((len(read), *self._reader.spec.clip_shape), np.uint8),
+                np.ones(len(read), np.float32),
+            )
             for row, (video, clip) in enumerate(read):
                 if isinstance(clip, BadVideo):
                     self._bad_videos.record(self.index.paths[video], str(clip))

@@ -1,5 +1,6 @@
 """From video frames of any size to what models take, as a layer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ from keras.backend import standardize_dtype
 
 from mae.data.transforms.crops import view_crops
 from mae.errors import ConfigError
+from mae.normalisation import statistics_of
 from mae.patches import normalise
 
 # OpenCV's arithmetic: weights are counted in 2048ths.
@@ -27,10 +29,12 @@ class VideoPreprocessor(keras.layers.Layer):
     Args:
         image_size: pixels, height and width of the result; of a model `model.architecture.image_size`.
         normalise: False: give the pixels themselves, uint8, which models of this package take as well.
+        mean: of each channel in [0, 1]; None: ImageNet's for three channels, else 0.5. Of a model
+            `model.architecture.statistics.mean`.
+        std: the standard deviation that goes with `mean`; None: likewise.
 
     Input: (b, t, h, w, c) uint8; h and w must be known when the layer is called, b and t need not be.
-    Output: (b, t, image_size, image_size, c) float32, normalised by ImageNet's mean and standard deviation (or 0.5 and
-    0.5 where c is not 3), or uint8.
+    Output: (b, t, image_size, image_size, c) float32, normalised, or uint8.
 
     Raises:
         ConfigError: a size below 1.
@@ -44,12 +48,20 @@ class VideoPreprocessor(keras.layers.Layer):
         ((1, 4, 24, 24, 3), 2.249)
     """
 
-    def __init__(self, image_size: int = 224, normalise: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        image_size: int = 224,
+        normalise: bool = True,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if image_size < 1:
             raise ConfigError(f"image_size={image_size} must be at least 1")
         self.image_size = image_size
         self.normalise = normalise
+        self.mean, self.std = mean, std
 
     def call(self, videos: Any) -> Any:
         shape = tuple(videos.shape)
@@ -65,10 +77,11 @@ class VideoPreprocessor(keras.layers.Layer):
         rows = _taps(height, resized_height, slice(top, top + crop.size), clamps=False)
         columns = _taps(width, resized_width, slice(left, left + crop.size), clamps=True)
         pixels = _resize(videos, rows, columns)
-        return normalise(pixels, channels) if self.normalise else pixels
+        return normalise(pixels, statistics_of(channels, self.mean, self.std)) if self.normalise else pixels
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "image_size": self.image_size, "normalise": self.normalise}
+        told = {"image_size": self.image_size, "normalise": self.normalise, "mean": self.mean, "std": self.std}
+        return {**super().get_config(), **told}
 
 
 def _taps(length: int, resized: int, window: slice, clamps: bool) -> _Taps:

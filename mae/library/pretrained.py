@@ -138,7 +138,10 @@ def save_pretrained(
     training = Training() if card is None else replace(card.training, **dict.fromkeys(_OF_THESE_WEIGHTS))
     if clip is not None:
         _check_clip(clip, model)
-        training = replace(training, frame_stride=clip.frame_stride, sampler=clip.sampler)
+        channels = None if clip.channels == "rgb" else clip.channels
+        training = replace(
+            training, frame_stride=clip.frame_stride, sampler=clip.sampler, channels=channels, window=clip.window
+        )
     names = class_names if class_names is not None else _given_names(card)
     save_checkpoint(model, path, "keras", dict(enumerate(names)), training)
 
@@ -146,7 +149,16 @@ def save_pretrained(
 def _card(trained: Trained) -> ModelCard:
     a, training = trained.model.architecture, trained.training
     assert training.sampler is not None
-    clip = Clip(a.num_frames, trained.frame_stride, a.image_size, training.sampler)
+    clip = Clip(
+        a.num_frames,
+        trained.frame_stride,
+        a.image_size,
+        training.sampler,
+        a.in_channels,
+        trained.decoding.channels,
+        trained.decoding.window,
+        *a.statistics,
+    )
     return ModelCard(trained.source, trained.checksum, clip, trained.class_names, trained.told, trained.assumed)
 
 
@@ -156,6 +168,12 @@ def _check_clip(clip: Clip, model: Any) -> None:
         raise ConfigError(
             f"clip has num_frames={clip.num_frames} and image_size={clip.image_size}, the model takes {a.num_frames} "
             f"frames of {a.image_size} pixels"
+        )
+    if clip.statistics != a.statistics:
+        raise ConfigError(
+            f"clip is of {clip.in_channels} channels, mean {list(clip.statistics.mean)}, std "
+            f"{list(clip.statistics.std)}; the model of {a.in_channels}, mean {list(a.statistics.mean)}, std "
+            f"{list(a.statistics.std)}"
         )
 
 

@@ -72,8 +72,8 @@ class Classifier(WholeModel):
         """Logits of the classes.
 
         Args:
-            videos: (b, T, H, W, c) floats normalised with `mae.patches.normalise` (ImageNet's statistics), or uint8,
-                which are normalised here.
+            videos: (b, T, H, W, c) floats normalised by `architecture.statistics` (`mae.patches.normalise`), or
+                uint8, which are normalised here.
             path_noise: as in `Encoder`.
 
         Returns:
@@ -84,7 +84,7 @@ class Classifier(WholeModel):
         """
         a = self.architecture
         check_videos(videos, a)
-        patches = patchify(normalised(videos, a.in_channels), a.tubelet)
+        patches = patchify(normalised(videos, a.statistics), a.tubelet)
         tokens = self.encoder(patches, path_noise=path_noise, training=training)
         pooled = tokens[:, 0] if self.fc_norm is None else self.fc_norm(ops.mean(tokens, axis=1))
         return self.head(self.head_dropout(pooled, training=training))

@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass, fields, make_dataclass
 from typing import Any
 
-from mae.errors import ConfigError
 from mae.presets import Architecture, architecture
 
 # `remat` is no size: a run says whether it trades time for memory.
@@ -21,8 +20,10 @@ class ModelConfig(_Chosen):
     preset: str
 
     def __post_init__(self) -> None:
-        if self.architecture.in_channels != 3:
-            raise ConfigError(f"model.in_channels={self.in_channels}: video files are decoded to 3 channels")
+        for name in ("mean", "std"):
+            if (values := getattr(self, name)) is not None:
+                object.__setattr__(self, name, list(values))  # a plain list, whatever composed it
+        _ = self.architecture  # raises for sizes that do not fit together
 
     @property
     def given(self) -> set[str]:

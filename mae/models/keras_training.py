@@ -135,7 +135,7 @@ class MaskedTraining(WholeModel):
             is_masked = self._masks.draw(ops.shape(videos)[0], number)
         check_mask("is_masked", is_masked, a.grid, videos.shape[0])
         visible, masked = split_indices(is_masked, self._masks.count)
-        pixels = videos if videos.dtype == "uint8" else unnormalise(ops.cast(videos, "float32"), a.in_channels)
+        pixels = videos if videos.dtype == "uint8" else unnormalise(ops.cast(videos, "float32"), a.statistics)
         weight = None if weight is None else ops.reshape(ops.cast(weight, "float32"), (-1, 1))
         if target.weight == "motion":
             moving = motion_weights(pixels, masked, tubelet=a.tubelet)

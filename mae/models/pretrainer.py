@@ -55,8 +55,8 @@ class Pretrainer(MaskedTraining):
         """Predicts the masked patches.
 
         Args:
-            videos: (b, T, H, W, c) floats normalised with `mae.patches.normalise` (ImageNet's statistics), or uint8,
-                which are normalised here.
+            videos: (b, T, H, W, c) floats normalised by `architecture.statistics` (`mae.patches.normalise`), or
+                uint8, which are normalised here.
             is_masked: (b, n) bool, equally many True in every row; or what `split_indices` makes of it, where shapes
                 must be known when a function is compiled. None: `videos` is a pair of both, as Keras hands over
                 several inputs.
@@ -78,7 +78,7 @@ class Pretrainer(MaskedTraining):
             visible, masked = split_indices(is_masked)
         visible_patches = gather_patches(videos, visible, a.tubelet)
         if visible_patches.dtype == "uint8":
-            visible_patches = normalise_patches(visible_patches, a.in_channels)
+            visible_patches = normalise_patches(visible_patches, a.statistics)
         return self.predict_patches(visible_patches, visible, masked, training=training)
 
     def predict_patches(
@@ -165,7 +165,7 @@ def clip_losses(
     target.check_frames(a.num_frames)
     check_videos(pixels, a)
     visible_pixels = in_unit_range(gather_patches(pixels, visible, a.tubelet))
-    visible_patches = normalise_patches(visible_pixels, a.in_channels)
+    visible_patches = normalise_patches(visible_pixels, a.statistics)
     predicted = model.predict_patches(visible_patches, visible, masked, path_noise, training, weights)
     errors = squared_errors(predicted, expected_of_hidden(pixels, masked, target, a), a.lean)
     if target.weight == "motion":
@@ -215,7 +215,7 @@ def pretraining_loss(
     check_videos(videos, a)
     check_mask("is_masked", is_masked, a.grid, videos.shape[0])
     visible, masked = split_indices(is_masked)
-    pixels = videos if videos.dtype == "uint8" else unnormalise(ops.cast(videos, "float32"), a.in_channels)
+    pixels = videos if videos.dtype == "uint8" else unnormalise(ops.cast(videos, "float32"), a.statistics)
     weights = None
     if is_decoder_masked is not None:
         check_mask("is_decoder_masked", is_decoder_masked, a.grid, videos.shape[0])

@@ -38,8 +38,8 @@ class VideoEncoder(WholeModel):
         """The tokens of each clip.
 
         Args:
-            videos: (b, T, H, W, c) floats normalised with `mae.patches.normalise` (ImageNet's statistics), or uint8,
-                which are normalised here.
+            videos: (b, T, H, W, c) floats normalised by `architecture.statistics` (`mae.patches.normalise`), or
+                uint8, which are normalised here.
 
         Returns:
             (b, t·h·w, d), in row-major (t, h, w) order.
@@ -49,7 +49,7 @@ class VideoEncoder(WholeModel):
         """
         a = self.architecture
         check_videos(videos, a)
-        return self.encoder(patchify(normalised(videos, a.in_channels), a.tubelet), training=training)
+        return self.encoder(patchify(normalised(videos, a.statistics), a.tubelet), training=training)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "architecture": asdict(self.architecture), "final_norm": self.final_norm}

@@ -171,5 +171,12 @@ def _unit(video: np.ndarray) -> np.ndarray:
 
 def _rgb(video: np.ndarray) -> np.ndarray:
     """(k, f, H, W, c) -> (k, f, H, W, 3) float32 in [0, 1]."""
-    video = _unit(video)
-    return np.repeat(video, 3, axis=-1) if video.shape[-1] < 3 else video[..., :3]
+    return in_colours(_unit(video))
+
+
+def in_colours(video: np.ndarray) -> np.ndarray:
+    """What is shown of pixels: their first three channels as red, green and blue, of fewer the first in grey.
+
+    (…, c) of any type → (…, 3) of the same.
+    """
+    return np.repeat(video[..., :1], 3, axis=-1) if video.shape[-1] < 3 else video[..., :3]

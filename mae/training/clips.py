@@ -17,7 +17,8 @@ def clip_spec(config: RunConfig, frame_stride: int, architecture: Architecture) 
         config.data.short_clip,
         config.data.clips_per_video,
         config.data.motion_candidates,
-        config.data.decoder,
+        config.data.decoding(architecture.in_channels),
+        architecture.statistics,
     )
 
 

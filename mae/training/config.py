@@ -111,7 +111,8 @@ class RunConfig:
             raise ConfigError(f"ema_decay={self.ema_decay} must lie between 0 and 1, or be null for no average")
         if not 1 <= self.loss_scale <= 2**24:
             raise ConfigError(f"loss_scale={self.loss_scale} must lie in [1, {2**24}]")
-        _ = self.architecture  # raises for what cannot be computed again
+        channels = self.architecture.in_channels  # raises for what cannot be computed again
+        self.augment.check_channels(self.data.decoding(channels).count)
 
     def _check_processes(self) -> None:
         if self.backend != "jax" and (self.shard_weights or self.coordinator or self.process):

@@ -5,10 +5,16 @@ from test_load import build
 
 from mae.checkpoints.containers.torch_zip import write_torch
 from mae.checkpoints.load import load_checkpoint
-from mae.checkpoints.resize import interpolate_table, resize_patch_kernel
+from mae.checkpoints.resize import (
+    adapt_patch_channels,
+    adapt_predicted_channels,
+    interpolate_table,
+    resize_patch_kernel,
+)
 from mae.checkpoints.save import save_checkpoint
 from mae.errors import ConfigError
 from mae.models.positions import position_table
+from mae.normalisation import Statistics, usual_statistics
 
 
 def test_interpolation_keeps_a_table_of_the_same_grid_and_linear_ones_inside():
@@ -26,7 +32,7 @@ def test_interpolation_keeps_a_table_of_the_same_grid_and_linear_ones_inside():
 @pytest.mark.parametrize("shape", [(2, 4, 4, 3, 6), (4, 4, 3, 6)])
 def test_a_still_clip_gives_the_same_embedding_for_any_tubelet(shape, frames):
     kernel = np.random.default_rng(0).normal(size=shape)
-    resized = resize_patch_kernel(kernel, frames, 3)
+    resized = resize_patch_kernel(kernel, frames)
     assert resized.shape == (frames, 4, 4, 3, 6)
     still = kernel.sum(axis=0) if kernel.ndim == 5 else kernel
     np.testing.assert_allclose(resized.sum(axis=0), still, atol=1e-12)
@@ -34,16 +40,65 @@ def test_a_still_clip_gives_the_same_embedding_for_any_tubelet(shape, frames):
 
 def test_tubelets_are_repeated_and_added_up():
     kernel = np.array([1.0, 3.0]).reshape(2, 1, 1, 1, 1)
-    assert resize_patch_kernel(kernel, 4, 1).ravel().tolist() == [0.5, 0.5, 1.5, 1.5]
-    assert resize_patch_kernel(kernel, 1, 1).ravel().tolist() == [4.0]
+    assert resize_patch_kernel(kernel, 4).ravel().tolist() == [0.5, 0.5, 1.5, 1.5]
+    assert resize_patch_kernel(kernel, 1).ravel().tolist() == [4.0]
+
+
+def embedded(pixels, kernel, bias, statistics):
+    """What a patch (…, c) of values in [0, 1] becomes, by the definition: normalised, then a matrix product."""
+    normalised = (pixels - np.array(statistics.mean)) / np.array(statistics.std)
+    return np.einsum("tijc,tijcd->d", normalised, kernel) + bias
 
 
 def test_channels():
-    kernel = np.random.default_rng(0).normal(size=(2, 4, 4, 3, 6))
-    np.testing.assert_allclose(resize_patch_kernel(kernel, 2, 1)[:, :, :, 0], kernel.sum(axis=3))
-    six = resize_patch_kernel(kernel, 2, 6)
-    np.testing.assert_allclose(six[:, :, :, 3:], kernel / 2)
-    np.testing.assert_allclose(six.sum(axis=3), kernel.sum(axis=3))
+    rng = np.random.default_rng(0)
+    kernel, bias, one = rng.normal(size=(2, 4, 4, 3, 6)), rng.normal(size=6), Statistics((0.5,), (0.5,))
+    alike = Statistics((0.5,) * 3, (0.5,) * 3)
+    np.testing.assert_allclose(adapt_patch_channels(kernel, bias, alike, one)[0][..., 0, :], kernel.sum(axis=3))
+    grey = rng.random((2, 4, 4, 1))
+    rgb, flow, four = (usual_statistics(count) for count in (3, 2, 4))
+    expected = embedded(grey.repeat(3, axis=-1), kernel, bias, rgb)
+    for new in (one, flow, Statistics((0.1, 0.2), (0.3, 0.4))):
+        made = adapt_patch_channels(kernel, bias, rgb, new)
+        np.testing.assert_allclose(embedded(grey.repeat(len(new.mean), axis=-1), *made, new), expected)
+    # A fourth channel at its mean changes nothing; its filter is the mean of the others.
+    colours, mean = rng.random((2, 4, 4, 3)), np.full((2, 4, 4, 1), 0.5)
+    adapted, shifted = adapt_patch_channels(kernel, bias, rgb, four)
+    made = embedded(np.concatenate([colours, mean], axis=-1), adapted, shifted, four)
+    np.testing.assert_allclose(made, embedded(colours, kernel, bias, rgb))
+    np.testing.assert_allclose(adapted[..., 3, :], kernel.mean(axis=3))
+    # Other statistics of the same channels embed the same pixels alike; the same ones change no bit.
+    other = Statistics((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    np.testing.assert_allclose(
+        embedded(colours, *adapt_patch_channels(kernel, bias, rgb, other), other), embedded(colours, kernel, bias, rgb)
+    )
+    np.testing.assert_array_equal(adapt_patch_channels(kernel, bias, rgb, rgb)[0], kernel)
+
+
+def test_predicted_channels():
+    head = np.arange(24.0).reshape(2, 12)  # four pixels of three channels
+    np.testing.assert_array_equal(adapt_predicted_channels(head, 3, 1), [[1, 4, 7, 10], [13, 16, 19, 22]])
+    four = adapt_predicted_channels(head, 3, 4).reshape(2, 4, 4)
+    np.testing.assert_array_equal(four[..., :3], head.reshape(2, 4, 3))
+    np.testing.assert_array_equal(four[0, :, 3], [1, 4, 7, 10])
+
+
+def test_a_grey_video_in_one_channel_is_taken_as_in_three(tmp_path):
+    """Encoder, decoder and classifier: of three equal channels, whatever pixels are normalised by."""
+    grey = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 1), np.uint8)
+    for kind in ("classifier", "pretrainer"):
+        three, one = build(kind), build(kind, in_channels=1, mean=(0.3,), std=(0.2,))
+        path = write("E5", kind, tmp_path / kind)
+        load_checkpoint(path, three)
+        report = load_checkpoint(path, one)
+        assert "3 channels in the file, 1 in the model: filters of patches are the sum of the 3" in report.table()
+        if kind == "classifier":
+            np.testing.assert_allclose(three(grey.repeat(3, axis=-1)), one(grey), atol=1e-5)
+        else:
+            is_masked = np.arange(32)[None].repeat(2, axis=0) % 4 != 0
+            shared = np.asarray(three(grey.repeat(3, axis=-1), is_masked)).reshape(2, 24, -1, 3).mean(axis=-1)
+            np.testing.assert_allclose(shared, one(grey, is_masked), atol=1e-5)
+            assert any(entry.startswith("decoder/head/kernel") for entry in report.reshaped)
 
 
 @pytest.mark.parametrize("overrides", [{"num_frames": 8}, {"image_size": 48}, {"num_frames": 2, "image_size": 16}])
@@ -111,9 +166,8 @@ def test_a_stored_fixed_table_is_compared_and_a_learnable_one_starts_from_it(tmp
 
 @pytest.mark.parametrize(
     ("overrides", "shape"),
-    [({"tubelet_size": 1}, "(1, 8, 8, 3, 24)"), ({"tubelet_size": 4}, "(4, 8, 8, 3, 24)"),
-     ({"in_channels": 1}, "(2, 8, 8, 1, 24)")],
-)  # fmt: skip
+    [({"tubelet_size": 1}, "(1, 8, 8, 3, 24)"), ({"tubelet_size": 4}, "(4, 8, 8, 3, 24)")],
+)
 def test_other_patches(overrides, shape, tmp_path):
     path = write("D", "classifier", tmp_path)
     report = load_checkpoint(path, build("classifier", **overrides))

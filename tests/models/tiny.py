@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from mae.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from mae.masking import tube_mask
 from mae.models.pretrainer import build_pretrainer
-from mae.patches import IMAGENET_MEAN, IMAGENET_STD
 
 SIZES = {
     "image_size": 16,

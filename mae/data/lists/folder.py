@@ -1,4 +1,7 @@
-"""Videos below a directory: files, packed videos, and directories of frames; directories of it are the classes."""
+"""Videos below a directory: files, packed videos, and directories of frames; directories of it are the classes.
+
+Arrays beside videos are taken for what was made of them; where there is no other video, they are the videos.
+"""
 
 import os
 from pathlib import Path
@@ -40,7 +43,10 @@ def index_folder(
     root = existing_directory(root, option)
     found = find_below(root, frames)
     _refuse_unclear(root, found, frames_option)
-    relative = sorted([*found.videos, *found.frames, *_judged(root, found)])
+    others = [*found.videos, *found.frames, *_judged(root, found)]
+    if others:
+        found.leave_out("", found.arrays)
+    relative = sorted(others or found.arrays)
     if not relative:
         raise _nothing_found(root, found, option, frames)
     labels, class_names, notes = None, None, found.notes()

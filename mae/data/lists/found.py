@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from mae.data.lists.endings import ending, is_other_name, is_video_name
+from mae.data.lists.endings import ending, is_array_name, is_other_name, is_video_name
 from mae.data.videos.frame_series import describe, is_picture, matching, missing_numbers, series_of
 from mae.errors import ConfigError
 
@@ -32,6 +32,7 @@ class Found:
 
     videos: list[str] = field(default_factory=list)  # files and packed videos, by their endings
     frames: list[str] = field(default_factory=list)  # directories that are one video each; a pattern as its last part
+    arrays: list[str] = field(default_factory=list)  # by their endings: videos where there are no others
     unknown: dict[str, list[str]] = field(default_factory=dict)  # files by an ending that says nothing
     unclear: dict[str, Unclear] = field(default_factory=dict)  # directories that may be several videos, with a slash
     incomplete: dict[str, int] = field(default_factory=dict)  # directories of frames: numbers that are missing
@@ -117,6 +118,7 @@ class _Content:
     videos: list[str] = field(default_factory=list)
     directories: list[tuple[str, bool]] = field(default_factory=list)  # name, and whether it is a link
     pictures: list[str] = field(default_factory=list)
+    arrays: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)  # by their endings
     others: list[str] = field(default_factory=list)
 
@@ -138,9 +140,10 @@ def _sort(found: Found, prefix: str, content: _Content, frames: str | None) -> N
                 found.incomplete[prefix[:-1]] = missing
         taken = set(chosen) if prefix else set()
         found.leave_out(prefix, [name for name in content.pictures if name not in taken])
-        found.leave_out(prefix, [*content.videos, *content.unknown, *content.others])
+        found.leave_out(prefix, [*content.videos, *content.arrays, *content.unknown, *content.others])
         return
     found.videos += [prefix + name for name in content.videos]
+    found.arrays += [prefix + name for name in content.arrays]
     for name in content.unknown:
         found.unknown.setdefault(ending(name), []).append(prefix + name)
     found.leave_out(prefix, [*content.pictures, *content.others])
@@ -160,7 +163,7 @@ def _chosen(content: _Content, frames: str | None) -> list[str]:
         beside = [name for name in content.pictures if os.path.splitext(name)[0] not in stems]
         return beside if _longest_series(beside) > len(content.videos) else []
     longest = _longest_series(content.pictures)
-    is_alone = len(content.pictures) == 1 and not (content.unknown or content.others)
+    is_alone = len(content.pictures) == 1 and not (content.arrays or content.unknown or content.others)
     return content.pictures if longest > 1 or (longest == 1 and is_alone) else []
 
 
@@ -179,6 +182,8 @@ def _content(directory: str | Path) -> _Content:
                     continue
                 if _is_directory(entry):
                     content.directories.append((name, entry.is_symlink()))
+                elif is_array_name(name):
+                    content.arrays.append(name)
                 elif is_video_name(name):
                     content.videos.append(name)
                 elif is_picture(name):

@@ -13,6 +13,7 @@ import numpy as np
 
 from mae.data.videos.frame_directory import frame_names
 from mae.data.videos.frame_series import split_pattern
+from mae.data.videos.kinds import ARRAYS, kind_of
 from mae.data.videos.packed_video import FORMAT, MANIFEST, VERSION, member_name
 from mae.data.videos.read import open_video
 from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
@@ -109,6 +110,8 @@ def source_of(path: str) -> Source:
 
 def _write_frames(path: str, archive: zipfile.ZipFile, pictures: Pictures, check: Callable[[], None]) -> dict[str, Any]:
     """Writes the members for the frames; returns the manifest but for the source."""
+    if kind_of(path) in ARRAYS:
+        raise BadVideo("an array, of which single frames are read as they are: a packed one would hold 8-bit JPEGs")
     with bad_if_decoding_fails(), open_video(path) as video:
         return _write_all(video, archive, pictures, check)
 

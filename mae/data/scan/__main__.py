@@ -11,6 +11,10 @@ frames     which pictures of a directory are its frames, as img_* (default: ther
 report     a page of HTML: lengths, sizes, rates, classes with frames of each, duplicates, what is broken (with the
            extra `report`)
 against    other lists or folders, as [val.csv,test.csv], that should have no video of this one: what they do is told
+window     of arrays, what becomes black and white, as [-1000,400] (default: they are uint8)
+statistics true: compute the mean and standard deviation of each channel as well, over 16 evenly spaced frames of every
+           video that is not broken, and print the settings to type (default false)
+channels   that these are of: rgb (default), grey, or stored, those of arrays; as data.channels in training
 
 Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
 `<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those, by
@@ -47,9 +51,12 @@ from mae.data.scan.duplicates import Duplicates, find_duplicates
 from mae.data.scan.examine import examine
 from mae.data.scan.files import check_writable, write_scan
 from mae.data.scan.page import PACKAGES, write_page
+from mae.data.scan.statistics import channel_statistics, settings_of
 from mae.data.scan.table import duplicate_rows, scan_rows
 from mae.data.side_by_side import side_by_side
+from mae.data.videos.decoding import Decoding, check_window
 from mae.data.videos.file_key import FileKey, file_key
+from mae.data.videos.kinds import ARRAYS
 from mae.data.videos.read import pin_threads
 from mae.data.videos.scan_cache import ScanCache, scan_cache
 from mae.data.videos.scan_report import ScanReport
@@ -59,6 +66,7 @@ from mae.monitoring.console import format_duration, format_table
 from mae.monitoring.pages.write import check_libraries
 
 STOP_WITHIN_S = 3.0  # after Control-C, for the videos begun
+ARRAY_NAMES = frozenset(kind.name for kind in ARRAYS)
 SAY_EVERY_S = (0.5, 10.0)  # progress, on a terminal and elsewhere
 
 
@@ -77,8 +85,18 @@ class ScanConfig:
     frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in each
     report: str | None = field(default=None, metadata=PATH)  # a page of HTML; null: none
     against: list[str] = field(default_factory=list, metadata=PATH)  # lists that should share no video with this one
+    window: list[float] | None = None  # what becomes black and white of arrays; null: they are uint8
+    statistics: bool = False  # whether to compute what pixels are normalised by
+    channels: str = "rgb"  # that it is computed of
+
+    @property
+    def decoding(self) -> Decoding:
+        """What pixels are made of frames; raises `ConfigError` for what there is not."""
+        return Decoding(channels=self.channels, window=check_window(self.window, ""))
 
     def __post_init__(self) -> None:
+        if self.decoding.channels != "rgb" and not self.statistics:
+            raise ConfigError(f"channels={self.channels} is for statistics=true: give it as well")
         if self.workers < 0:
             raise ConfigError(f"workers={self.workers} must be 0 (one per core) or more")
         if not self.timeout_s > 0:
@@ -126,6 +144,8 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
         rows |= dict(duplicate_rows(duplicates))
         written += _write_page(config.report, given, reports, duplicates)
     print(format_table([*rows.items(), ("written", "\n".join(map(str, written)))], "scan"))
+    if config.statistics:
+        print(_statistics([path for path, report in reports.items() if not report.is_broken], config))
     return reports
 
 
@@ -141,6 +161,14 @@ def _write_page(
     except OSError as error:
         raise ConfigError(f"report={report} cannot be written ({error.strerror})") from error
     return [path]
+
+
+def _statistics(paths: Sequence[str], config: ScanConfig) -> str:
+    """What the channels of some videos are normalised by, and how to say so."""
+    if not paths:
+        return "statistics: no video is whole"
+    made, frames = channel_statistics(paths, config.decoding, config.workers, config.timeout_s)
+    return f"statistics of {frames} frames of {len(paths)} videos: {' '.join(settings_of(made, config.decoding))}"
 
 
 def _results_folder(config: ScanConfig, given: GivenVideos) -> Path:
@@ -174,7 +202,7 @@ def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str
 
     def look(path: str) -> ScanReport:
         with running:
-            return _look(path, config.timeout_s, is_stopped)
+            return _look(path, config, is_stopped)
 
     try:
         for pair in side_by_side(look, left, config.workers or os.cpu_count() or 1, wait_s=1.0):
@@ -183,7 +211,8 @@ def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str
             else:
                 path, report = pair
                 reports[path] = report
-                if not report.is_broken:  # what is broken may be so for now: a full disk, a decoder not installed
+                # What is broken may be so for now: a full disk, a decoder not installed. Arrays depend on the window.
+                if not report.is_broken and report.decoder not in ARRAY_NAMES:
                     cache.put(keys[path], report)
                 progress.done(report.is_broken)
             progress.say()
@@ -196,11 +225,11 @@ def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str
     return reports
 
 
-def _look(path: str, timeout_s: float, is_stopped: threading.Event) -> ScanReport:
+def _look(path: str, config: ScanConfig, is_stopped: threading.Event) -> ScanReport:
     try:
-        return within(timeout_s, partial(examine, path, is_stopped.is_set))
+        return within(config.timeout_s, partial(examine, path, is_stopped.is_set, config.decoding.window))
     except TimeoutError:
-        return ScanReport(reason=f"not decoded within {timeout_s:g} s")
+        return ScanReport(reason=f"not decoded within {config.timeout_s:g} s")
 
 
 class _Running:

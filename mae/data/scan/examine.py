@@ -8,12 +8,15 @@ import numpy as np
 
 from mae.data.scan.observed import Observed, fingerprint
 from mae.data.scan.seeking import seeks_exactly
+from mae.data.videos.arrays.array_video import ArrayVideo
+from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.file_key import file_key
-from mae.data.videos.frame_directory import FrameDirectory, is_frame_directory
+from mae.data.videos.frame_directory import FrameDirectory
 from mae.data.videos.frame_series import missing_numbers
-from mae.data.videos.packed_video import PackedVideo, is_packed
+from mae.data.videos.kinds import ARRAYS, VIDEO_FILE, kind_of
+from mae.data.videos.packed_video import PackedVideo
 from mae.data.videos.pyav_video import PyAVVideo
-from mae.data.videos.scan_report import FRAMES, PACKED, PYAV, ScanReport
+from mae.data.videos.scan_report import ScanReport
 from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
 from mae.errors import BadVideo, one_line
 
@@ -24,10 +27,13 @@ class Stopped(Exception):
     """The scan is to end before the video does."""
 
 
-def examine(path: str, is_stopped: IsStopped = lambda: False) -> ScanReport:
-    """The report of a video file, a packed video or a directory of images.
+def examine(path: str, is_stopped: IsStopped = lambda: False, window: tuple[float, float] | None = None) -> ScanReport:
+    """The report of a video file, a packed video, an array or a directory of images.
 
     Whatever is wrong with it is in the report. Raises `Stopped` soon after `is_stopped` says so.
+
+    Args:
+        window: of arrays, see `mae.data.videos.decoding.Decoding`.
     """
 
     def check() -> None:
@@ -37,13 +43,11 @@ def examine(path: str, is_stopped: IsStopped = lambda: False) -> ScanReport:
     try:
         file_key(path)
         with bad_if_decoding_fails():
-            if is_frame_directory(path):
-                frames = FrameDirectory(path)
-                gaps = missing_numbers(frames.names)
-                return _examine_pictures(frames, ScanReport(decoder=FRAMES, gaps=gaps), check)
-            if is_packed(path):
-                return _examine_pictures(PackedVideo(path), ScanReport(decoder=PACKED, codec="jpeg"), check)
-            return _examine_file(path, check)
+            kind = kind_of(path)
+            if kind is VIDEO_FILE:
+                return _examine_file(path, check)
+            decoding = Decoding(channels="stored", window=window) if kind in ARRAYS else RGB
+            return _examine_frames(kind.open(path, decoding), ScanReport(decoder=kind.name), check)
     except BadVideo as error:
         return ScanReport(reason=one_line(error))
     except OSError as error:
@@ -53,7 +57,9 @@ def examine(path: str, is_stopped: IsStopped = lambda: False) -> ScanReport:
 def _examine_file(path: str, check: Callable[[], None]) -> ScanReport:
     observed = Observed()
     with closing(PyAVVideo(path)) as video:
-        found = ScanReport(decoder=PYAV, codec=video.codec, rate=video.frames_per_second, claimed=video.claimed_count)
+        found = ScanReport(
+            decoder=VIDEO_FILE.name, codec=video.codec, rate=video.frames_per_second, claimed=video.claimed_count
+        )
         for number, frame in enumerate(video.decoded()):
             check()
             observed.take_times(frame)
@@ -66,11 +72,14 @@ def _examine_file(path: str, check: Callable[[], None]) -> ScanReport:
     return found
 
 
-def _examine_pictures(opened: Video, found: ScanReport, check: Callable[[], None]) -> ScanReport:
-    """Of pictures that are a frame each; raises `BadVideo` where one does not decode."""
+def _examine_frames(opened: Video, found: ScanReport, check: Callable[[], None]) -> ScanReport:
+    """Of frames that each can be read alone; raises `BadVideo` where one cannot."""
     observed = Observed()
     with closing(opened) as video:
-        found = replace(found, rate=video.frames_per_second, claimed=video.claimed_count)
+        if isinstance(video, FrameDirectory):
+            found = replace(found, gaps=missing_numbers(video.names))
+        codec = video.codec if isinstance(video, ArrayVideo) else "jpeg" if isinstance(video, PackedVideo) else ""
+        found = replace(found, codec=codec, rate=video.frames_per_second, claimed=video.claimed_count)
         try:
             for frame in video.frames(np.arange(found.claimed or 0)):
                 check()

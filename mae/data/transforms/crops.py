@@ -54,8 +54,18 @@ def crop_of_box(box: Box, size: int) -> Crop:
     return Crop(box, (size, size), (0, 0), size)
 
 
+def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, c) → (height, width, c), bilinear without smoothing first."""
+    return _with_channels(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def _with_channels(picture: np.ndarray) -> np.ndarray:
+    """A picture of OpenCV's, which drops the axis of one channel: (H, W) or (H, W, c) → (H, W, c)."""
+    return picture[..., None] if picture.ndim == 2 else picture
+
+
 def crop_frame(frame: np.ndarray, crop: Crop) -> np.ndarray:
-    """Cuts a crop out of one frame: (H, W, 3) uint8 → (size, size, 3) uint8, contiguous memory of its own.
+    """Cuts a crop out of one frame: (H, W, c) uint8 → (size, size, c) uint8, contiguous memory of its own.
 
     Resizing is bilinear without smoothing first, as in the published recipes, however small the picture gets.
     """
@@ -63,11 +73,11 @@ def crop_frame(frame: np.ndarray, crop: Crop) -> np.ndarray:
     picture = frame[top : top + height, left : left + width]
     is_resized = (height, width) != crop.resized
     if is_resized:
-        picture = cv2.resize(picture, crop.resized[::-1], interpolation=cv2.INTER_LINEAR)
+        picture = resized(picture, crop.resized)
     top, left = crop.window
     picture = picture[top : top + crop.size, left : left + crop.size]
     if crop.flip:
-        return cv2.flip(picture, 1)
+        return _with_channels(cv2.flip(picture, 1))
     return np.ascontiguousarray(picture) if is_resized else picture.copy()
 
 

@@ -11,10 +11,14 @@ from PIL import Image
 
 
 def map_images(frames: np.ndarray, apply: Callable[[Image.Image], Image.Image]) -> np.ndarray:
-    """`apply` on every frame as a Pillow RGB image of the same size: (T, H, W, 3) uint8 → a new array of that shape."""
+    """`apply` on every frame as a Pillow RGB image of the same size: (T, H, W, 3) uint8 → a new array of that shape.
+
+    One channel is taken for three equal ones: what treats each alike leaves them equal.
+    """
     mapped = np.empty(frames.shape, np.uint8)
     for frame, target in zip(frames, mapped, strict=True):
-        target[:] = np.asarray(apply(Image.fromarray(frame)))
+        picture = frame if frame.shape[-1] == 3 else frame.repeat(3, axis=-1)
+        target[:] = np.asarray(apply(Image.fromarray(picture)))[..., : frame.shape[-1]]
     return mapped
 
 

@@ -43,17 +43,17 @@ def random_erasing(
     two standard deviations.
 
     Args:
-        frames: (T, H, W, 3) uint8; not changed.
+        frames: (T, H, W, c) uint8; not changed.
         mean, std: per channel, of values in [0, 1]: those the clip will be normalised with.
 
     Returns:
-        (T, H, W, 3) uint8; `frames` itself where nothing is erased.
+        (T, H, W, c) uint8; `frames` itself where nothing is erased.
     """
     block = draw_block(frames.shape[1], frames.shape[2], rng) if rng.random() < probability else None
     if block is None:
         return frames
     top, left, height, width = block
-    noise = rng.standard_normal((height, width, 3))
+    noise = rng.standard_normal((height, width, frames.shape[-1]))
     levels = np.rint(255 * (np.asarray(mean) + np.asarray(std) * noise))
     erased = frames.copy()
     erased[:, top : top + height, left : left + width] = np.clip(levels, 0, 255).astype(np.uint8)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.frame_series import (
     describe,
     how_to_choose,
@@ -29,7 +30,9 @@ class FrameDirectory:
         BadVideo: there is no image in it, there are several series of them, or it cannot be listed.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, decoding: Decoding = RGB) -> None:
+        decoding.refuse_colours()
+        self._decoding = decoding
         self._path, pattern = split_pattern(path)
         try:
             self.names = in_order(frame_names(self._path, pattern))
@@ -58,13 +61,20 @@ class FrameDirectory:
                 content = np.fromfile(os.path.join(self._path, name), np.uint8)
             except OSError as error:
                 raise BadVideo(f"image {name} cannot be read: {error.strerror}") from error
-            frame = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
+            frame = decoded_picture(content, self._decoding)
             if frame is None:
                 raise BadVideo(f"image {name} does not decode")
             yield frame
 
     def close(self) -> None:
         pass
+
+
+def decoded_picture(content: np.ndarray, decoding: Decoding) -> np.ndarray | None:
+    """The pixels of a picture file, (H, W, 3) uint8 RGB, or (H, W, 1); None where its content is of none."""
+    mode = cv2.IMREAD_GRAYSCALE if decoding.is_grey else cv2.IMREAD_COLOR_RGB
+    frame = cv2.imdecode(content, mode) if content.size else None
+    return frame[..., None] if frame is not None and decoding.is_grey else frame
 
 
 def is_frame_directory(path: str) -> bool:

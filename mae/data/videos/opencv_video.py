@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.pyav_video import refuse_cover
 from mae.data.videos.video import LARGEST_CREDIBLE_COUNT, EndOfVideo
 from mae.errors import BadVideo
@@ -25,8 +26,10 @@ class OpenCVVideo:
 
     name = "OpenCV"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, decoding: Decoding = RGB) -> None:
+        decoding.refuse_colours()
         refuse_cover(path)
+        self._is_grey = decoding.is_grey
         self._capture = _open_capture(path)
 
     @property
@@ -50,7 +53,10 @@ class OpenCVVideo:
             decoded, buffer = self._capture.retrieve(buffer)
             if not decoded or buffer.dtype != np.uint8 or buffer.ndim != 3 or buffer.shape[2] != 3:
                 raise BadVideo(f"frame {number} does not convert to 8-bit colour")
-            yield cv2.cvtColor(buffer, cv2.COLOR_BGR2RGB, dst=buffer)
+            if self._is_grey:
+                yield cv2.cvtColor(buffer, cv2.COLOR_BGR2GRAY)[..., None]
+            else:
+                yield cv2.cvtColor(buffer, cv2.COLOR_BGR2RGB, dst=buffer)
 
     def close(self) -> None:
         self._capture.release()

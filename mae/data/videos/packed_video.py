@@ -13,9 +13,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
+from mae.data.videos.decoding import RGB, Decoding
+from mae.data.videos.frame_directory import decoded_picture
 from mae.data.videos.video import EndOfVideo
 from mae.errors import BadVideo
 
@@ -55,13 +56,12 @@ def member_name(number: int) -> str:
     return f"{number:06d}.jpg"
 
 
-def is_packed(path: str) -> bool:
-    """Whether a file is a zip, or begins with the name of a first frame.
+def is_packed(start: bytes) -> bool:
+    """Whether a file that begins so is a zip, or begins with the name of a first frame.
 
     FFmpeg finds JPEGs in whatever holds them: a zip with a damaged start must not get there.
     """
-    with open(path, "rb") as file:
-        start = file.read(_LOCAL.size + _NAME_LENGTH)
+    start = start[: _LOCAL.size + _NAME_LENGTH]
     return start.startswith(_ZIP_START) or start[_LOCAL.size :] == member_name(0).encode()
 
 
@@ -72,7 +72,9 @@ class PackedVideo:
         BadVideo: a damaged zip, or one that `mae.data.pack` has not written.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, decoding: Decoding = RGB) -> None:
+        decoding.refuse_colours()
+        self._decoding = decoding
         try:
             self._file = os.open(path, os.O_RDONLY)
         except OSError as error:
@@ -102,7 +104,7 @@ class PackedVideo:
                 raise EndOfVideo(self._count)
             member = self._members[number]
             content = np.frombuffer(self._read(member), np.uint8)
-            frame = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
+            frame = decoded_picture(content, self._decoding)
             if frame is None:
                 raise BadVideo(f"{member.name} in the zip is no JPEG")
             yield frame

@@ -16,6 +16,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.stream import Discard, Disposition
 
+from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.pixels import Pixels
 from mae.data.videos.video import LARGEST_CREDIBLE_COUNT, EndOfVideo
 from mae.errors import BadVideo
@@ -45,17 +46,19 @@ class PyAVVideo:
 
     Args:
         key_frames: where decoding can start, ascending, if seeking is known to be exact in this file.
+        decoding: what pixels are made of its frames.
 
     Raises:
-        BadVideo: it cannot be opened, or there is no video in it.
+        BadVideo: it cannot be opened, there is no video in it, or `decoding` is of arrays alone.
     """
 
     name = "PyAV"
 
-    def __init__(self, path: str, key_frames: Sequence[KeyFrame] = ()) -> None:
+    def __init__(self, path: str, key_frames: Sequence[KeyFrame] = (), decoding: Decoding = RGB) -> None:
+        decoding.refuse_colours()
         self._path = path
         self._key_frames = key_frames
-        self._pixels = Pixels()
+        self._pixels = Pixels(decoding.is_grey)
         self.lost = 0  # packets that did not decode
         self._container, self._stream = _opened(path)
 
@@ -110,7 +113,7 @@ class PyAVVideo:
         yield from self._decode(None)  # what was read is decoded to its end
 
     def pixels(self, frame: Any, number: int) -> np.ndarray:
-        """Of a frame that was decoded: (H, W, 3) uint8 RGB, upright; raises `BadVideo` where it does not convert."""
+        """Of a frame that was decoded: (H, W, 3) or (H, W, 1) uint8, upright; `BadVideo` where it does not convert."""
         try:
             return self._pixels.of(frame)
         except (av.FFmpegError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""From a path to pieces of the wanted frames, as RGB, whatever kind of video it is."""
+"""From a path to pieces of the wanted frames, as pixels, whatever kind of video it is."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -9,17 +9,15 @@ from functools import partial
 import cv2
 import numpy as np
 
+from mae.data.transforms.crops import resized
+from mae.data.videos.decoding import RGB, Decoding, check_window
 from mae.data.videos.file_key import FileKey, file_key
-from mae.data.videos.frame_directory import FrameDirectory, is_frame_directory
+from mae.data.videos.kinds import kind_of
 from mae.data.videos.known_counts import KnownCounts
-from mae.data.videos.opencv_video import OpenCVVideo
-from mae.data.videos.packed_video import PackedVideo, is_packed
-from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.scan_cache import scanned
 from mae.data.videos.time_limit import within
 from mae.data.videos.video import LARGEST_CREDIBLE_COUNT, EndOfVideo, Video, bad_if_decoding_fails
-from mae.errors import BadVideo, check_choice
-from mae.options import DECODERS
+from mae.errors import BadVideo
 
 Choose = Callable[[int], np.ndarray]
 Views = Callable[[int, np.ndarray], list[np.ndarray]]
@@ -28,7 +26,7 @@ Segment = tuple[float, float]
 
 @dataclass(frozen=True)
 class Frames:
-    """What was read: `numbers` (k,), ascending and distinct, and the views of each of these frames, RGB."""
+    """What was read: `numbers` (k,), ascending and distinct, and the views of each of these frames."""
 
     numbers: np.ndarray
     views: list[list[np.ndarray]]
@@ -55,7 +53,7 @@ def read_frames(
     views: Views,
     segment: Segment | None = None,
     timeout_s: float | None = None,
-    decoder: str = "pyav",
+    decoding: Decoding = RGB,
 ) -> Frames:
     """Decodes the frames that `choose` picks, and keeps what `views` cuts out of each.
 
@@ -64,18 +62,20 @@ def read_frames(
     reading faster, but changes no clip.
 
     Args:
-        path: of a video file, a packed video, or a directory of images.
+        path: of a video file, a packed video, an array (`mae.data.videos.kinds`), or a directory of images.
         choose: gives ascending frame numbers, repeats allowed, for a frame count of at least 1.
         views: gives pieces of a frame, from its index among the distinct chosen ones and its pixels, (H, W, 3) uint8
-            RGB, upright, valid during the call. A frame whose size differs from the first one's is resized to it.
+            RGB, or (H, W, c) as `decoding` says, upright, valid during the call. A frame whose size differs from the
+            first one's is resized to it.
         segment: seconds; the frames round(start · rate) up to round(end · rate) are all there is.
         timeout_s: seconds that all of it may take; None: any.
-        decoder: of video files: a name in `mae.options.DECODERS`.
+        decoding: what pixels are made of frames.
 
     Raises:
         BadVideo: no such file, nothing in it decodes, or not in time.
+        ConfigError: a library that this kind of file needs is not installed.
     """
-    read = partial(_read, path, choose, views, segment, decoder)
+    read = partial(_read, path, choose, views, segment, decoding)
     if timeout_s is None:
         return read()
     try:
@@ -84,16 +84,25 @@ def read_frames(
         raise BadVideo(f"not decoded within {timeout_s:g} s") from error
 
 
-def read_video(path: str | os.PathLike[str], frames: Sequence[int] | None = None, decoder: str = "pyav") -> np.ndarray:
+def read_video(
+    path: str | os.PathLike[str],
+    frames: Sequence[int] | None = None,
+    decoder: str = "pyav",
+    channels: str = "rgb",
+    window: Sequence[float] | None = None,
+) -> np.ndarray:
     """The frames of a video as (T, H, W, 3) uint8 RGB, upright; those of another size get that of the first.
 
     Args:
-        path: of a video file, of a packed video, or of a directory of images.
+        path: of a video file, of a packed video, of an array (.npy, .npz, TIFF, DICOM), or of a directory of images.
         frames: their numbers from 0, in any order, repeats allowed; None: all of them.
         decoder: of video files: "pyav", which gives what `ffmpeg` shows, or "opencv".
+        channels: "rgb"; "grey": the luma, (T, H, W, 1); "stored": those of an array, (T, H, W, C).
+        window: of an array, what becomes 0 and what 255, as (-1000, 400); None: it is uint8.
 
     Raises:
         BadVideo: no such file, or nothing in it decodes.
+        ConfigError: no such decoder or channels, no window, or a library is missing that this kind of file needs.
         IndexError: there is no frame of such a number.
 
     Example:
@@ -102,47 +111,33 @@ def read_video(path: str | os.PathLike[str], frames: Sequence[int] | None = None
         (3, 30, 40, 3)
     """
 
+    decoding = Decoding(decoder, channels, window=check_window(window, ""))
+
     def choose(count: int) -> np.ndarray:
         numbers = np.arange(count) if frames is None else np.unique(np.asarray(frames, np.int64))
         if not len(numbers) or numbers[0] < 0 or numbers[-1] >= count:
             raise IndexError(f"{path} has frames 0 to {count - 1}; frames={frames} are asked for")
         return numbers
 
-    read = read_frames(os.fspath(path), choose, lambda _, frame: [frame], decoder=decoder)
+    read = read_frames(os.fspath(path), choose, lambda _, frame: [frame], decoding=decoding)
     pixels = np.stack([whole for (whole,) in read.views])
     return pixels if frames is None else pixels[np.searchsorted(read.numbers, frames)]
 
 
 @contextmanager
-def open_video(path: str, decoder: str = "pyav") -> Iterator[Video]:
+def open_video(path: str, decoding: Decoding = RGB) -> Iterator[Video]:
     """The video at a path; raises `BadVideo` where it cannot be opened."""
-    with closing(_opener(path, file_key(path), decoder)()) as video:
+    file_key(path)
+    with closing(kind_of(path).open(path, decoding)) as video:
         yield video
 
 
-def _opener(path: str, key: FileKey, decoder: str) -> Callable[[], Video]:
-    """What opens the file, told by its content."""
-    check_choice("decoder", decoder, DECODERS)
-    if is_frame_directory(path):
-        return partial(FrameDirectory, path)
-    try:
-        is_zip = is_packed(path)
-    except OSError as error:  # it went away since it was asked for its key
-        raise BadVideo(f"cannot be read: {error.strerror}") from error
-    if is_zip:
-        return partial(PackedVideo, path)
-    if decoder == "opencv":
-        return partial(OpenCVVideo, path)
-    report = scanned(key)
-    return partial(PyAVVideo, path, () if report is None else report.key_frames)
-
-
-def _read(path: str, choose: Choose, views: Views, segment: Segment | None, decoder: str) -> Frames:
+def _read(path: str, choose: Choose, views: Views, segment: Segment | None, decoding: Decoding) -> Frames:
     key = file_key(path)
-    opener = _opener(path, key, decoder)
+    opener = partial(kind_of(path).open, path, decoding)
     try:
         with bad_if_decoding_fails():
-            return _read_with(opener, _Counts(key, decoder), choose, views, segment)
+            return _read_with(opener, _Counts(key, decoding.decoder), choose, views, segment)
     except OSError as error:
         raise BadVideo(f"reading failed: {error.strerror or error}") from error
 
@@ -228,7 +223,7 @@ def _cut(video: Video, wanted: np.ndarray, views: Views) -> Frames:
     for index, frame in enumerate(video.frames(numbers)):
         size = size or frame.shape[:2]
         if frame.shape[:2] != size:  # the stream changed its resolution
-            frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
+            frame = resized(frame, size)
         kept.append([_own(view, frame) for view in views(index, frame)])
     return Frames(numbers, kept)
 

@@ -5,16 +5,13 @@ from dataclasses import asdict, dataclass
 
 from mae.data.videos.pyav_video import KeyFrame
 
-# What decodes a video, as it is stored and shown.
-PYAV, FRAMES, PACKED = "PyAV", "frames", "packed"
-
 
 @dataclass(frozen=True)
 class ScanReport:
     """One video, decoded from its first frame to its last."""
 
     reason: str = ""  # why it gives no clip; "" where it does
-    decoder: str = ""  # one of those above
+    decoder: str = ""  # the name of a `mae.data.videos.kinds.Kind`
     codec: str = ""  # as the decoder names it
     width: int = 0  # pixels, upright
     height: int = 0

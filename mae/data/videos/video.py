@@ -33,7 +33,8 @@ class Video(Protocol):
         """Average rate; None where the container does not say."""
 
     def frames(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
-        """The frames of the given numbers, ascending and distinct, as (H, W, 3) uint8 RGB, upright.
+        """The frames of the given numbers, ascending and distinct, as (H, W, 3) uint8 RGB, or (H, W, c) as its
+        `mae.data.videos.decoding.Decoding` says, upright.
 
         May be called once.
 

@@ -23,7 +23,7 @@ def compiled(placement: Placement, model: Any, function: Callable[[Any], Any]) -
 
     def on_device(values: Values, pixels: jax.Array) -> Any:
         with keras.StatelessScope(zip(variables, values, strict=True)):
-            return function(normalise(pixels, model.architecture.in_channels))
+            return function(normalise(pixels, model.architecture.statistics))
 
     call = jax.jit(
         jax.shard_map(

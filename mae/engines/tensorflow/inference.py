@@ -20,7 +20,7 @@ def compiled(
     spec = tf.TensorSpec((None, a.num_frames, a.image_size, a.image_size, a.in_channels), tf.uint8)
 
     def of_pixels(pixels: tf.Tensor) -> Any:
-        return function(normalise(pixels, a.in_channels))
+        return function(normalise(pixels, a.statistics))
 
     devices = strategy.extended.worker_devices
     if len(devices) == 1:

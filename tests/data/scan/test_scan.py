@@ -60,7 +60,7 @@ def rows(path):
 def examined(monkeypatch):
     """Paths in the order of examination; nothing is decoded."""
     paths = []
-    monkeypatch.setattr(module, "examine", lambda path, is_stopped: paths.append(path) or GOOD)
+    monkeypatch.setattr(module, "examine", lambda path, is_stopped, window: paths.append(path) or GOOD)
     return paths
 
 
@@ -245,7 +245,7 @@ def test_an_interrupted_scan_goes_on_where_it_stopped(videos, monkeypatch, inter
     put = ScanCache.put
     monkeypatch.setattr(ScanCache, "put", lambda *arguments: (put(*arguments), kept.set()))
 
-    def examine(path, is_stopped):
+    def examine(path, is_stopped, window):
         begun.append(os.path.basename(path))
         if len(begun) == 2:
             assert kept.wait(PATIENCE)
@@ -270,7 +270,7 @@ def test_an_interrupted_scan_goes_on_where_it_stopped(videos, monkeypatch, inter
 def test_a_decoder_that_hangs_is_given_up(videos, monkeypatch):
     over = threading.Event()
 
-    def examine(path, is_stopped):
+    def examine(path, is_stopped, window):
         if path.endswith("zzz.mp4"):
             over.wait(PATIENCE)
         return GOOD

@@ -13,7 +13,7 @@ from encoded_videos import write_video, written_numbers
 from numbered_frames import frame_numbers, numbered_frames
 from whole_clips import read_clip
 
-from mae.data.videos import read
+from mae.data.videos import kinds, read
 from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.read import read_video
@@ -230,13 +230,13 @@ def test_what_vanishes_before_it_is_opened(tmp_path, make_video, monkeypatch, ki
     else:
         path = tmp_path / "a.mp4"
         path.write_bytes(b"PK\x03\x04" * 20 if kind == "zip" else b"x" * 80)
-    is_packed = read.is_packed
+    is_packed = kinds.is_packed
 
     def remove():
         shutil.rmtree(path) if kind == "directory" else os.unlink(path)
 
     if kind == "zip":
-        monkeypatch.setattr(read, "is_packed", lambda path: (is_packed(path), remove())[0])
+        monkeypatch.setattr(kinds, "is_packed", lambda start: (is_packed(start), remove())[0])
     else:
         file_key = read.file_key
         monkeypatch.setattr(read, "file_key", lambda path: (file_key(path), remove())[0])

@@ -13,7 +13,7 @@ from numbered_frames import frame_numbers, numbered_frames
 from patience import PATIENCE
 from whole_clips import read_clip
 
-from mae.data.videos import pyav_video, read
+from mae.data.videos import kinds, pyav_video
 from mae.data.videos.pyav_video import KeyFrame, PyAVVideo
 from mae.data.videos.read import open_video, pin_threads, read_frames, read_video
 from mae.errors import BadVideo, ConfigError
@@ -139,7 +139,7 @@ def test_a_file_with_fewer_frames_than_it_claims(truncated):
 def test_what_is_chosen_does_not_depend_on_what_was_met_before(truncated, monkeypatch):
     """A resumed run has forgotten the real counts; it must read the same frames."""
     passes = []
-    monkeypatch.setattr(read, "PyAVVideo", lambda *a: passes.append(1) or PyAVVideo(*a))
+    monkeypatch.setattr(kinds, "PyAVVideo", lambda *a: passes.append(1) or PyAVVideo(*a))
 
     def late(count):
         return np.array([0, count // 4, count - 3])
@@ -166,7 +166,7 @@ def test_what_is_chosen_does_not_depend_on_seeking(truncated, monkeypatch):
     video = PyAVVideo(truncated)
     keys = [KeyFrame(number, frame.pts) for number, frame in enumerate(video.decoded())]
     video.close()
-    monkeypatch.setattr(read, "PyAVVideo", lambda path, _: PyAVVideo(path, keys))
+    monkeypatch.setattr(kinds, "PyAVVideo", lambda path, *_: PyAVVideo(path, keys))
     monkeypatch.setattr(pyav_video, "SEEK_GAIN", 2)
     np.testing.assert_array_equal(read_clip(truncated, thirds), walked)
     forget(truncated)

@@ -11,7 +11,8 @@ from encoded_videos import write_cut_video
 from numbered_frames import frame_numbers, numbered_frames
 from whole_clips import read_clip
 
-from mae.data.videos import read, scan_cache
+from mae.data.videos import kinds, read, scan_cache
+from mae.data.videos.decoding import Decoding
 from mae.data.videos.file_key import file_key
 from mae.data.videos.pyav_video import KeyFrame, PyAVVideo
 from mae.data.videos.scan_cache import ScanCache, cache_path, scanned
@@ -145,15 +146,15 @@ def test_the_reader_seeks_where_a_scan_says_so(make_video, monkeypatch):
     asked = []
 
     class Spied(PyAVVideo):
-        def __init__(self, path, key_frames):
+        def __init__(self, path, key_frames, decoding):
             asked.append((key_frames, []))
-            super().__init__(path, key_frames)
+            super().__init__(path, key_frames, decoding)
 
         def _seek(self, key):
             asked[-1][1].append(key.number)
             return super()._seek(key)
 
-    monkeypatch.setattr(read, "PyAVVideo", Spied)
+    monkeypatch.setattr(kinds, "PyAVVideo", Spied)
 
     def clip():
         return read_clip(path, lambda count: np.array([40, 41, 79]))
@@ -174,7 +175,9 @@ def test_what_a_scan_found_is_nothing_to_the_other_decoder(make_video):
     put(file_key(path), replace(PLAIN, claimed=7, frames=5))
     asked = []
     for decoder in ("opencv", "pyav"):
-        read.read_frames(path, lambda c: asked.append(c) or np.array([c - 1]), lambda *_: [], decoder=decoder)
+        read.read_frames(
+            path, lambda c: asked.append(c) or np.array([c - 1]), lambda *_: [], decoding=Decoding(decoder)
+        )
     assert asked == [8, 7, 5]
 
 

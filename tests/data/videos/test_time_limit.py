@@ -14,7 +14,7 @@ import pytest
 from numbered_frames import frame_numbers, numbered_frames
 from patience import PATIENCE
 
-from mae.data.videos import read
+from mae.data.videos import kinds
 from mae.data.videos.read import read_frames
 from mae.data.videos.time_limit import within
 from mae.errors import BadVideo
@@ -154,7 +154,7 @@ def test_a_decoder_that_hangs(make_video, monkeypatch):
         return frame_numbers(np.stack([view for (view,) in frames.views]))
 
     with monkeypatch.context() as patch:
-        patch.setattr(read, "PyAVVideo", lambda *_: HangingVideo(forever))
+        patch.setattr(kinds, "PyAVVideo", lambda *_: HangingVideo(forever))
         for _ in range(2):
             with pytest.raises(BadVideo, match=r"^not decoded within 0.1 s$"):
                 read_it()
@@ -169,7 +169,7 @@ def test_timeout_errors_of_the_decoder_itself_are_its_own(make_video, monkeypatc
         raise TimeoutError(110, "Connection timed out")
 
     path = make_video("a.avi", numbered_frames(9))
-    monkeypatch.setattr(read, "is_packed", refuse)
+    monkeypatch.setattr(kinds, "first_bytes", refuse)
     with pytest.raises(BadVideo, match="Connection timed out"):
         read_frames(path, lambda count: np.array([0]), lambda *_: [], timeout_s=PATIENCE)
 
