@@ -189,7 +189,16 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["data.max_bad_frac=2"], "data.max_bad_frac=2.0 must lie in"),
         (["augment.crop=random"], "augment.crop 'random' does not exist"),
         (["wandb.mode=on"], "wandb.mode"),
-        (["model.in_channels=1"], "model.in_channels=1: video files are decoded to 3 channels"),
+        (
+            ["model.in_channels=1"],
+            "model.in_channels=1 and data.channels=rgb, which gives 3: give data.chan",
+        ),
+        (["model.mean=[1,2]"], "mean=[1.0, 2.0] must be 3 numbers"),
+        (["data.window=[4,2]"], "data.window=[4.0, 2.0] must be two numbers, low below high"),
+        (
+            ["data.channels=grey", "model.in_channels=1", "augment.hue=0.1"],
+            "augment.hue=0.1 is for pixels of 3 channels",
+        ),
         (["learning_rate=nan"], "learning_rate=nan is not a number"),
         (["warmup_epochs=inf"], "warmup_epochs=inf is not a number"),
         (["seed=5000000000"], "seed=5000000000 must be below"),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from mae.data.transforms.images import map_images
 
@@ -19,6 +19,13 @@ def test_every_frame_is_mapped(height, width):
 def test_frames_need_not_be_contiguous():
     clip = np.random.default_rng(0).integers(0, 256, (4, 33, 47, 3), np.uint8)[::2, ::-1, 3:40]
     np.testing.assert_array_equal(map_images(clip, ImageOps.invert), 255 - clip)
+
+
+def test_one_channel_is_three_equal_ones():
+    grey = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 1), np.uint8)
+    for apply in (ImageOps.equalize, ImageOps.mirror, ImageOps.invert):
+        expected = np.stack([np.asarray(apply(Image.fromarray(frame[..., 0]))) for frame in grey])
+        np.testing.assert_array_equal(map_images(grey, apply)[..., 0], expected)
 
 
 def test_an_operation_that_changes_the_size_is_refused():

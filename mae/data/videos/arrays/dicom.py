@@ -50,7 +50,7 @@ class _DicomFrames:
         self._rescales = _rescales(dataset, frames)
         samples = int(dataset.SamplesPerPixel)
         picture = (int(dataset.Rows), int(dataset.Columns))
-        self.shape = (frames, *picture) if samples == 1 else (frames, *picture, samples)
+        self.shape: tuple[int, ...] = (frames, *picture) if samples == 1 else (frames, *picture, samples)
         is_rescaled = any(rescale != (1, 0) for rescale in self._rescales)
         self.dtype = np.dtype(np.float64) if is_rescaled else _stored_type(dataset)
         self.frames_per_second = _rate(dataset)

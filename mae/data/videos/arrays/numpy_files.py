@@ -95,7 +95,8 @@ def _start_of(path: str, member: zipfile.ZipInfo) -> int:
 class _CompressedFrames:
     """See `ArraySource`; frames are unpacked one after the other, and those not wanted are let go."""
 
-    frames_per_second, low_is_bright = None, False
+    frames_per_second: float | None = None
+    low_is_bright = False
 
     def __init__(
         self, path: str, member: zipfile.ZipInfo, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]

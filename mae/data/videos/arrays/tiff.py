@@ -71,7 +71,8 @@ def _video_axes(axes: str, shape: Sequence[int]) -> tuple[tuple[int, ...], bool]
 class _Pages:
     """See `ArraySource`; pages that are compressed, or lie here and there in the file."""
 
-    frames_per_second, low_is_bright = None, False
+    frames_per_second: float | None = None
+    low_is_bright = False
 
     def __init__(self, file: Any, series: Any, shape: tuple[int, ...], channels_first: bool) -> None:
         self.shape = shape
