@@ -17,7 +17,7 @@ def test_imagenets_are_for_three_channels_alone():
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"mean": [0.1]}, r"mean=\[0.1\] must be 3 numbers: one a channel"),
+        ({"mean": [0.1]}, r"mean=\[0.1\] must be 3 numbers: one for each of in_channels"),
         ({"std": [0.1, 0, 0.2]}, "must be 3 numbers above 0"),
         ({"in_channels": 1, "std": ["x"]}, "must be 1 number above 0"),
         ({"in_channels": 1, "mean": [float("nan")]}, "must be 1 number"),

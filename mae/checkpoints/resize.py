@@ -1,5 +1,7 @@
 """Weights of one clip size for another: position tables and the embedding of patches."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mae.normalisation import Statistics
@@ -59,20 +61,26 @@ def adapt_patch_channels(
     Returns:
         (…, c', d) and (d,), of pixels normalised by `new`.
     """
-    have, want, exact = len(old.mean), len(new.mean), np.float64
+    have, want, kernel_type = len(old.mean), len(new.mean), kernel.dtype
+    kernel = kernel.astype(np.float64)
     if want < have:
         # Filters of pixels in [0, 1], which a grey clip has in common whatever its channels are normalised by.
         filters = kernel / np.array(old.std)[:, None]
-        bias = bias - np.einsum("...cd,c->d", filters, np.array(old.mean))
-        shared = filters.sum(axis=-2, keepdims=True, dtype=exact) / want
+        shared = np.repeat(filters.sum(axis=-2, keepdims=True) / want, want, axis=-2)
+        bias = bias - _added_up(filters, old.mean) + _added_up(shared, new.mean)
         adapted = shared * np.array(new.std)[:, None]
-        bias = bias + np.einsum("...cd,c->d", np.broadcast_to(shared, adapted.shape), np.array(new.mean))
-        return adapted.astype(kernel.dtype), bias.astype(kernel.dtype)
-    kept_std, kept_mean = np.array(new.std[:have]), np.array(new.mean[:have])
-    bias = bias + np.einsum("...cd,c->d", kernel.astype(exact), (kept_mean - old.mean) / old.std)
-    added = np.repeat(kernel.mean(axis=-2, keepdims=True, dtype=exact), want - have, axis=-2)
-    adapted = np.concatenate([kernel * (kept_std / old.std)[:, None], added], axis=-2)
-    return adapted.astype(kernel.dtype), bias.astype(kernel.dtype)
+    else:
+        std, mean = np.array(new.std[:have]), np.array(new.mean[:have])
+        bias = bias + _added_up(kernel / np.array(old.std)[:, None], mean - old.mean)
+        others = np.repeat(kernel.mean(axis=-2, keepdims=True), want - have, axis=-2)
+        adapted = np.concatenate([kernel * (std / old.std)[:, None], others], axis=-2)
+    return adapted.astype(kernel_type), bias.astype(kernel_type)
+
+
+def _added_up(filters: np.ndarray, values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """What filters (…, c, d) make of a patch whose channels have these values everywhere: (d,)."""
+    made: np.ndarray = np.asarray(values) @ filters.reshape(-1, *filters.shape[-2:]).sum(axis=0)
+    return made
 
 
 def adapt_predicted_channels(head: np.ndarray, have: int, want: int) -> np.ndarray:

@@ -138,10 +138,10 @@ def save_pretrained(
     training = Training() if card is None else replace(card.training, **dict.fromkeys(_OF_THESE_WEIGHTS))
     if clip is not None:
         _check_clip(clip, model)
-        channels = None if clip.channels == "rgb" else clip.channels
-        training = replace(
-            training, frame_stride=clip.frame_stride, sampler=clip.sampler, channels=channels, window=clip.window
-        )
+        seen = clip.decoding()
+        channels = None if seen.channels == "rgb" else seen.channels
+        training = replace(training, frame_stride=clip.frame_stride, sampler=clip.sampler)
+        training = replace(training, channels=channels, window=seen.window)
     names = class_names if class_names is not None else _given_names(card)
     save_checkpoint(model, path, "keras", dict(enumerate(names)), training)
 

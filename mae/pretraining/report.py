@@ -12,6 +12,7 @@ from mae.errors import ConfigError, one_line
 from mae.evaluation.reconstruction import Part
 from mae.pretraining.config import PretrainConfig
 from mae.target_config import Target
+from mae.training.clips import pixels_row
 from mae.training.next_commands import tell_next
 from mae.training.session import Session, optimizer_rows
 
@@ -33,6 +34,7 @@ def clip_rows(config: PretrainConfig) -> list[tuple[str, str]]:
         decoder = [("decoder mask", f"running cells {config.decoder_mask_ratio}: {few}{predicted} tokens predicted")]
     return [
         ("clip", f"{a.num_frames} frames, stride {stride}, {a.image_size}×{a.image_size} pixels{chosen}"),
+        *pixels_row(config),
         ("token grid", f"{t} × {h} × {w} = {a.num_tokens} tokens of {a.patch_dim} values"),
         ("mask", f"{config.masking} {config.mask_ratio}: {realised}{_followed(config)}"),
         *decoder,

@@ -199,7 +199,7 @@ def _look(name: str, run: RunFiles, number: int) -> dict[str, Any]:
     def shown(index: int, caption: str) -> Shown:
         video = looked_at.videos[index]
         label = looked_at.label_of(index)
-        return Shown(middle_frame(video), " · ".join(part for part in (label, caption) if part), video)
+        return Shown(middle_frame(video, run.decoding), " · ".join(part for part in (label, caption) if part), video)
 
     rows = []
     for query, others in nearest(looked_at):
@@ -241,12 +241,12 @@ def _test(name: str, run: RunFiles, number: int) -> dict[str, Any]:
         "run": name,
         "per_class": curves.bars(listed, [100 * shares[label] for label in listed], title, number),
         "confusion": picture_of(confusion) if confusion.is_file() else None,
-        "pairs": [(pair, _frames_of(pair)) for pair in worst_pairs(run.predictions)],
+        "pairs": [(pair, _frames_of(pair, run)) for pair in worst_pairs(run.predictions)],
     }
 
 
-def _frames_of(pair: Pair) -> list[Shown]:
-    return [Shown(middle_frame(video), Path(video).name, video) for video in pair.videos]
+def _frames_of(pair: Pair, run: RunFiles) -> list[Shown]:
+    return [Shown(middle_frame(video, run.decoding), Path(video).name, video) for video in pair.videos]
 
 
 def _differing(runs: Sequence[RunFiles]) -> list[tuple[str, list[Any]]]:

@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mae.checkpoints.run_state import read_meta
+from mae.data.videos.decoding import Decoding, check_window
 from mae.errors import ConfigError
 from mae.evaluation.probes.looked_at import LOOKED_AT, LookedAt
 from mae.monitoring.metrics import read_metrics
@@ -57,6 +58,12 @@ class RunFiles:
     def config(self) -> dict[str, Any]:
         """Of the newest start."""
         return self.configs[-1]
+
+    @property
+    def decoding(self) -> Decoding:
+        """How its videos are shown: in colours, or by the first channels of those that are stored."""
+        channels = "stored" if self.config.get("data.channels") == "stored" else "rgb"
+        return Decoding(channels=channels, window=check_window(self.config.get("data.window")))
 
     @property
     def config_changes(self) -> list[list[str]]:

@@ -22,6 +22,16 @@ def clip_spec(config: RunConfig, frame_stride: int, architecture: Architecture) 
     )
 
 
+def pixels_row(config: RunConfig) -> list[tuple[str, str]]:
+    """Name and value of what a pixel is, where it is not red, green and blue as ImageNet has them."""
+    a, data = config.model.architecture, config.data
+    if (data.channels, data.window, a.mean, a.std) == ("rgb", None, None, None):
+        return []
+    window = "" if data.window is None else f", {data.window[0]:g} is black and {data.window[1]:g} white"
+    mean, std = ([round(value, 4) for value in values] for values in a.statistics)
+    return [("pixels", f"{a.in_channels} channels ({data.channels}){window}, normalised by mean {mean}, std {std}")]
+
+
 def clips_in_memory(config: RunConfig, spec: ClipSpec, num_workers: int, kept: int = 0, features: int = 0) -> Footprint:
     """Of one of `num_workers` machines; raises `ConfigError` where a given budget is too small.
 

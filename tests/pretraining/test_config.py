@@ -197,7 +197,7 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["data.window=[4,2]"], "data.window=[4.0, 2.0] must be two numbers, low below high"),
         (
             ["data.channels=grey", "model.in_channels=1", "augment.hue=0.1"],
-            "augment.hue=0.1 is for pixels of 3 channels",
+            "augment.hue=0.1 is for pixels of 3",
         ),
         (["learning_rate=nan"], "learning_rate=nan is not a number"),
         (["warmup_epochs=inf"], "warmup_epochs=inf is not a number"),

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.read import read_frames
 from mae.errors import BadVideo
+from mae.monitoring.panels import in_colours
 
 SIDE = 112  # pixels of a frame
 TIMEOUT_S = 10.0  # for a video
@@ -17,17 +19,17 @@ _QUALITY = 88  # of JPEG
 
 
 @cache
-def middle_frame(video: str) -> str | None:
+def middle_frame(video: str, decoding: Decoding = RGB) -> str | None:
     """The frame in the middle of a video, cut to a square; None where it cannot be read."""
 
     def middle(count: int) -> np.ndarray:
         return np.array([count // 2])
 
     try:
-        read = read_frames(video, middle, lambda _, frame: [frame.copy()], timeout_s=TIMEOUT_S)
+        read = read_frames(video, middle, lambda _, frame: [frame.copy()], timeout_s=TIMEOUT_S, decoding=decoding)
     except (BadVideo, OSError, ValueError, IndexError):
         return None
-    picture = Image.fromarray(read.views[0][0])
+    picture = Image.fromarray(in_colours(read.views[0][0]))
     side = min(picture.size)
     left, top = ((size - side) // 2 for size in picture.size)
     return as_address(picture.crop((left, top, left + side, top + side)).resize((SIDE, SIDE)))

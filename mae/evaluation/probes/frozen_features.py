@@ -112,9 +112,12 @@ class FrozenEncoder:
 
 def _described(spec: ClipSpec) -> str:
     """What the middle clip of a video depends on; dense ones as earlier versions wrote it, whose features stay good."""
+    decoding = spec.decoding
+    told = "" if decoding.channels == "rgb" else f", {decoding.count} channels ({decoding.channels})"
+    told += "" if decoding.window is None else f", window {decoding.window}"
     if spec.kind == "dense":
-        return f"center: {spec.num_frames} frames, stride {spec.frame_stride}, {spec.image_size} pixels"
-    return f"{spec.kind}: {spec.num_frames} frames, {spec.image_size} pixels"
+        return f"center: {spec.num_frames} frames, stride {spec.frame_stride}, {spec.image_size} pixels{told}"
+    return f"{spec.kind}: {spec.num_frames} frames, {spec.image_size} pixels{told}"
 
 
 def _size(count: float) -> str:
