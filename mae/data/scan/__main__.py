@@ -142,7 +142,7 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     if others or config.report is not None:
         duplicates = find_duplicates(given.index, others)
         rows |= dict(duplicate_rows(duplicates))
-        written += _write_page(config.report, given, reports, duplicates)
+        written += _write_page(config, given, reports, duplicates)
     print(format_table([*rows.items(), ("written", "\n".join(map(str, written)))], "scan"))
     if config.statistics:
         print(_statistics([path for path, report in reports.items() if not report.is_broken], config))
@@ -150,16 +150,16 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
 
 
 def _write_page(
-    report: str | None, given: GivenVideos, reports: Mapping[str, ScanReport], duplicates: Duplicates
+    config: ScanConfig, given: GivenVideos, reports: Mapping[str, ScanReport], duplicates: Duplicates
 ) -> list[Path]:
     """Writes the page where one is wanted; returns its path."""
-    if report is None:
+    if config.report is None:
         return []
-    path = absolute(report)
+    path = absolute(config.report)
     try:
-        write_page(path, given.path.name, given.index, reports, duplicates)
+        write_page(path, given.path.name, given.index, reports, duplicates, config.decoding)
     except OSError as error:
-        raise ConfigError(f"report={report} cannot be written ({error.strerror})") from error
+        raise ConfigError(f"report={config.report} cannot be written ({error.strerror})") from error
     return [path]
 
 

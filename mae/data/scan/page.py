@@ -13,6 +13,7 @@ import numpy as np
 from mae.data.lists.video_index import VideoIndex
 from mae.data.scan.duplicates import Duplicates
 from mae.data.scan.table import scan_rows
+from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.scan_report import ScanReport
 from mae.data.videos.thumbnails import middle_frame
 from mae.monitoring.pages.write import write_html
@@ -47,7 +48,12 @@ class ShownClass:
 
 
 def write_page(
-    output: Path, name: str, index: VideoIndex, reports: Mapping[str, ScanReport], duplicates: Duplicates
+    output: Path,
+    name: str,
+    index: VideoIndex,
+    reports: Mapping[str, ScanReport],
+    duplicates: Duplicates,
+    decoding: Decoding = RGB,
 ) -> None:
     """Writes one HTML file that needs nothing beside it; the whole file or nothing.
 
@@ -57,15 +63,20 @@ def write_page(
         index: its videos.
         reports: of every path of it.
         duplicates: what is the same in it.
+        decoding: how its frames are shown.
 
     Raises:
         OSError: the file cannot be written.
     """
-    write_html(TEMPLATE, page_content(name, index, reports, duplicates), output)
+    write_html(TEMPLATE, page_content(name, index, reports, duplicates, decoding), output)
 
 
 def page_content(
-    name: str, index: VideoIndex, reports: Mapping[str, ScanReport], duplicates: Duplicates
+    name: str,
+    index: VideoIndex,
+    reports: Mapping[str, ScanReport],
+    duplicates: Duplicates,
+    decoding: Decoding = RGB,
 ) -> dict[str, Any]:
     """What the template is filled with; arguments as those of `write_page`."""
     good = [report for report in reports.values() if not report.is_broken]
@@ -76,7 +87,7 @@ def page_content(
         "rows": [row for row in scan_rows(reports) if row[0] != "broken"],
         "properties": _properties(good),
         "class_sizes": class_sizes(index),
-        "classes": _shown_classes(index, reports),
+        "classes": _shown_classes(index, reports, decoding),
         "leaks": [str(leak) for leak in duplicates.leaks],
         "same_content": ["\n    = ".join(group) for group in duplicates.same_content],
         "repeated": [f"{path}: {1 + count} times" for path, count in Counter(duplicates.repeated).items()],
@@ -164,7 +175,7 @@ def _bars(counts: Sequence[tuple[str, int]]) -> list[Bar]:
     return [Bar(name, count, 100 * count / longest) for name, count in counts]
 
 
-def _shown_classes(index: VideoIndex, reports: Mapping[str, ScanReport]) -> list[ShownClass]:
+def _shown_classes(index: VideoIndex, reports: Mapping[str, ScanReport], decoding: Decoding) -> list[ShownClass]:
     """The largest classes with frames of some of their videos; without labels, all videos as one without a name."""
     videos: dict[str, list[str]] = {}
     for position, path in enumerate(index.paths):
@@ -172,10 +183,10 @@ def _shown_classes(index: VideoIndex, reports: Mapping[str, ScanReport]) -> list
             videos.setdefault("" if index.labels is None else index.name_of(index.labels[position]), []).append(path)
     shown = sorted(videos.items(), key=lambda item: -len(item[1]))[:MOST_CLASSES]
     most = FRAMES_OF_UNLABELLED if index.labels is None else FRAMES_OF_CLASS
-    return [ShownClass(name, len(paths), _frames(paths, most)) for name, paths in shown]
+    return [ShownClass(name, len(paths), _frames(paths, most, decoding)) for name, paths in shown]
 
 
-def _frames(paths: Sequence[str], most: int) -> list[tuple[str | None, str]]:
+def _frames(paths: Sequence[str], most: int, decoding: Decoding) -> list[tuple[str | None, str]]:
     paths = list(dict.fromkeys(paths))
     picked = sorted(set(np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int).tolist()))
-    return [(middle_frame(paths[position]), paths[position]) for position in picked]
+    return [(middle_frame(paths[position], decoding), paths[position]) for position in picked]
