@@ -88,6 +88,7 @@ def test_a_grey_video_in_one_channel_is_taken_as_in_three(tmp_path):
     grey = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 1), np.uint8)
     for kind in ("classifier", "pretrainer"):
         three, one = build(kind), build(kind, in_channels=1, mean=(0.3,), std=(0.2,))
+        (tmp_path / kind).mkdir()
         path = write("E5", kind, tmp_path / kind)
         load_checkpoint(path, three)
         report = load_checkpoint(path, one)

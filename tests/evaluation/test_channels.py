@@ -21,7 +21,15 @@ SIZES = {"image_size": 16, "num_frames": 4, "patch_size": 8, "embed_dim": 24, "d
 DECODER = {"decoder_embed_dim": 12, "decoder_depth": 1, "decoder_num_heads": 2}
 RUN = (
     *(setting for setting in SMALL_RUN if not setting.startswith(("dataset.", "model.", "evaluate"))),
-    *("dataset=folder", "dataset.frame_stride=1", "steps=2", "warmup_steps=0", "data.workers=1", "model=vit_tiny"),
+    *(
+        "dataset=folder",
+        "dataset.frame_stride=1",
+        "steps=2",
+        "warmup_steps=0",
+        "data.workers=1",
+        "model=vit_tiny",
+        "model.positions=sincos",
+    ),
     *(f"model.{name}={value}" for name, value in SIZES.items()),
 )
 
