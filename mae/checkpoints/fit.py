@@ -102,10 +102,10 @@ def _hand_off(made: Fit, weights: Weights, target: str, wanted: Mapping[str, tup
             made.notes.append(f"{have.shape[-1]} classes in the file, {want[-1]} in the model: the head starts afresh")
             _drop(made, HEAD)
             made.fresh |= {path for path in wanted if path.startswith(HEAD)}
-    elif weights.kind == "classifier":
+    elif weights.kind != "pretrainer":
         _drop(made, (*HEAD, "fc_norm/"))
         if weights.pooling == "mean":
-            # Such a classifier ends without the norm that stands before a decoder.
+            # What was trained as a classifier ends without the norm that stands before a decoder.
             made.fresh |= {path for path in wanted if path.startswith("encoder/norm/")}
 
 
@@ -285,8 +285,7 @@ def _unfit(
     if tables := [path for path in misshapen if path in TABLES]:
         tokens = made.arrays[tables[0]].shape[0]
         parts.append(f"its position table is for {tokens} tokens: give the model its image_size= and num_frames=")
-    known = len(weights.arrays)
-    parts.append(f"closest layout: {weights.format}, {weights.kind} ({known} of {known + len(weights.unknown)} names)")
+    parts.append(weights.closest)
     if target == "pretrainer" and weights.kind != "pretrainer":
         parts.append("it holds no decoder: allow_missing=decoder starts with a fresh one")
     return UnfitError("; ".join(parts), missing, theirs, misshapen)

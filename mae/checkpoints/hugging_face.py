@@ -1,12 +1,14 @@
-"""`config.json` of a Hugging Face VideoMAE: our sizes from theirs, and theirs from ours."""
+"""`config.json` of a VideoMAE, transformers' or version 2's own: our sizes from theirs, and theirs from ours."""
 
 import re
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mae.checkpoints.metadata import KEY, Metadata, metadata_from
-from mae.checkpoints.schema import FLAG, Rule, above_zero, check, class_names, one_or_equal, read_json, whole
+from mae.checkpoints.schema import FLAG, Rule, above_zero, check, class_names, one_or_equal, read_json, table, whole
+from mae.checkpoints.strangers import check_model_type
 from mae.checkpoints.weights import Weights
 from mae.errors import ConfigError, shown
 from mae.presets import ABOVE_ZERO, WHOLE, Architecture
@@ -30,48 +32,96 @@ _SIZES: dict[str, tuple[str, Any]] = {
     "decoder_depth": ("decoder_num_hidden_layers", 4),
     "decoder_num_heads": ("decoder_num_attention_heads", 6),
 }
-# What a config.json may hold of these; of the others it is said in `read_config`.
-_RULES: dict[str, Rule] = {
-    **{theirs: one_or_equal(whole(*WHOLE[ours])) for ours, (theirs, _) in _SIZES.items() if ours in WHOLE},
-    "layer_norm_eps": above_zero(ABOVE_ZERO["layer_norm_epsilon"]),
-    "intermediate_size": whole(1, 1 << 22),
-    "use_mean_pooling": FLAG,
-    "norm_pix_loss": FLAG,
-}
 _CARD_BYTES = 1 << 16  # of a model's card; its head comes first
-# What no tensor shows and this project's models have in one way only; the last two are of version 2.
-_ONLY = {"hidden_act": "gelu", "qkv_bias": True, "qv_bias": True, "qk_scale": None, "cos_attn": False}
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How the `config.json` of one family of models says what they are."""
+
+    sizes: Mapping[str, tuple[str, Any]]  # our size -> theirs, and what it is where the file leaves it out
+    only: Mapping[str, Any]  # what no tensor shows and this project's models have in one way only
+    table: str | None = None  # the entry that holds all of this; None: the file itself
+
+    def told(self, path: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The table of sizes, every one of them checked.
+
+        Raises:
+            ConfigError: values that no model has, or options that this project's models do not have.
+        """
+        told = config if self.table is None else check(path, self.table, config.get(self.table), table())
+        for name, only in self.only.items():
+            if (value := told.get(name, only)) != only:
+                raise ConfigError(
+                    f"{path.parent}: {name}={shown(value)}, and this project's models have {name}={only!r} only"
+                )
+        for name, rule in self.rules.items():
+            if name in told:
+                _check_square(path.parent, name, told[name])
+                check(path, name, told[name], rule)
+        return told
+
+    @property
+    def rules(self) -> dict[str, Rule]:
+        """What each entry may hold."""
+        rules = {
+            theirs: one_or_equal(whole(*WHOLE[ours])) if ours in WHOLE else above_zero(ABOVE_ZERO[ours])
+            for ours, (theirs, _) in self.sizes.items()
+        }
+        flags = dict.fromkeys(("use_mean_pooling", "norm_pix_loss", "use_learnable_pos_emb"), FLAG)
+        return rules | {"intermediate_size": whole(1, 1 << 22)} | flags
+
+
+_TRANSFORMERS = _Dialect(_SIZES, {"hidden_act": "gelu", "qkv_bias": True, "qv_bias": True})
+_IMAGES = replace(
+    _TRANSFORMERS, sizes={ours: _SIZES[ours] for ours in _SIZES if ours not in ("num_frames", "tubelet_size")}
+)
+_VERSION_2 = _Dialect(
+    {
+        "image_size": ("img_size", 224),
+        "patch_size": ("patch_size", 16),
+        "in_channels": ("in_chans", 3),
+        "num_frames": ("num_frames", 16),
+        "tubelet_size": ("tubelet_size", 2),
+        "embed_dim": ("embed_dim", 768),
+        "depth": ("depth", 12),
+        "num_heads": ("num_heads", 12),
+        "mlp_ratio": ("mlp_ratio", 4.0),
+        "layer_norm_epsilon": ("layer_norm_eps", 1e-6),
+    },
+    {"qkv_bias": True, "qk_scale": None, "cos_attn": False},
+    "model_config",
+)
+_VERSION_2_TYPE = "VideoMAEv2"  # begins a model_type: VideoMAEv2_Base, VideoMAEv2_giant
 _CLASSES = {"pretrainer": "VideoMAEForPreTraining", "classifier": "VideoMAEForVideoClassification"}
 
 
-def read_config(folder: Path, weights: Weights) -> None:
+def read_config(folder: Path, weights: Weights, inflate: bool = False) -> None:
     """Adds to `weights` what `config.json` says.
+
+    Args:
+        inflate: the model is an MAE of images.
 
     Raises:
         ConfigError: no such file, not a VideoMAE, or options that this project's models do not have.
     """
     path = folder / "config.json"
     config = read_json(path)
-    if config.get("model_type", "videomae") != "videomae":
-        raise ConfigError(f"{folder} is a {shown(config['model_type'])}, not a VideoMAE")
-    for name, only in _ONLY.items():
-        if (value := config.get(name, only)) != only:
-            raise ConfigError(f"{folder}: {name}={shown(value)}, and this project's models have {name}={only!r} only")
-    for name, rule in _RULES.items():
-        if name in config:
-            _check_square(folder, name, config[name])
-            check(path, name, config[name], rule)
-    pooling = "mean" if config.get("use_mean_pooling", True) else "first"
+    dialect = _dialect(folder, config.get("model_type", "videomae"), inflate)
+    told = dialect.told(path, config)
+    pooling = "mean" if told.get("use_mean_pooling", True) else "first"
     if weights.kind == "classifier" and pooling != weights.pooling:
         raise ConfigError(
             f"{folder}: use_mean_pooling={pooling == 'mean'}, and its tensors are those of pooling={weights.pooling}"
         )
-    for ours, (theirs, default) in _SIZES.items():
+    for ours, (theirs, default) in dialect.sizes.items():
         if weights.kind == "pretrainer" or not ours.startswith("decoder"):
-            value = config.get(theirs, default)
+            value = told.get(theirs, default)
             weights.told[ours] = value[0] if isinstance(value, list) else value
-    weights.told["mlp_ratio"] = config.get("intermediate_size", 3072) / weights.told["embed_dim"]
-    weights.told["positions"] = "sincos"  # transformers' VideoMAE has no other
+    if "mlp_ratio" not in dialect.sizes:
+        weights.told["mlp_ratio"] = told.get("intermediate_size", 3072) / weights.told["embed_dim"]
+    if not inflate:
+        weights.told["positions"] = "learnable" if told.get("use_learnable_pos_emb") else "sincos"
     if weights.kind == "classifier":
         labels = class_names(path, "id2label", config.get("id2label"))
         # What transformers writes where nobody gave names says nothing.
@@ -83,6 +133,17 @@ def read_config(folder: Path, weights: Weights) -> None:
     training = weights.training
     target = _target(config, training.target) if weights.kind == "pretrainer" else training.target
     weights.training = replace(training, target=target, licence=training.licence or _licence(folder))
+
+
+def _dialect(folder: Path, model_type: Any, inflate: bool) -> _Dialect:
+    if inflate and model_type == "vit_mae":
+        return _IMAGES
+    check_model_type(folder, model_type)
+    if model_type == "videomae":
+        return _TRANSFORMERS
+    if isinstance(model_type, str) and model_type.startswith(_VERSION_2_TYPE):
+        return _VERSION_2
+    raise ConfigError(f"{folder} is a {shown(model_type)}, not a VideoMAE")
 
 
 def _target(config: dict[str, Any], told: str | None) -> str:

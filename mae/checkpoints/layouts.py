@@ -48,6 +48,33 @@ def fuse_qkv(arrays: dict[str, np.ndarray]) -> None:
             arrays[f"{prefix}qkv/kernel"] = np.concatenate([arrays.pop(part) for part in parts], axis=1)
 
 
+def split_qkv_bias(arrays: dict[str, np.ndarray]) -> None:
+    """Replaces `…/attention/qkv/bias` (3·d) by `…/attention/q_bias` and `v_bias`, (d,) each; in place.
+
+    The part of the keys goes: it shifts all scores of a query alike, and the softmax is the same without it.
+    """
+    for path in [path for path in arrays if path.endswith("/attention/qkv/bias")]:
+        prefix, bias = path.removesuffix("qkv/bias"), arrays[path]
+        if bias.ndim == 1 and len(bias) % len(_PARTS) == 0:
+            arrays[f"{prefix}q_bias"], _, arrays[f"{prefix}v_bias"] = np.split(arrays.pop(path), len(_PARTS))
+
+
+def fold_layer_scale(arrays: dict[str, np.ndarray]) -> None:
+    """Multiplies `…/layer_scale` (d,), the factor of a residual branch, into the layer that the branch ends with.
+
+    In place. The branch is γ·(x·W + b) = x·(γ·W) + γ·b, so that the model needs no such weight.
+    """
+    for branch, last in (("attention", "projection"), ("mlp", "fc2")):
+        for path in [path for path in arrays if path.endswith(f"/{branch}/layer_scale")]:
+            prefix = path.removesuffix("layer_scale") + last
+            ends = [f"{prefix}/{parameter}" for parameter in ("kernel", "bias")]
+            scale = arrays[path]
+            # What does not fit together stays as it is, and has then no place in a model.
+            if scale.ndim == 1 and all(end in arrays and arrays[end].shape[-1:] == scale.shape for end in ends):
+                del arrays[path]
+                arrays |= {end: arrays[end].astype("float32") * scale.astype("float32") for end in ends}
+
+
 def split_qkv(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The inverse of `fuse_qkv`."""
     split: dict[str, np.ndarray] = {}

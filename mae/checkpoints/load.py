@@ -13,11 +13,12 @@ from mae.checkpoints.fit import fit
 from mae.checkpoints.metadata import Training
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights, model_kind, model_variables
-from mae.errors import check_choice
+from mae.errors import check_choice, some
 from mae.models.norms import set_norm_epsilons
 from mae.monitoring.console import format_table
 from mae.options import POSITION_MODES
 
+_SHOWN = 6  # names of entries that are left aside
 _THREADS = 2  # that transpose: more wait for the memory
 
 
@@ -75,7 +76,11 @@ class LoadReport:
 
 
 def load_checkpoint(
-    path: str | Path, model: Any, allow_missing: str | Sequence[str] = (), positions: str = "recompute"
+    path: str | Path,
+    model: Any,
+    allow_missing: str | Sequence[str] = (),
+    positions: str = "recompute",
+    inflate: bool = False,
 ) -> LoadReport:
     """Fills a model from a checkpoint of any format of MODEL_ZOO.md or from a run of this project.
 
@@ -92,6 +97,8 @@ def load_checkpoint(
             with another kind of table is refused. "interpolate": the one the file was trained with, interpolated where
             the grid is another. "replace": the model's, whatever the file was trained with; outputs then mean nothing
             until the model is trained further. Learnable tables are always interpolated.
+        inflate: the file is an MAE of images (arXiv:2111.06377): its encoder is taken, the kernel of patches repeated
+            over the frames of a tubelet and divided by their number, the table of positions repeated over time.
 
     Returns:
         What was done, as `report.kind`, `loaded`, `missing`, `unexpected`; `report.table()` shows it.
@@ -109,7 +116,7 @@ def load_checkpoint(
         ('pretrainer', True)
     """
     check_choice("positions", positions, POSITION_MODES)
-    return load_weights(read_weights(path), model, allow_missing, positions)
+    return load_weights(read_weights(path, inflate), model, allow_missing, positions)
 
 
 def load_weights(
@@ -127,7 +134,8 @@ def load_weights(
     trained_with = {"layer_norm_epsilon": weights.layer_norm_epsilon, "head_norm_epsilon": weights.head_norm_epsilon}
     set_norm_epsilons(model, replace(model.architecture, **trained_with))
     if weights.set_aside:
-        made.notes.append(f"left aside: {len(weights.set_aside)} entries that are no weights of the model")
+        left = f"{len(weights.set_aside)} entries that are no weights of the model"
+        made.notes.append(f"left aside: {left} ({some(weights.set_aside, _SHOWN)})")
     return LoadReport(
         path=weights.source,
         format=weights.format,

@@ -98,6 +98,10 @@ PYTORCH = NameTable(
         "attention/qkv/kernel": ("attn.qkv.weight",),
         "attention/q_bias": ("attn.q_bias",),
         "attention/v_bias": ("attn.v_bias",),
+        # Of relatives; reading makes of these what the model has: `mae.checkpoints.layouts`.
+        "attention/qkv/bias": ("attn.qkv.bias",),
+        "attention/layer_scale": ("gamma_1",),
+        "mlp/layer_scale": ("gamma_2",),
     },
     outside={
         **_with_parameters(_dotted(_RELEASED_OUTSIDE), ".weight", ".bias"),
@@ -169,5 +173,42 @@ HUGGING_FACE = NameTable(
         ),
         "encoder_to_decoder/kernel": ("encoder_to_decoder.weight",),
         "decoder/mask_token": ("mask_token",),
+        "encoder/positions/table": ("videomae.embeddings.position_embeddings",),  # of its image MAE
+    },
+)
+
+# F. The encoder of D in mmaction2's words; there `backbone.` stands before it, which goes ahead of the table.
+MMACTION = NameTable(
+    title="mmaction2",
+    separator=".",
+    blocks={"encoder/block_{}": "encoder.blocks.{}"},
+    in_block={
+        **_with_parameters(
+            {
+                "norm1": "norm1",
+                "attention/projection": "attn.proj",
+                "norm2": "norm2",
+                "mlp/fc1": "mlp.layers.0.0",
+                "mlp/fc2": "mlp.layers.1",
+            },
+            ".weight",
+            ".bias",
+        ),
+        "attention/qkv/kernel": ("attn.qkv.weight",),
+        "attention/q_bias": ("attn.q_bias",),
+        "attention/v_bias": ("attn.v_bias",),
+    },
+    outside={
+        **_with_parameters(
+            {
+                "encoder/patch_embed": "encoder.patch_embed.projection",
+                "encoder/norm": "encoder.norm",
+                "fc_norm": "fc_norm",
+                "head": "cls_head.fc_cls",
+            },
+            ".weight",
+            ".bias",
+        ),
+        "encoder/positions/table": ("encoder.pos_embed",),
     },
 )

@@ -11,7 +11,7 @@ import numpy as np
 
 from mae.checkpoints.metadata import Metadata, Training
 from mae.checkpoints.names import DECODER, PATCH_KERNEL
-from mae.errors import ConfigError, shown
+from mae.errors import ConfigError, shown, some
 from mae.presets import COMPUTED, PRESETS, Architecture
 
 RELEASED_FRAMES, RELEASED_PIXELS = 16, 224  # what files that do not say it were trained with
@@ -20,6 +20,7 @@ RELEASED_EPSILON = 1e-6
 _SEEN = ("tubelet_size", "patch_size", "in_channels", "embed_dim", "depth", "mlp_ratio", "decoder_embed_dim",
          "decoder_depth")  # fmt: skip
 _FIRST_BIAS = "encoder/block_0/mlp/fc1/bias"  # as long as the MLP is wide
+_SHOWN = 4  # names of tensors without a place
 _FREE_VALUES = 1 << 24  # in a position table, as for 64 frames of 448² of a small model
 # Sizes that neither a tensor's shape nor its name shows.
 _UNSEEN = ("num_frames", "image_size", "positions", "layer_norm_epsilon", "num_heads", "decoder_num_heads")
@@ -68,6 +69,20 @@ class Weights:
     def head_norm_epsilon(self) -> float | None:
         """Of decoder/norm and fc_norm, where it differs from the other norms'."""
         return self.told.get("head_norm_epsilon")
+
+    @property
+    def closest(self) -> str:
+        """Which layout the tensors are nearest to, for messages about those that do not fit."""
+        known = len(self.arrays)
+        return f"closest layout: {self.format}, {self.kind} ({known} of {known + len(self.unknown)} names)"
+
+    def place(self, name: str, ours: str | None, array: np.ndarray) -> None:
+        """Takes a tensor, which the file calls `name`; None, or a weight that there is already: it has no place."""
+        if ours is None or ours in self.arrays:
+            self.unknown.append(name)
+        else:
+            self.arrays[ours] = array
+            self.names[ours] = name
 
     def take(self, metadata: Metadata) -> None:
         """Notes what this project wrote beside the weights; what the format itself states stays as it is."""
@@ -189,7 +204,10 @@ class Weights:
 
     def _array(self, path: str) -> np.ndarray:
         if path not in self.arrays:
-            raise ConfigError(f"{self.source} ({self.format}) has no {path}: not a complete VideoMAE model")
+            unknown = f"; unexpected: {some(self.unknown, _SHOWN)}" if self.unknown else ""
+            raise ConfigError(
+                f"{self.source} ({self.format}) has no {path}: not a complete VideoMAE model{unknown}; {self.closest}"
+            )
         return self.arrays[path]
 
     def _depth(self, side: str) -> int:

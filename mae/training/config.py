@@ -65,6 +65,7 @@ class RunConfig:
     # Weights a new run starts from: a checkpoint of any format, or another run.
     init_from: str | None = field(metadata=PATH)
     init_positions: str  # recompute | interpolate | replace: what becomes of fixed tables, see `load_checkpoint`
+    inflate: bool  # init_from is an MAE of images, see `load_checkpoint`
     log_every: int  # steps
     checkpoint_every: int  # steps
     keep_checkpoints: int  # the newest so many
@@ -84,6 +85,8 @@ class RunConfig:
             raise ConfigError("strategy=tpu computes on a TPU, not on the CPU: leave device=auto")
         self._check_processes()
         check_choice("init_positions", self.init_positions, POSITION_MODES)
+        if self.inflate and self.init_from is None:
+            raise ConfigError("inflate=true is for the MAE of images that init_from= names: give it as well")
         if self.epochs is None and self.steps is None:
             raise ConfigError("give epochs or steps: both are null")
         optional = ("epochs", "steps", "overfit_clips", "keep_every")

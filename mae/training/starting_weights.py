@@ -24,7 +24,7 @@ def starting_weights(config: RunConfig, fixed: Sequence[str]) -> Weights | None:
         return None
     if Path(source).resolve() == Path(config.run_dir).resolve():
         raise ConfigError(f"init_from={source} is this run itself; resume=auto continues it")
-    weights = read_weights(source)
+    weights = read_weights(source, config.inflate)
     _check_sizes(config, weights, fixed)
     return weights
 

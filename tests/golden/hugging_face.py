@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mae.checkpoints.names import HUGGING_FACE, PATCH_KERNEL
-from mae.checkpoints.read import from_state_dict
+from mae.checkpoints.state_dict import from_state_dict
 
 
 def from_hugging_face(theirs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

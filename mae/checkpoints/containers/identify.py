@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 
 from mae.checkpoints.containers.hdf5 import SIGNATURE
-from mae.checkpoints.containers.safetensors_file import INDEX
+from mae.checkpoints.containers.sharded import SAFETENSORS_INDEX, TORCH_INDEX
 from mae.checkpoints.containers.sorted_table import MAGIC
 from mae.checkpoints.containers.tensorflow_bundle import checkpoint_prefix
 from mae.checkpoints.containers.torch_legacy import is_legacy
@@ -19,10 +19,11 @@ FORMATS = {
     "zip_saved_model": "a zip of one",
     "tf_checkpoint": "a TensorFlow checkpoint (its common name, or NAME.index)",
     "pytorch": "a file of torch.save",
-    "huggingface": "a safetensors file, or a folder with config.json and model.safetensors or pytorch_model.bin",
+    "huggingface": "a safetensors file, or a folder with config.json and model.safetensors or pytorch_model.bin, in "
+    "one file or several",
 }
 _SHOWN = 8  # names of what was found instead
-_HUGGING_FACE = ("model.safetensors", INDEX, "pytorch_model.bin")
+_HUGGING_FACE = ("model.safetensors", SAFETENSORS_INDEX, "pytorch_model.bin", TORCH_INDEX)
 
 
 def identify(path: str | Path) -> str:

@@ -4,7 +4,6 @@
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,12 @@ from mae.checkpoints.schema import (
     check_name,
     json_object,
     listing,
-    read_json,
     table,
     whole,
 )
-from mae.errors import ConfigError, shown
+from mae.errors import ConfigError
 from mae.files import replacing
 
-INDEX = "model.safetensors.index.json"
 _TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
           "float16", "float32", "float64", "bfloat16")  # fmt: skip
 _STORED = {
@@ -40,11 +37,6 @@ _STORED = {
 _DTYPE = Rule(f"one of {', '.join(_STORED)}", lambda value: isinstance(value, str) and value in _STORED)
 _SHAPE = listing(whole(0, 1 << 62), most=32)
 _OFFSETS = listing(whole(0, 1 << 62), most=2, least=2)
-_NO_NAME = re.compile(r"\.{0,2}|.*[/\\\0].*", re.DOTALL)  # of a file in the same folder
-_FILE = Rule(
-    "the name of a file beside it",
-    lambda value: isinstance(value, str) and len(value) < 256 and not _NO_NAME.fullmatch(value),
-)
 
 
 def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
@@ -116,32 +108,3 @@ def write_safetensors(
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with replacing(path) as temporary:
         save_file(contiguous, temporary, metadata=dict(metadata) if metadata else None)
-
-
-def read_sharded(folder: str | Path) -> dict[str, np.ndarray]:
-    """The tensors of a model saved in several files, which `model.safetensors.index.json` lists.
-
-    Raises:
-        ConfigError: no index, a file that is missing or outside the folder, or tensors that differ from the index.
-    """
-    folder = Path(folder)
-    places = _weight_map(folder / INDEX)
-    arrays: dict[str, np.ndarray] = {}
-    for name in sorted(set(places.values())):
-        arrays.update(read_safetensors(folder / name))
-    different = sorted(places.keys() ^ arrays.keys())
-    if different:
-        raise ConfigError(f"{folder / INDEX} and its files differ in {len(different)} tensors, first {different[0]}")
-    return {name: arrays[name] for name in places}
-
-
-def _weight_map(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        raise ConfigError(f"no file at {path}")
-    index = read_json(path)
-    if "weight_map" not in index:
-        raise ConfigError(f"{path} is damaged or no index of safetensors files: it has no weight_map")
-    places = check(path, "weight_map", index["weight_map"], table())
-    for name, file in places.items():
-        check(path, f"weight_map {shown(name)}", file, _FILE)
-    return places

@@ -1,8 +1,9 @@
 """PyTorch's pickles as plain data: tensors as NumPy arrays, and nothing a file names is ever looked up or called.
 
 `pickle` finds what a file names by importing it. Here the names are keys of `_GLOBALS`, a table of data and of small
-functions of this module; a name that is not in it is an error. The opcodes that call, build or extend objects are
-replaced by ones that accept only those entries.
+functions of this module. What training libraries keep beside the weights (`_LIBRARIES`) stands for a `Foreign`, which
+is never built and holds nothing; any other name is an error. The opcodes that call, build or extend objects are
+replaced by ones that accept only these.
 
 A few bytes can also ask for more work than any computer does: a tuple of ten references to a tuple of ten references…
 has no end for whoever takes its hash, or prints it. So steps, bytes and copies are counted against a budget, keys are
@@ -27,6 +28,19 @@ _MAX_AXES = 32
 
 class Namespace(dict):
     """What an `argparse.Namespace` held, as a dict."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Stands where a file has a class or an object of a library's own: whatever is done with it is left undone."""
+
+    name: str  # the global
+
+    def append(self, item: Any) -> None:
+        """Nothing: what it would hold is left aside."""
+
+    def extend(self, items: Any) -> None:
+        """Nothing, too."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +242,30 @@ _GLOBALS: dict[str, Any] = {
 }  # fmt: skip
 
 
+# Whose objects lie beside the weights: what a run was told, how its losses went, the state of its callbacks.
+_LIBRARIES = (
+    "__main__", "copyreg", "datetime", "deepspeed", "easydict", "enum", "lightning", "lightning_fabric",
+    "lightning_utilities", "mmaction", "mmcv", "mmengine", "ml_collections", "numpy.dtypes", "omegaconf", "pathlib",
+    "pytorch_lightning", "timm", "torch.distributed", "torch.optim", "torch.torch_version", "torchmetrics",
+    "transformers", "typing", "uuid", "yacs",
+)  # fmt: skip
+_CLASSES = frozenset(
+    ["collections.Counter", "collections.defaultdict", "collections.deque", "numpy.ndarray",
+     "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
+     *(f"{module}.{name}" for module in ("builtins", "__builtin__")
+       for name in ("bool", "bytes", "dict", "float", "int", "list", "object", "slice", "str", "tuple", "type"))]
+)  # fmt: skip
+
+
+def _attribute(owner: Any, name: Any) -> Foreign:
+    """An attribute of something that is not there either, as pickled methods are written."""
+    if not isinstance(owner, Foreign):
+        raise ConfigError(f"it takes the attribute {shown(name)} of {shown(owner)}")
+    return owner
+
+
+_GLOBALS |= {f"{module}.getattr": _Function(_attribute) for module in ("builtins", "__builtin__")}
+
 # Opcodes of classes, extensions and buffers, which no PyTorch file has.
 _UNKNOWN = set(
     pickle.INST + pickle.OBJ + pickle.NEWOBJ_EX + pickle.EXT1 + pickle.EXT2 + pickle.EXT4 + pickle.NEXT_BUFFER
@@ -254,12 +292,14 @@ class Unpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """The entry of the table for what a file names."""
-        if (full := f"{module}.{name}") not in _GLOBALS:
-            raise ConfigError(
-                f"it wants the global {shown(full)}, which could run code; expected tensors, dicts, lists, numbers, "
-                "strings and argparse.Namespace only"
-            )
-        return _GLOBALS[full]
+        if (full := f"{module}.{name}") in _GLOBALS:
+            return _GLOBALS[full]
+        if full in _CLASSES or f"{module}.".startswith(tuple(f"{library}." for library in _LIBRARIES)):
+            return Foreign(full)
+        raise ConfigError(
+            f"it wants the global {shown(full)}, which could run code; expected tensors, dicts, lists, numbers, "
+            "strings, argparse.Namespace, and objects of training libraries, which are left aside"
+        )
 
     def persistent_load(self, pid: Any) -> Storage:
         """The storage of `("storage", type, key, device, elements[, view])`, read once."""
@@ -285,9 +325,10 @@ class Unpickler(pickle._Unpickler):
 
     def _call(self) -> None:
         args, function = self.stack.pop(), self.stack.pop()  # type: ignore[attr-defined]
-        if not isinstance(function, _Function):
+        if not isinstance(function, _Function | Foreign):
             raise ConfigError(f"it calls {shown(function)}")
-        self.append(function(self._budget, args))  # type: ignore[attr-defined]
+        made = function if isinstance(function, Foreign) else function(self._budget, args)
+        self.append(made)  # type: ignore[attr-defined]
 
     dispatch[pickle.REDUCE[0]] = _call
     dispatch[pickle.NEWOBJ[0]] = _call
@@ -299,7 +340,7 @@ class Unpickler(pickle._Unpickler):
             target.update(state)
         elif isinstance(target, _NumpyType):
             target.set_state(state)
-        elif type(target) is not dict:  # an OrderedDict's attributes (the versions of modules) are left aside
+        elif type(target) not in (dict, Foreign):  # attributes of an OrderedDict (versions of modules) are left aside
             raise ConfigError(f"it sets the state of a {type(target).__name__}")
 
     dispatch[pickle.BUILD[0]] = _build
@@ -315,6 +356,8 @@ class Unpickler(pickle._Unpickler):
 
     def _put(self, items: list[Any]) -> None:
         table = self.stack[-1]  # type: ignore[attr-defined]
+        if isinstance(table, Foreign):
+            return
         if not isinstance(table, dict) or len(items) % 2:
             raise ConfigError(f"it puts {len(items)} keys and values into {shown(table)}")
         table.update(_plain_dict(zip(items[::2], items[1::2], strict=True)))

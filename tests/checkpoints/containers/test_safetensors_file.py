@@ -1,7 +1,5 @@
-"""safetensors: a file of PyTorch, round trips, shards and damage."""
+"""safetensors: a file of PyTorch, round trips and damage."""
 
-import json
-import shutil
 from pathlib import Path
 
 import ml_dtypes
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from mae.checkpoints.containers.safetensors_file import INDEX, read_safetensors, read_sharded, write_safetensors
+from mae.checkpoints.containers.safetensors_file import read_safetensors, write_safetensors
 from mae.errors import ConfigError
 
 FILE = Path(__file__).parent / "files" / "model.safetensors"
@@ -67,25 +65,3 @@ def test_damage(tmp_path: Path) -> None:
     path.write_bytes(whole.replace(b"[2,3]", b"[2,4]"))
     with pytest.raises(ConfigError, match=r"is damaged|is not valid JSON|header entry"):
         read_safetensors(path)
-
-
-def test_shards(tmp_path: Path) -> None:
-    shutil.copy(FILE, tmp_path / "one.safetensors")
-    write_safetensors(tmp_path / "two.safetensors", {"c": np.ones(2)})
-    index = {"weight_map": {"c": "two.safetensors", "a": "one.safetensors", "b": "one.safetensors"}}
-    (tmp_path / INDEX).write_text(json.dumps(index))
-    assert list(read_sharded(tmp_path)) == ["c", "a", "b"]
-    for change, message in [
-        ({"d": "two.safetensors"}, "differ in 1 tensors, first d"),
-        ({"d": "three.safetensors"}, "no file at"),
-        ({"d": "../two.safetensors"}, "it may hold the name of a file beside it"),
-        ({"d": 3}, "weight_map 'd' holds 3; it may hold the name of a file"),
-    ]:
-        (tmp_path / INDEX).write_text(json.dumps({"weight_map": index["weight_map"] | change}))
-        with pytest.raises(ConfigError, match=message):
-            read_sharded(tmp_path)
-    (tmp_path / INDEX).write_text("{}")
-    with pytest.raises(ConfigError, match="damaged or no index"):
-        read_sharded(tmp_path)
-    with pytest.raises(ConfigError, match="no file at"):
-        read_sharded(tmp_path / "nowhere")
