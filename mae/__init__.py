@@ -26,7 +26,7 @@ _HOMES = {
     "load_dataset": "mae.library.dataset",
     "ClipDataset": "mae.library.dataset",
     "Reading": "mae.library.dataset",
-    "VideoPreprocessor": "mae.library.preprocessor",
+    "VideoPreprocessor": "mae.checkpoints.preprocessor",
     "pretrain": "mae.library.runs",
     "finetune": "mae.library.runs",
     "Run": "mae.library.runs",
@@ -48,6 +48,7 @@ _HOMES = {
 
 if TYPE_CHECKING:  # what editors and type checkers complete
     from mae.checkpoints.load import load_checkpoint as load_checkpoint
+    from mae.checkpoints.preprocessor import VideoPreprocessor as VideoPreprocessor
     from mae.checkpoints.save import save_checkpoint as save_checkpoint
     from mae.data.videos.read import read_video as read_video
     from mae.engines.start import build_optimizer as build_optimizer
@@ -61,7 +62,6 @@ if TYPE_CHECKING:  # what editors and type checkers complete
     from mae.library.maskings import RandomMasking as RandomMasking
     from mae.library.maskings import RunningCellMasking as RunningCellMasking
     from mae.library.maskings import TubeMasking as TubeMasking
-    from mae.library.preprocessor import VideoPreprocessor as VideoPreprocessor
     from mae.library.pretrained import ModelCard as ModelCard
     from mae.library.pretrained import from_pretrained as from_pretrained
     from mae.library.pretrained import save_pretrained as save_pretrained

@@ -2,7 +2,8 @@
 
 source      a checkpoint of any format, or a run directory; also without `source=` as first argument
 output      file or folder to write, not there yet; also without `output=` as second argument
-to          huggingface, pytorch, keras_h5, keras or savedmodel; `--to FORMAT` is the same
+to          huggingface, pytorch, keras_h5, keras, savedmodel or onnx; `--to FORMAT` is the same
+video_size  for savedmodel and onnx: [height,width] of frames that are resized and cut inside (default: the model's own)
 describe    true: say format, kind, sizes and sha256 of the source, and write nothing
 classes     file of class names, one a line or {number: name} (default: the source's own)
 
@@ -63,6 +64,7 @@ class ConvertConfig(_Told):
     to: str | None = None
     describe: bool = False
     classes: str | None = field(default=None, metadata=PATH)
+    video_size: list[int] | None = None
 
     def __post_init__(self) -> None:
         if not self.describe and (self.output is None or self.to is None):
@@ -102,7 +104,7 @@ def convert(config: ConvertConfig) -> str:
     """
     from mae.checkpoints.load import load_weights
     from mae.checkpoints.read import read_weights
-    from mae.checkpoints.save import FORMATS, save_checkpoint
+    from mae.checkpoints.save import ENCODER_FORMATS, FORMATS, save_checkpoint
 
     assert config.output is not None
     assert config.to is not None
@@ -111,10 +113,15 @@ def convert(config: ConvertConfig) -> str:
     if output.exists():
         raise ConfigError(f"{output} exists already: give another name, or remove it")
     weights = read_weights(Path(config.source))
+    if weights.kind == "encoder" and config.to not in ENCODER_FORMATS:
+        raise ConfigError(
+            f"{weights.source} ({weights.format}) is an encoder alone, neither decoder nor head to write: give one of "
+            f"to={', '.join(ENCODER_FORMATS)}"
+        )
     model = build_model(weights, config.given([*SIZES]))
     report = load_weights(weights, model)
     training = replace(report.training, **config.given([*TRAINING]))
-    save_checkpoint(model, output, config.to, labels or report.id2label, training)
+    save_checkpoint(model, output, config.to, labels or report.id2label, training, config.video_size)
     return f"{report.table()}\nwritten: {output} ({config.to})"
 
 
@@ -122,16 +129,17 @@ def build_model(weights: Any, sizes: dict[str, Any]) -> Any:
     """An empty model for `weights`, which says its sizes but for those in `sizes`.
 
     Raises:
-        ConfigError: sizes that nothing tells, or an encoder alone.
+        ConfigError: sizes that nothing tells.
     """
     from mae.models.classifier import Classifier
     from mae.models.pretrainer import Pretrainer
+    from mae.models.video_encoder import VideoEncoder
 
-    if weights.kind == "encoder":
-        raise ConfigError(f"{weights.source} ({weights.format}) is an encoder alone: neither decoder nor head to write")
     architecture = weights.architecture(**sizes)
     if weights.kind == "pretrainer":
         model: Any = Pretrainer(architecture, name="pretrainer")
+    elif weights.kind == "encoder":
+        model = VideoEncoder(architecture, "encoder/norm/gamma" in weights.arrays, name="video_encoder")
     else:
         classes = weights.arrays["head/kernel"].shape[-1]
         model = Classifier(architecture, classes, pooling=weights.pooling, name="classifier")

@@ -21,7 +21,7 @@ HOMES = {
     "Optimizer": "mae.engines.optimizer",
     "Pretrainer": "mae.models.pretrainer",
     "VideoEncoder": "mae.models.video_encoder",
-    "VideoPreprocessor": "mae.library.preprocessor",
+    "VideoPreprocessor": "mae.checkpoints.preprocessor",
     "WarmupCosine": "mae.training.keras_schedule",
 }
 

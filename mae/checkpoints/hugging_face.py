@@ -72,7 +72,8 @@ class _Dialect:
         return rules | {"intermediate_size": whole(1, 1 << 22)} | flags
 
 
-_TRANSFORMERS = _Dialect(_SIZES, {"hidden_act": "gelu", "qkv_bias": True, "qv_bias": True})
+_COMMON: dict[str, Any] = {"qkv_bias": True, "qk_scale": None, "cos_attn": False}
+_TRANSFORMERS = _Dialect(_SIZES, _COMMON | {"hidden_act": "gelu", "qv_bias": True})
 _IMAGES = replace(
     _TRANSFORMERS, sizes={ours: _SIZES[ours] for ours in _SIZES if ours not in ("num_frames", "tubelet_size")}
 )
@@ -89,7 +90,7 @@ _VERSION_2 = _Dialect(
         "mlp_ratio": ("mlp_ratio", 4.0),
         "layer_norm_epsilon": ("layer_norm_eps", 1e-6),
     },
-    {"qkv_bias": True, "qk_scale": None, "cos_attn": False},
+    _COMMON,
     "model_config",
 )
 _VERSION_2_TYPE = "VideoMAEv2"  # begins a model_type: VideoMAEv2_Base, VideoMAEv2_giant
@@ -171,12 +172,17 @@ def use_defaults(weights: Weights) -> None:
     weights.told["head_norm_epsilon"] = HEAD_NORM_EPSILON
 
 
+def hugging_face_class(kind: str) -> str:
+    """The class of transformers that a folder of such a model is opened with."""
+    return _CLASSES[kind]
+
+
 def make_config(model: Any, kind: str, metadata: Metadata) -> dict[str, Any]:
     """The content of `config.json` for a model of this project."""
     a: Architecture = model.architecture
     config = {theirs: getattr(a, ours) for ours, (theirs, _) in _SIZES.items()}
     config |= {
-        "architectures": [_CLASSES[kind]],
+        "architectures": [hugging_face_class(kind)],
         "model_type": "videomae",
         "intermediate_size": round(a.embed_dim * a.mlp_ratio),
         "decoder_intermediate_size": round(a.decoder_embed_dim * a.mlp_ratio),

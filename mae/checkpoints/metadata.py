@@ -209,7 +209,8 @@ def training_of_run(meta: Mapping[str, Any], source: str | Path) -> Training:
         told |= {name: config.get(name) for name in ("mask_motion", "mask_motion_share")}
     dataset = check(source, "config.dataset", config.get("dataset") or {}, table())
     data = check(source, "config.data", config.get("data") or {}, table())
-    told |= {"frame_stride": dataset.get("frame_stride"), "sampler": data.get("sampler"), "step": meta.get("step")}
+    told |= {"frame_stride": dataset.get("frame_stride"), "sampler": data.get("sampler")}
+    told |= {name: meta.get(name) for name in ("step", "licence")}
     if data.get("channels") != "rgb":
         told["channels"] = data.get("channels")
     told["window"] = data.get("window")

@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from mae.checkpoints import keras_names
+from mae.checkpoints.card import model_card
 from mae.checkpoints.containers.keras_h5 import write_keras_h5
 from mae.checkpoints.containers.safetensors_file import write_safetensors
 from mae.checkpoints.containers.torch_zip import write_torch
-from mae.checkpoints.hugging_face import make_config
+from mae.checkpoints.hugging_face import hugging_face_class, make_config
 from mae.checkpoints.layouts import split_qkv, to_pytorch
 from mae.checkpoints.metadata import KERAS_NOTE, KEY, Metadata, Training
 from mae.checkpoints.names import HUGGING_FACE, PYTORCH, TABLES, NameTable
+from mae.checkpoints.onnx_file import write_onnx
 from mae.checkpoints.saved_model import write_saved_model
 from mae.checkpoints.weights import model_kind, model_variables, weights_of
 from mae.errors import ConfigError, check_choice
@@ -31,15 +33,20 @@ def save_checkpoint(
     format: str,
     id2label: Mapping[int, str] | None = None,
     training: Training | None = None,
+    video_size: Sequence[int] | None = None,
 ) -> None:
     """Writes the weights of a model, and beside them what they belong to: sizes, clips and names of the classes.
 
+    A folder gets a model card, `README.md`.
+
     Args:
-        model: a `Pretrainer` or `Classifier`; for `keras` a `VideoEncoder` as well.
+        model: a `Pretrainer` or `Classifier`; for `keras`, `savedmodel` and `onnx` a `VideoEncoder` as well.
         path: a file, or for `huggingface` and `savedmodel` a folder; must not exist yet.
-        format: `huggingface`, `pytorch`, `keras_h5`, `keras` or `savedmodel`.
+        format: `huggingface`, `pytorch`, `keras_h5`, `keras`, `savedmodel` or `onnx`.
         id2label: names of the classes.
-        training: how the weights were trained; `load_checkpoint` reports it.
+        training: how the weights were trained, and their licence; `load_checkpoint` reports it.
+        video_size: for `savedmodel` and `onnx`: height and width of the frames that will be given, which the model then
+            resizes and cuts as `mae.VideoPreprocessor` does; None: frames are given in the model's own size.
 
     Raises:
         ConfigError: `path` exists, or the format cannot hold this model; nothing is left on disk.
@@ -53,11 +60,40 @@ def save_checkpoint(
         True
     """
     check_choice("format", format, FORMATS)
-    if model_kind(model) == "encoder" and format != "keras":
-        raise ConfigError(f"format={format} has no place for an encoder alone: write it as keras")
+    if model_kind(model) == "encoder" and format not in ENCODER_FORMATS:
+        known = ", ".join(ENCODER_FORMATS)
+        raise ConfigError(f"format={format} has no place for an encoder alone: write it as one of {known}")
+    _check_video_size(video_size, format)
     metadata = Metadata(_architecture(model), training or Training(), _checked_labels(model, id2label))
     with creating(Path(path)) as temporary:
-        FORMATS[format](model, temporary, metadata)
+        if format in _SERVED:
+            _SERVED[format](model, temporary, metadata, video_size)
+        else:
+            _WRITERS[format](model, temporary, metadata)
+        if temporary.is_dir():
+            _write_card(model, temporary, metadata, format, video_size)
+
+
+def _check_video_size(video_size: Sequence[int] | None, format: str) -> None:
+    if video_size is None:
+        return
+    if format not in _SERVED:
+        raise ConfigError(f"video_size= is for {' and '.join(_SERVED)}: format={format} keeps weights, and no resizing")
+    if len(video_size) != 2 or min(video_size) < 1:
+        raise ConfigError(f"video_size={list(video_size)} must be two numbers from 1, height and width of the frames")
+
+
+def _write_card(model: Any, folder: Path, metadata: Metadata, format: str, video_size: Sequence[int] | None) -> None:
+    a, kind = metadata.architecture, model_kind(model)
+    height, width = video_size or (a.image_size, a.image_size)
+    clip = f"clips of {a.num_frames} frames, {height} × {width} pixels, {a.in_channels} channels"
+    if format == "savedmodel":
+        takes = f"{clip}: uint8 (b, {a.num_frames}, {height}, {width}, {a.in_channels}), normalised inside"
+        use = 'served = tensorflow.saved_model.load(".").signatures["serving_default"]\nserved(videos=videos)'
+    else:
+        takes = f"{clip}, normalised by the mean and standard deviation below"
+        use = f'transformers.{hugging_face_class(kind)}.from_pretrained(".")'
+    (folder / "README.md").write_text(model_card(kind, metadata, takes, use))
 
 
 def _write_hugging_face(model: Any, folder: Path, metadata: Metadata) -> None:
@@ -96,13 +132,16 @@ def _write_keras(model: Any, path: Path, metadata: Metadata) -> None:
         archive.writestr(KERAS_NOTE, metadata.as_text())
 
 
-FORMATS: dict[str, Callable[[Any, Path, Metadata], None]] = {
+_WRITERS: dict[str, Callable[[Any, Path, Metadata], None]] = {
     "huggingface": _write_hugging_face,
     "pytorch": _write_pytorch,
     "keras_h5": _write_keras_h5,
     "keras": _write_keras,
-    "savedmodel": write_saved_model,
 }
+# What is to be called with videos, by programs that do not know this project.
+_SERVED = {"savedmodel": write_saved_model, "onnx": write_onnx}
+FORMATS = (*_WRITERS, *_SERVED)
+ENCODER_FORMATS = ("keras", *_SERVED)
 
 
 def _architecture(model: Any) -> Architecture:

@@ -1,10 +1,12 @@
 """A SavedModel that serves videos with nothing but TensorFlow, and that this project reads back."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mae.checkpoints.metadata import Metadata, metadata_from
+from mae.checkpoints.preprocessor import VideoPreprocessor
 from mae.checkpoints.schema import read_json
 from mae.checkpoints.tensorflow_needed import tensorflow_for
 from mae.checkpoints.weights import model_kind
@@ -14,27 +16,32 @@ from mae.presets import Architecture
 _METADATA = Path("assets.extra") / "architecture.json"  # the folder TensorFlow leaves to others
 
 
-def write_saved_model(model: Any, folder: Path, metadata: Metadata) -> None:
+def write_saved_model(model: Any, folder: Path, metadata: Metadata, video_size: Sequence[int] | None) -> None:
     """Writes `model` with the signature `serving_default`.
 
-    It takes `videos` (b, T, H, W, c) uint8, any b. A classifier answers `probabilities` (b, classes) float32 and
-    `labels` (b,), the name of the likeliest class; `class_names`, a signature without arguments, gives all names in
-    order. A pre-trained model answers `features` (b, n, d) of its encoder, all tokens seen.
+    It takes `videos` (b, T, H, W, c) uint8, any b, and normalises them. A classifier answers `probabilities`
+    (b, classes) float32 and `labels` (b,), the name of the likeliest class; `class_names`, a signature without
+    arguments, gives all names in order. Pre-trained models and encoders answer `features` (b, n, d), all tokens seen.
+
+    Args:
+        video_size: height and width of the frames, which are resized and cut; None: those of the model.
     """
     tf = tensorflow_for("writing a SavedModel")
     a: Architecture = model.architecture
-    served = tf.TensorSpec((None, a.num_frames, a.image_size, a.image_size, a.in_channels), tf.uint8, name="videos")
+    height, width = video_size or (a.image_size, a.image_size)
+    served = tf.TensorSpec((None, a.num_frames, height, width, a.in_channels), tf.uint8, name="videos")
+    resized: Any = VideoPreprocessor(a.image_size, normalise=False) if video_size else lambda videos: videos
     is_classifier = model_kind(model) == "classifier"
     names = [metadata.id2label.get(i, str(i)) for i in range(model.num_classes)] if is_classifier else []
 
     @tf.function(input_signature=[served], autograph=False)
     def classify(videos: Any) -> dict[str, Any]:
-        probabilities = tf.nn.softmax(tf.cast(model(videos, training=False), tf.float32))
+        probabilities = tf.nn.softmax(tf.cast(model(resized(videos), training=False), tf.float32))
         return {"probabilities": probabilities, "labels": tf.gather(tf.constant(names), tf.argmax(probabilities, 1))}
 
     @tf.function(input_signature=[served], autograph=False)
     def encode(videos: Any) -> dict[str, Any]:
-        patches = patchify(normalise(videos, a.statistics), a.tubelet)
+        patches = patchify(normalise(resized(videos), a.statistics), a.tubelet)
         return {"features": tf.cast(model.encoder(patches, training=False), tf.float32)}
 
     @tf.function(input_signature=[], autograph=False)

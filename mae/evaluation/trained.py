@@ -126,9 +126,10 @@ def load_encoder(
     dtype: Any,
     sizes: Mapping[str, int | None],
     sampler: str | None = None,
+    inflate: bool = False,
 ) -> Trained:
-    """A model that has the encoder of any checkpoint. Arguments and errors as above."""
-    weights = read_weights(path)
+    """A model that has the encoder of any checkpoint. Arguments and errors as above, and of `read_weights`."""
+    weights = read_weights(path, inflate)
     if weights.kind == "classifier":
         return _classifier(weights, None, Training(frame_stride), dtype, sizes, sampler)
     weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(DECODER)}

@@ -122,13 +122,15 @@ class Finetuning(Objective):
         if session.optimizer.average is not None:
             session.optimizer.average.restart()
         session.workers.say(report.summary())
+        self.licence = report.training.licence
 
     def restore(self, checkpoint: Checkpoint) -> None:
+        super().restore(checkpoint)
         self.best.restore(checkpoint.meta.get("best"))
 
     def state(self) -> Mapping[str, Any]:
         id2label = {str(number): name for number, name in enumerate(self.class_names)}
-        return {"id2label": id2label, "best": self.best.state()}
+        return {**super().state(), "id2label": id2label, "best": self.best.state()}
 
     def losses(self, model: Classifier) -> Losses:
         return finetuning_losses(model, self.config.mixing.label_smoothing, self.plan.mixing_group)

@@ -102,12 +102,14 @@ class Pretraining(Objective):
         if report.fresh_decoder:
             session.workers.say("NOTE: the decoder starts at random: the loss starts as if nothing had been learnt")
         self.loaded = report
+        self.licence = report.training.licence
 
     def restore(self, checkpoint: Checkpoint) -> None:
+        super().restore(checkpoint)
         self.known_loss.restore(checkpoint.meta.get("fixed_batch"))
 
     def state(self) -> Mapping[str, Any]:
-        return {"fixed_batch": self.known_loss.state()}
+        return {**super().state(), "fixed_batch": self.known_loss.state()}
 
     def losses(self, model: Pretrainer) -> Losses:
         return pretraining_losses(model, self.config.predicted, self.config.num_masked, self.config.num_predicted)

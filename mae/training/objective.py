@@ -48,6 +48,7 @@ class Objective(ABC):
     Made before there is a model: what does not fit together is refused then, while nothing on disk is changed.
     """
 
+    licence: str | None = None  # of the weights that `init_from` gave, which holds for what becomes of them
     index: VideoIndex  # the videos that are trained on
     plan: TrainingPlan
     cadence: Cadence
@@ -77,12 +78,12 @@ class Objective(ABC):
         """Fills the model of a new run from `init_from`, if that is given, and says so."""
 
     def restore(self, checkpoint: "Checkpoint") -> None:
-        """Takes up the objective's own state, once the session has taken up its; by default there is none."""
-        return None
+        """Takes up the objective's own state, once the session has taken up its."""
+        self.licence = checkpoint.meta.get("licence")
 
     def state(self) -> Mapping[str, Any]:
         """The objective's own state, for the meta data of a checkpoint."""
-        return {}
+        return {"licence": self.licence}
 
     @abstractmethod
     def losses(self, model: Any) -> Losses:

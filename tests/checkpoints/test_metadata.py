@@ -39,7 +39,7 @@ def write_run(folder, kind, positions):
         for i, variable in enumerate(model.trainable_variables):
             variable.assign(np.random.default_rng(i).normal(0.1, 0.3, variable.shape))
         told = {"config": CONFIG, "id2label": {str(number): name for number, name in NAMES.items()}}
-    meta = {"step": 9, "architecture": asdict(model.architecture), **told}
+    meta = {"step": 9, "architecture": asdict(model.architecture), "licence": "CC-BY-NC-4.0", **told}
     Checkpoints(folder / "checkpoints", keep=1).save(variables_to_arrays(model.variables), meta)
     return model
 
@@ -50,7 +50,7 @@ def test_a_converted_run_is_described_and_used_as_the_run(to, kind, tmp_path):
     positions = "sincos" if to == "huggingface" else "sincos_factorised"
     model = write_run(tmp_path / "run", kind, positions)
     path = tmp_path / FILES[to]
-    convert([str(tmp_path / "run"), str(path), f"to={to}", "licence=CC-BY-NC-4.0"])
+    convert([str(tmp_path / "run"), str(path), f"to={to}"])
 
     rows = dict(
         line.split(maxsplit=1) for line in convert([str(path), "describe=true"]).splitlines() if len(line.split()) > 1

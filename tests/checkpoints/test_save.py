@@ -7,21 +7,33 @@ from dataclasses import asdict
 
 import h5py
 import numpy as np
+import onnxruntime
 import pytest
 import tensorflow as tf
+from keras import ops
 from released_files import golden, keras_names, pytorch_state, without_encoder, write
 from safetensors import safe_open
 from test_load import build
 
 from mae.checkpoints.containers.torch_zip import read_torch
 from mae.checkpoints.load import load_checkpoint
+from mae.checkpoints.metadata import KEY, Training
+from mae.checkpoints.preprocessor import VideoPreprocessor
 from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import FORMATS, save_checkpoint
 from mae.engines.start import build_optimizer
 from mae.errors import ConfigError
+from mae.patches import normalise, patchify
 
 KINDS = ("pretrainer", "classifier")
-NAMES = {"huggingface": "hf", "pytorch": "x.pth", "keras_h5": "x.h5", "keras": "x.keras", "savedmodel": "saved"}
+NAMES = {
+    "huggingface": "hf",
+    "pytorch": "x.pth",
+    "keras_h5": "x.h5",
+    "keras": "x.keras",
+    "savedmodel": "saved",
+    "onnx": "x.onnx",
+}
 LABELS = dict(enumerate(["jump", "run", "sit", "throw", "wave"]))
 
 
@@ -166,6 +178,60 @@ def test_an_existing_output_is_never_touched(models, format, tmp_path):
     with pytest.raises(ConfigError, match="exists already"):
         save_checkpoint(models["classifier"], path, format)
     assert path.read_text() == "mine"
+
+
+def by_onnx(path, videos):
+    """The outputs by their names, and what the file says of the model."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    told = session.get_modelmeta().custom_metadata_map
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"videos": videos}), strict=True)), told
+
+
+def test_onnx_of_a_classifier_resizes_and_takes_any_batch(models, tmp_path):
+    model, training = models["classifier"], Training(licence="CC-BY-NC-4.0")
+    save_checkpoint(model, tmp_path / "x.onnx", "onnx", LABELS, training, video_size=(40, 52))
+    for batch in (1, 3):
+        videos = np.random.default_rng(batch).integers(0, 256, (batch, 4, 40, 52, 3), dtype=np.uint8)
+        made, told = by_onnx(tmp_path / "x.onnx", videos)
+        logits = model(VideoPreprocessor(32)(videos))
+        assert list(made) == ["probabilities"]
+        np.testing.assert_allclose(made["probabilities"], ops.convert_to_numpy(ops.softmax(logits)), atol=1e-5)
+    assert told["licence"] == "CC-BY-NC-4.0"
+    assert json.loads(told[KEY])["id2label"] == {str(number): name for number, name in LABELS.items()}
+
+
+def test_onnx_of_what_was_pre_trained_is_its_encoder(models, tmp_path):
+    model = models["pretrainer"]
+    save_checkpoint(model, tmp_path / "x.onnx", "onnx")
+    videos = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 3), dtype=np.uint8)
+    features = model.encoder(patchify(normalise(videos, 3), model.architecture.tubelet))
+    made, _ = by_onnx(tmp_path / "x.onnx", videos)
+    np.testing.assert_allclose(made["features"], ops.convert_to_numpy(features), atol=1e-4)
+
+
+def test_a_folder_has_a_card_that_tells_what_is_known(models, tmp_path):
+    training = Training(frame_stride=2, sampler="dense_stride", licence="CC-BY-NC-4.0")
+    save_checkpoint(models["classifier"], tmp_path / "hf", "huggingface", LABELS, training)
+    card = (tmp_path / "hf" / "README.md").read_text()
+    assert card.startswith('---\nlicense: "CC-BY-NC-4.0"\n')
+    for line in ("| frame_stride | 2 |", "| clip | 4 frames of 32 × 32 pixels, 3 channels |", f"| 0 | {LABELS[0]} |"):
+        assert line in card
+    assert "VideoMAEForVideoClassification" in card
+    report = load_checkpoint(tmp_path / "hf", build("classifier"))
+    assert report.training.licence == "CC-BY-NC-4.0"
+
+
+@pytest.mark.parametrize(
+    ("format", "size", "message"),
+    [
+        ("pytorch", (40, 52), "video_size= is for savedmodel and onnx: format=pytorch keeps weights"),
+        ("savedmodel", (40, 0), r"video_size=\[40, 0\] must be two numbers from 1"),
+    ],
+)
+def test_sizes_of_frames_that_mean_nothing(format, size, message, models, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        save_checkpoint(models["classifier"], tmp_path / "x", format, video_size=size)
 
 
 def test_a_failure_leaves_nothing_on_disk(models, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 from mae.checkpoints.containers.torch_zip import read_torch, write_torch
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.metadata import Training
+from mae.checkpoints.read import read_weights
 from mae.checkpoints.save import save_checkpoint
 from mae.convert import SIZES as ALL_SIZES
 from mae.convert import TRAINING, parse
@@ -94,6 +95,21 @@ def test_anything_left_over_means_nothing_is_written(classifier, tmp_path):
     with pytest.raises(ConfigError, match="missing: head/bias"):
         convert([str(tmp_path / "less.pth"), str(tmp_path / "hf"), "to=huggingface", *TOLD])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.pth", "less.pth", "more.pth"]
+
+
+def test_an_encoder_alone_is_written_where_there_is_a_place_for_it(classifier, tmp_path):
+    save_checkpoint(classifier, tmp_path / "whole.pth", "pytorch")
+    state = read_torch(tmp_path / "whole.pth")["module"]
+    source = str(tmp_path / "encoder.pth")
+    write_torch(source, {"module": {name: tensor for name, tensor in state.items() if not name.startswith("head.")}})
+    convert([source, str(tmp_path / "x.keras"), "to=keras", *TOLD])
+    again = read_weights(tmp_path / "x.keras")
+    assert again.kind == "encoder"
+    np.testing.assert_array_equal(again.arrays["encoder/block_1/mlp/fc1/bias"], state["blocks.1.mlp.fc1.bias"])
+    with pytest.raises(
+        ConfigError, match="is an encoder alone, neither decoder nor head to write: give one of to=keras"
+    ):
+        convert([source, str(tmp_path / "y.pth"), "to=pytorch", *TOLD])
 
 
 def test_sizes_that_nothing_tells_are_asked_for(classifier, tmp_path):

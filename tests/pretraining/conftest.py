@@ -51,8 +51,9 @@ def released(whole, tmp_path_factory):
     """The weights of the whole run as somebody else's file."""
     from pretraining_runs import model_of
 
+    from mae.checkpoints.metadata import Training
     from mae.checkpoints.save import save_checkpoint
 
     path = tmp_path_factory.mktemp("released") / "weights.pth"
-    save_checkpoint(model_of(whole), path, "pytorch")
+    save_checkpoint(model_of(whole), path, "pytorch", training=Training(licence="CC-BY-NC-4.0"))
     return path

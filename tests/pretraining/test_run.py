@@ -15,6 +15,7 @@ from pretraining_runs import losses, model_of, probed, weights
 
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.metadata import Training
+from mae.checkpoints.read import read_weights
 from mae.checkpoints.run_state import read_checkpoint
 from mae.checkpoints.save import save_checkpoint
 from mae.errors import ConfigError, Interrupted, TrainingStopped
@@ -181,6 +182,8 @@ def test_init_from_starts_at_the_loss_the_weights_have(whole, released, run, cap
     assert f"fixed batch right after loading: loss {first['fixed_batch_loss']:.4f}\n" in said
     assert "expected_fixed_batch_loss" not in first
     assert [record["step"] for record in read_metrics(directory / "metrics.jsonl")] == [0, 1, 2]
+    # The weights are the file's, trained further, and so is their licence.
+    assert read_weights(directory).training.licence == "CC-BY-NC-4.0"
 
 
 def test_the_loss_that_the_weights_had_on_the_same_fixed_batch_is_expected(whole, begin, tmp_path, capsys):

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from written_videos import noise_frames, write_video
 
+from mae.checkpoints.preprocessor import VideoPreprocessor
 from mae.data.clips import ClipReader, ClipSpec
 from mae.data.lists.index import single_video
 from mae.data.transforms.crops import crop_frame, view_crops
 from mae.data.videos.read import read_video
 from mae.errors import ConfigError
-from mae.library.preprocessor import VideoPreprocessor
 from mae.models.classifier import build_classifier
 from mae.patches import normalise
 
