@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from mae.checkpoints.preprocessor import VideoPreprocessor
 from mae.errors import ConfigError
-from mae.library.preprocessor import VideoPreprocessor
 from mae.normalisation import Statistics, statistics_of, usual_statistics
 from mae.patches import normalise, normalise_patches, unnormalise
 from mae.presets import Architecture, architecture

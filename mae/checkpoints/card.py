@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from mae.checkpoints.metadata import PRETRAINED, Metadata
-from mae.patches import channel_statistics
 
 _SHOWN_CLASSES = 1000
 _KINDS = {
@@ -39,7 +38,7 @@ def model_card(kind: str, metadata: Metadata, takes: str, use: str) -> str:
 
 
 def _facts(kind: str, metadata: Metadata) -> list[tuple[str, Any]]:
-    a, mean_and_std = metadata.architecture, channel_statistics(metadata.architecture.in_channels)
+    a, mean_and_std = metadata.architecture, metadata.architecture.statistics
     parts = ("embed_dim", "depth", "num_heads", "patch_size", "tubelet_size", "positions")
     decoder = ("decoder_embed_dim", "decoder_depth", "decoder_num_heads") if kind == "pretrainer" else ()
     told = {
