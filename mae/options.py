@@ -1,6 +1,9 @@
 """The names a user chooses among, where the choice is not a table of functions of its own."""
 
 BACKENDS = ("tensorflow", "jax")
+CLASSIFICATION, MULTILABEL, REGRESSION = TASKS = ("classification", "multilabel", "regression")  # of a head
+CLASS_BALANCES = ("none", "weights", "sampler")  # what is done where classes have more and fewer videos
+DISTANCES = ("huber", "l1", "l2")  # of numbers, see `mae.finetuning.losses`
 ATTENTIONS = ("chunked", "plain", "fused")
 REMATS = ("none", "blocks")
 PATCH_TARGETS = ("videomae", "mae_st", "pixels")  # of each patch by itself

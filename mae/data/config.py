@@ -83,6 +83,18 @@ class CsvDataset:
     test: str | None = field(metadata=PATH)  # the list of its test at the end; null: `val`
     # Class names, one a line, looked for likewise; null: classes.txt beside the list, if any.
     classes: str | None = field(metadata=PATH)
+    targets: list[str]  # columns of the lists that fine-tuning learns, by their names; []: the column of labels
+    holdout: float  # share of `train` that fine-tuning holds out, whole groups where the list has some; 0: none
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", list(self.targets))  # a plain list, whatever composed it
+        if len(set(self.targets)) < len(self.targets):
+            raise ConfigError(f"dataset.targets=[{','.join(self.targets)}] names one twice")
+        if not 0 <= self.holdout < 1:
+            raise ConfigError(f"dataset.holdout={self.holdout} must lie in [0, 1)")
+        held = next((f"{name}={value}" for name in ("val", "test") if (value := getattr(self, name)) is not None), None)
+        if held is not None and self.holdout > 0:
+            raise ConfigError(f"dataset.{held} and dataset.holdout={self.holdout} are both given: give one")
 
 
 DatasetConfig = RenderedDataset | FolderDataset | CsvDataset

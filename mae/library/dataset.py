@@ -19,11 +19,13 @@ from mae.data.lists.in_memory import Entry, index_entries
 from mae.data.lists.places import absolute
 from mae.data.lists.split_folders import split_folders
 from mae.data.lists.splits import with_classes
+from mae.data.lists.text_list import NOTHING, Wanted
 from mae.data.lists.video_index import VideoIndex
 from mae.data.pipeline import Portion, training_batches
 from mae.data.read_ahead import read_ahead
 from mae.errors import BadVideo, ConfigError, check_choice
 from mae.library.clip import Clip, augmentation
+from mae.options import CLASSIFICATION, TASKS
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 _PREFETCH = 2  # batches
@@ -42,6 +44,8 @@ class Reading:
         short_clip: what a video too short for a clip gives in training: `repeat_last`, `loop` or `skip` (it counts as
             one that cannot be read).
         max_bad_frac: share of the videos that may be unreadable.
+        task: what the labels of a list are: `classification`, `multilabel` or `regression`.
+        targets: columns of a list with a header that hold them, by their names; none: its column of labels.
 
     Raises:
         ConfigError: a number out of range, or no such name.
@@ -59,16 +63,19 @@ class Reading:
     timeout_s: float = 60.0
     short_clip: str = "repeat_last"
     max_bad_frac: float = 0.01
+    task: str = CLASSIFICATION
+    targets: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_reading(self)
+        check_choice("task", self.task, TASKS)
 
 
 class ClipDataset(keras.utils.PyDataset):
     """Batches of clips, which `mae.load_dataset` makes: `(clips, labels, weights)`, NumPy arrays.
 
     - clips: (b, T, S, S, c) uint8, RGB unless `mae.Clip` says otherwise.
-    - labels: (b,) int32, -1 where there are none.
+    - labels: (b,) int32, -1 where there are none; several labels (b, labels) uint8, numbers (b, numbers) float32.
     - weights: (b,) float32: 1, or 0 for a video that cannot be read, whose clip is black.
 
     So Keras' `fit`, `evaluate` and `predict` take it: inputs, targets, sample weights. `dataset[i]` is batch `i` of
@@ -117,8 +124,10 @@ class ClipDataset(keras.utils.PyDataset):
         self._batch_size = batch_size
         self._threads = reading.workers
         self._bad_videos = BadVideos(None, len(index.paths), reading.max_bad_frac, "reading.max_bad_frac")
-        unknown = (-1,) * len(index.paths)
-        self._labels = np.array(unknown if index.labels is None else index.labels, np.int32)
+        self._labels = np.full(len(index.paths), -1, np.int32)
+        if index.is_labelled:
+            truths = index.truths(index.num_classes or 0)
+            self._labels = truths.astype(np.float32) if truths.dtype == np.float64 else truths
 
     @property
     def bad_videos(self) -> dict[str, str]:
@@ -127,7 +136,7 @@ class ClipDataset(keras.utils.PyDataset):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """By number; None where there are no labels, or only numbers are known."""
+        """By number; None where there are no labels, or only numbers are known; of `regression` what is told."""
         return self.index.class_names
 
     def __len__(self) -> int:
@@ -167,7 +176,7 @@ class ClipDataset(keras.utils.PyDataset):
         batch = self._batch_size if self._is_training else None
         signature = (
             tf.TensorSpec((batch, *self._reader.spec.clip_shape), tf.uint8),
-            tf.TensorSpec((batch,), tf.int32),
+            tf.TensorSpec((batch, *self._labels.shape[1:]), self._labels.dtype),
             tf.TensorSpec((batch,), tf.float32),
         )
         made = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
@@ -256,9 +265,11 @@ def load_dataset(
     reading = reading or Reading()
     if isinstance(augment, str):
         augment = augmentation(augment)
-    index = _index(videos, split, reading)
+    index = _index(videos, split, reading, NOTHING if labels is False else Wanted(reading.task, tuple(reading.targets)))
     if labels is False:
         index = replace(index, labels=None, class_names=None)
+    elif reading.task != CLASSIFICATION and index.labels is not None:
+        raise ConfigError(f"reading.task={reading.task} is for lists, and videos= has classes: name a list file")
     elif labels is not True:
         index = _numbered_as(index, labels)
     if batch_size < 1 or (augment is not None and batch_size > len(index.paths)):
@@ -266,9 +277,10 @@ def load_dataset(
     return ClipDataset(index, clip or Clip(), augment, batch_size, seed, reading)
 
 
-def _index(videos: str | Path | Sequence[Entry], split: str | None, reading: Reading) -> VideoIndex:
+def _index(videos: str | Path | Sequence[Entry], split: str | None, reading: Reading, wanted: Wanted) -> VideoIndex:
     if isinstance(videos, str | Path):
-        return given_videos("videos=", _part(videos, split), reading.root, reading.frames, "reading.frames=").index
+        part = _part(videos, split)
+        return given_videos("videos=", part, reading.root, reading.frames, "reading.frames=", wanted).index
     if split is not None or reading.frames is not None:
         raise ConfigError("split= and reading.frames= are for folders and lists, and videos=[…] is a sequence")
     return index_entries("videos=", videos, reading.root)
@@ -290,6 +302,6 @@ def _part(videos: str | Path, split: str | None) -> str | Path:
 
 
 def _numbered_as(index: VideoIndex, names: Sequence[str]) -> VideoIndex:
-    if index.labels is None:
+    if not index.is_labelled:
         raise ConfigError(f"labels= names {len(names)} classes, and {index.paths[0]} and the others have no labels")
     return with_classes(index, names, len(names), "labels=")

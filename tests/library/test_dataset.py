@@ -159,3 +159,18 @@ def test_settings_that_cannot_be_are_told(make, told):
 def test_augmentations_are_those_of_the_published_recipes():
     assert AUGMENTATIONS["pretraining"] == configured("recipe=kinetics400").augment
     assert AUGMENTATIONS["finetuning"] == configured_finetuning("recipe=kinetics400").augment
+
+
+def test_several_labels_and_numbers_come_as_rows(folder, tmp_path):
+    videos = load_dataset(folder, CLIP).index.paths
+    texts = {"multilabel": ("walk;run", "", "run"), "regression": ("0.5", "2", "-1")}
+    expected = {"multilabel": ([[1, 1], [0, 0], [1, 0]], np.uint8), "regression": ([[0.5], [2], [-1]], np.float32)}
+    for task, written in texts.items():
+        rows = [f"{path},{text}" for path, text in zip(videos, written, strict=False)]
+        (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
+        reading = Reading(workers=1, task=task)
+        ((_, labels, weights),) = load_dataset(tmp_path / "list.csv", CLIP, batch_size=3, reading=reading)
+        assert (labels.tolist(), labels.dtype) == expected[task]
+        assert weights.tolist() == [1, 1, 1]
+        with pytest.raises(ConfigError, match=rf"reading.task={task} is for lists"):
+            load_dataset(folder, CLIP, reading=reading)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mae.data.lists.lines import Line, line_of, parse_line
-from mae.errors import ConfigError, shown
+from mae.errors import ConfigError, shown, unknown_name
 
 # What a column is by what it is called, the likeliest name first.
 _NAMES = {
@@ -24,11 +24,12 @@ _NAMES = {
     ),
     "label": (
         *("label", "class", "label_id", "class_id", "class_index", "label_index", "target", "category", "action"),
-        *("class_name", "label_name", "activity"),
+        *("class_name", "label_name", "activity", "labels", "targets"),
     ),
     "start": ("start", "start_time", "time_start", "start_s", "start_sec", "t_start"),
     "end": ("end", "end_time", "time_end", "end_s", "end_sec", "t_end"),
     "stride": ("stride", "frame_stride"),
+    "group": ("group", "group_id"),
     # One list is one part of a data set.
     "split": ("split", "subset", "partition"),
     # Known not to be a label.
@@ -38,6 +39,7 @@ _NAMES = {
     ),
 }
 _KNOWN = {name for names in _NAMES.values() for name in names}
+_OUTPUT = "output "  # begins the kind of a column that was asked for by its name, before its number among them
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,13 @@ class Header:
     """What the columns of a list are."""
 
     delimiter: str | None  # None: blanks
-    kinds: tuple[str, ...]  # path, label, start, end, stride, split; "": not used
+    kinds: tuple[str, ...]  # path, label, start, end, stride, split, group, `output 0` …; "": not used
     names: tuple[str, ...]  # as they are written
+
+    @property
+    def label(self) -> str | None:
+        """What the column of labels is called; None: there is none."""
+        return self.names[self.kinds.index("label")] if "label" in self.kinds else None
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -62,24 +69,28 @@ class Record(NamedTuple):
     fields: list[str]
 
 
-def read_header(text: str, exists: Callable[[str], bool]) -> Header | None:
+def read_header(text: str, exists: Callable[[str], bool], outputs: Sequence[str] = ()) -> Header | None:
     """What a list's first line says of its columns; None where it is a video like the others.
 
     Args:
         exists: whether there is a file of a name.
+        outputs: names of columns that hold what is learnt, whatever else they might be.
 
     Raises:
-        ConfigError: it is a header, and does not make sense.
+        ConfigError: it is a header, and does not make sense, or has no such column.
     """
     delimiter = next((mark for mark in "\t;," if mark in text), None)
     words = [text] if delimiter is None else next(csv.reader([text], delimiter=delimiter, skipinitialspace=True))
     words = text.split() if delimiter is None else [word.strip() for word in words]
-    names = [re.sub(r"[\s-]+", "_", word.strip('"').casefold()) for word in words]
-    if re.search(r"[./\\]", text) or any(re.fullmatch(r"[+-]?[0-9]+", name) for name in names):
+    names = [_spelt(word) for word in words]
+    wanted = [_spelt(name) for name in outputs]
+    if not set(wanted) & set(names) and (
+        re.search(r"[./\\]", text) or any(re.fullmatch(r"[+-]?[0-9]+", name) for name in names)
+    ):
         return None
-    if delimiter is None and not _KNOWN.issuperset(names):  # a name with blanks in it
+    if delimiter is None and not _KNOWN.issuperset({*names} - {*wanted}):  # a name with blanks in it
         return None
-    kinds = _kinds(names)
+    kinds = _kinds(names, wanted)
     is_sure = sum(name in _KNOWN for name in names) > 1
     if exists(text) or (not is_sure and exists(words[0])) or not any(kinds):
         return None
@@ -88,6 +99,9 @@ def read_header(text: str, exists: Callable[[str], bool]) -> Header | None:
     if "path" not in kinds and delimiter is None:
         return None
     _check(text, names, kinds)
+    for asked, name in zip(outputs, wanted, strict=True):
+        if name not in names:
+            raise unknown_name(f"the header {text!r} has other columns than dataset.targets: the column", asked, words)
     return Header(delimiter, tuple(kinds), tuple(words))
 
 
@@ -128,15 +142,20 @@ def read_records(header: Header, lines: Sequence[str], first: int) -> Iterator[R
             yield Record(first + start, first + end - 1, fields if is_quoted else [field.strip() for field in fields])
 
 
-def lines_below(header: Header, lines: Sequence[str], first: int) -> list[Line]:
+def lines_below(header: Header, lines: Sequence[str], first: int, as_written: bool = False) -> list[Line]:
     """The videos of `read_records`.
+
+    Args:
+        as_written: see `mae.data.lists.lines.line_of`.
 
     Raises:
         ConfigError: as there; a field that is not what its column says; videos of several splits.
     """
     if header.delimiter is None and header.kinds == ("path", "label"):
         # As without it: a name of several words is not told from a path by counting.
-        return [parse_line(number, line.strip()) for number, line in enumerate(lines, start=first) if _counts(line)]
+        counted = [(number, line.strip()) for number, line in enumerate(lines, start=first) if _counts(line)]
+        return [parse_line(number, text, as_written=as_written) for number, text in counted]
+    outputs = [kind for kind in header.kinds if kind.startswith(_OUTPUT)]
     found: list[Line] = []
     splits: dict[str, int] = {}
     for number, last, fields in read_records(header, lines, first):
@@ -147,7 +166,8 @@ def lines_below(header: Header, lines: Sequence[str], first: int) -> list[Line]:
         named = {kind: field if kind == "path" else field.strip() for kind, field in zip(kinds, fields, strict=True)}
         named.pop("", None)
         splits.setdefault(named.pop("split", ""), number)
-        found.append(line_of(number, named, last))
+        asked = tuple(named.pop(f"{_OUTPUT}{position}") for position in range(len(outputs)))
+        found.append(line_of(number, named, last, as_written)._replace(outputs=asked or None))
     if len(splits) > 1:
         (one, _), (other, number), *_ = splits.items()
         name = header.names[header.kinds.index("split")]
@@ -158,12 +178,19 @@ def lines_below(header: Header, lines: Sequence[str], first: int) -> list[Line]:
     return found
 
 
-def _kinds(names: Sequence[str]) -> list[str]:
-    """What each column is; of several that may be the same, the likeliest is."""
-    kinds = ["" for _ in names]
+def _spelt(name: str) -> str:
+    """The name of a column without what may be written in several ways."""
+    return re.sub(r"[\s-]+", "_", name.strip('"').casefold())
+
+
+def _kinds(names: Sequence[str], outputs: Sequence[str]) -> list[str]:
+    """What each column is; of several that may be the same, the likeliest is, of those that are not among `outputs`."""
+    kinds = [f"{_OUTPUT}{outputs.index(name)}" if name in outputs else "" for name in names]
     for kind, known in _NAMES.items():
-        if kind and (called := next((name for name in known if name in names), None)):
+        if kind and (called := next((name for name in known if name in names and name not in outputs), None)):
             kinds[names.index(called)] = kind
+    if outputs:
+        return kinds
     others = [index for index, name in enumerate(names) if name not in _KNOWN]
     if "label" not in kinds and "path" in kinds and len(others) == 1:
         kinds[others[0]] = "label"  # `path,emotion`

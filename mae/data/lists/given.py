@@ -10,7 +10,7 @@ from mae.data.lists.found import NO_FRAMES, is_frames
 from mae.data.lists.index import choose_frames, single_video
 from mae.data.lists.listed_files import has_pattern
 from mae.data.lists.places import absolute, existing_directory
-from mae.data.lists.text_list import index_csv
+from mae.data.lists.text_list import NOTHING, Wanted, index_csv
 from mae.data.lists.video_index import VideoIndex
 from mae.errors import ConfigError
 
@@ -41,6 +41,7 @@ def given_videos(
     root: str | None = None,
     frames: str | None = None,
     frames_option: str | None = "frames=",
+    wanted: Wanted = NOTHING,
 ) -> GivenVideos:
     """The videos of a list, of a folder, or the one video at a path.
 
@@ -54,6 +55,7 @@ def given_videos(
         root: what the relative paths of a list are relative to; None: the list's own folder.
         frames: which pictures of a directory are its frames, see `mae.data.lists.found.find_below`.
         frames_option: how that is called in messages; None: the caller has no such option.
+        wanted: what is learnt from the labels of a list.
 
     Raises:
         ConfigError: nothing is there, a folder without videos, a malformed list, a root for what is no list, or
@@ -65,7 +67,7 @@ def given_videos(
         raise ConfigError(f"root={root} is for lists; {option}{value} is a {kind}")
     if kind == "list":
         base = path.parent if root is None else existing_directory(root, "root=")
-        index = choose_frames(index_csv(path, base), frames, option=frames_option)
+        index = choose_frames(index_csv(path, base, wanted=wanted), frames, option=frames_option)
         return GivenVideos(kind, path, base, index)
     if kind == "folder":
         return GivenVideos(kind, path, path, index_folder(path, option, frames, frames_option))

@@ -13,7 +13,7 @@ from mae.data.lists.found import NO_FRAMES
 from mae.data.lists.listed_files import ListedFiles, has_pattern
 from mae.data.lists.places import absolute, existing_directory, find_file
 from mae.data.lists.split_folders import split_folders
-from mae.data.lists.text_list import index_csv
+from mae.data.lists.text_list import NOTHING, Wanted, index_csv
 from mae.data.lists.video_index import VideoIndex, list_digest
 from mae.data.videos.frame_directory import series_in
 from mae.data.videos.frame_series import describe, how_to_choose
@@ -34,12 +34,14 @@ def build_index(
     max_bad_frac: float,
     progress: Callable[[int, int], None] | None = None,
     frames: str | None = None,
+    task: str | None = None,
 ) -> VideoIndex:
     """The training videos of `dataset=`; those of a rendered set are made where they are missing.
 
     Args:
         progress: called with how many are done and in all, after every rendered video.
         frames: which pictures of a directory are its frames, as `data.frames=` says.
+        task: of `mae.options.TASKS`: what is learnt from the labels of a list; None: nothing.
 
     Raises:
         ConfigError: nothing to read, a malformed list, or more than `max_bad_frac` of the listed files missing.
@@ -50,7 +52,7 @@ def build_index(
         return training_folder(dataset.root, frames)
     if dataset.train is None:
         raise ConfigError("dataset.train is not set; give the list of videos: dataset.train=list.csv")
-    return checked_list(dataset, "dataset.train", dataset.train, max_bad_frac, frames)
+    return checked_list(dataset, "dataset.train", dataset.train, max_bad_frac, frames, task)
 
 
 def training_folder(root: str | None, frames: str | None = None) -> VideoIndex:
@@ -135,11 +137,17 @@ def choose_frames(
 
 
 def checked_list(
-    dataset: CsvDataset, option: str, value: str, max_bad_frac: float, frames: str | None = None
+    dataset: CsvDataset,
+    option: str,
+    value: str,
+    max_bad_frac: float,
+    frames: str | None = None,
+    task: str | None = None,
 ) -> VideoIndex:
-    """The list that an option of the data set names, its files looked for."""
+    """The list that an option of the data set names, its files looked for; `task` as of `build_index`."""
     classes = None if dataset.classes is None else find_file("dataset.classes", dataset.classes, dataset.root)
-    index = index_csv(find_file(option, value, dataset.root), dataset.root, classes)
+    wanted = NOTHING if task is None else Wanted(task, tuple(dataset.targets))
+    index = index_csv(find_file(option, value, dataset.root), dataset.root, classes, wanted)
     files = ListedFiles()
     index = replace(index, missing=check_files(index, max_bad_frac, files))
     return choose_frames(index, frames, files)

@@ -33,12 +33,17 @@ def numbered_labels(
         numbers = {name: number for number, name in enumerate(known)}
         for line, name in zip(lines, written, strict=True):
             if name not in numbers:
-                raise ConfigError(f"line {line.number}: {unknown_name(f'{source}: the class', name, known)}")
+                raise unknown_class(line, name, known, source)
         return tuple(numbers[name] for name in written), known, True
     labels = tuple(line.label for line in lines if isinstance(line.label, int))
     for line in lines:
-        _check_number(line, names, source)
+        check_number(line, names, source)
     return labels or None, names, False
+
+
+def unknown_class(line: Line, name: str, known: Sequence[str], source: str | Path) -> ConfigError:
+    """The error for a name that is not among those that a file, `source`, has."""
+    return ConfigError(f"line {line.number}: {unknown_name(f'{source}: the class', name, known)}")
 
 
 def _check_like(line: Line, first: Line) -> None:
@@ -55,7 +60,8 @@ def _check_like(line: Line, first: Line) -> None:
         )
 
 
-def _check_number(line: Line, names: tuple[str, ...] | None, source: str | Path) -> None:
+def check_number(line: Line, names: tuple[str, ...] | None, source: str | Path) -> None:
+    """Raises `ConfigError` where the label of a line is a number, and not that of one of the classes."""
     assert not isinstance(line.label, str)
     if line.label is None:
         return

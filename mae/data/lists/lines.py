@@ -8,7 +8,8 @@
 A comma, a semicolon or blanks separate the fields. What stands before the recognised fields is the path, so that it may
 hold all of them. A field may stand in double quotes, with a quote in it doubled, as in any csv file. A label is a
 whole number, also as `1.0`, or a name. A name is recognised behind a path that stands in quotes or ends as a video
-does; start and end are, behind such a path and a label. Lists with a header are `mae.data.lists.columns`'s.
+does; start and end are, behind such a path and a label. Several labels, and numbers, are left as they are written: what
+they are is `mae.data.lists.outputs`'s. Lists with a header are `mae.data.lists.columns`'s.
 """
 
 import csv
@@ -38,6 +39,7 @@ _NAMED = re.compile(rf"(?P<path>{_FILE}){_BETWEEN}(?P<label>[^,;\t/\\\"]*[^,;\s/
 _NAMED_DIRECTORY = re.compile(r"(?P<path>.*\S)\s*[,;\t]\s*(?P<label>[^,;\t/\\]*[^,;\s/\\])")
 _FILE_AND_NUMBERS = re.compile(rf"{_FILE}(?:{_BETWEEN}{_NUMBER}){{2,}}", re.IGNORECASE)
 _FILE_AND_FIELDS = re.compile(rf"{_FILE}\s*[,;].*[,;].*", re.IGNORECASE)
+_WRITTEN = re.compile(rf"(?P<path>{_FILE}){_BETWEEN}(?P<label>[^,\s/\\\"]+)", re.IGNORECASE)  # also `a;b;c` and 0.5
 
 
 class Line(NamedTuple):
@@ -50,6 +52,8 @@ class Line(NamedTuple):
     has_columns: bool  # whether it says start and end, be it that they are empty
     stride: int | None = None  # source frames between two frames of a clip; None: as in all of the data set
     last: int = 0  # in the file: of its last line, as a field in quotes may hold line breaks; 0: `number`
+    group: str | None = None  # videos of one are not to be divided between lists
+    outputs: tuple[str, ...] | None = None  # fields of the columns that hold what is learnt, instead of a label
 
     @property
     def numbers(self) -> range:
@@ -57,17 +61,25 @@ class Line(NamedTuple):
         return range(self.number, max(self.last, self.number) + 1)
 
 
-def parse_line(number: int, text: str, names_directories: bool = False) -> Line:
+def parse_line(number: int, text: str, names_directories: bool = False, as_written: bool = False) -> Line:
     """One line, stripped.
 
     Args:
         names_directories: whether a name behind a comma is a label also where the path does not end as a video does.
+        as_written: whether a label is left as it stands, be it several labels or a number, as `line_of` has it.
 
     Raises:
-        ConfigError: fields that are neither a label nor a segment.
+        ConfigError: fields that are neither a label nor a segment, or that may be either.
     """
     if (fields := _csv_fields(text)) is not None:
-        return line_of(number, fields)
+        return line_of(number, fields, as_written=as_written)
+    if as_written and (match := _WRITTEN.fullmatch(text)):
+        if _CUT.fullmatch(text):
+            raise ConfigError(
+                f"line {number}: {text!r} may be several labels, or one with a start and an end; a header says what "
+                "they are, as path,label"
+            )
+        return line_of(number, {"path": _unquoted(match["path"]), "label": match["label"]}, as_written=True)
     match = _CUT.fullmatch(text) or _LABELLED.fullmatch(text)
     is_negative = match is not None and match["label"].startswith("-")
     if (match is None or match.re is _LABELLED) and not is_negative and _FILE_AND_NUMBERS.fullmatch(text):
@@ -85,11 +97,14 @@ def parse_line(number: int, text: str, names_directories: bool = False) -> Line:
     if match is None:
         return line_of(number, {"path": _unquoted(text)})
     found = {name: value or "" for name, value in match.groupdict().items()}
-    return line_of(number, {**found, "path": _unquoted(found["path"])})
+    return line_of(number, {**found, "path": _unquoted(found["path"])}, as_written=as_written)
 
 
-def line_of(number: int, fields: dict[str, str], last: int = 0) -> Line:
-    """The line of named fields: path, label, start, end, stride; all but the first may be missing or empty.
+def line_of(number: int, fields: dict[str, str], last: int = 0, as_written: bool = False) -> Line:
+    """The line of named fields: path, label, start, end, stride, group; all but the first may be missing or empty.
+
+    Args:
+        as_written: whether the label is left as it stands: text, also where it is a number.
 
     Raises:
         ConfigError: a field that is not what its name says; the message names it.
@@ -97,10 +112,11 @@ def line_of(number: int, fields: dict[str, str], last: int = 0) -> Line:
     path = fields["path"]
     if not path:
         raise ConfigError(f"line {number} has no path")
-    label = _label(number, path, fields.get("label", ""))
+    written = fields.get("label", "")
+    label = written or None if as_written else class_label(number, path, written)
     segment = _segment(number, path, fields.get("start", ""), fields.get("end", ""))
     stride = _stride(number, path, fields.get("stride", ""))
-    return Line(number, path, label, segment, "start" in fields, stride, last)
+    return Line(number, path, label, segment, "start" in fields, stride, last, fields.get("group"))
 
 
 def _csv_fields(text: str) -> dict[str, str] | None:
@@ -140,7 +156,12 @@ def _unquoted(path: str) -> str:
     return path
 
 
-def _label(number: int, path: str, text: str) -> Label | None:
+def class_label(number: int, path: str, text: str) -> Label | None:
+    """The class that a field says: a number, or a name; None for an empty one.
+
+    Raises:
+        ConfigError: a number that is none of a class; the message names the line and the path.
+    """
     if re.fullmatch(_INTEGER, text):
         return int(text.split(".")[0])
     if re.fullmatch(_NUMBER, text) or text.casefold() in ("nan", "<na>"):  # what tables write for nothing

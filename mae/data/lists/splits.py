@@ -1,19 +1,18 @@
 """The lists of a fine-tuning: what it trains on, validates on and is tested with, in one numbering of the classes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, RenderedDataset
 from mae.data.lists.folder import index_folder
+from mae.data.lists.hold_out import hold_out, hold_out_groups
 from mae.data.lists.index import build_index, checked_list, index_rendered
 from mae.data.lists.places import existing_directory
 from mae.data.lists.split_folders import SplitFolders, split_folders
-from mae.data.lists.video_index import VideoIndex, list_digest
-from mae.errors import ConfigError
-from mae.seeds import generator
+from mae.data.lists.video_index import VideoIndex
+from mae.errors import ConfigError, some
+from mae.options import CLASSIFICATION, MULTILABEL
 
 Progress = Callable[[int, int], None]
 
@@ -26,9 +25,19 @@ class Splits:
     val: VideoIndex | None
     test: VideoIndex | None
 
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Videos of the training that are validated or tested on as well."""
+        held = {path for index in (self.val, self.test) if index is not None for path in index.paths}
+        return tuple(path for path in dict.fromkeys(self.train.paths) if path in held)
+
 
 def build_splits(
-    dataset: DatasetConfig, max_bad_frac: float, progress: Progress | None = None, frames: str | None = None
+    dataset: DatasetConfig,
+    max_bad_frac: float,
+    progress: Progress | None = None,
+    frames: str | None = None,
+    task: str = CLASSIFICATION,
 ) -> Splits:
     """The labelled lists of `dataset=`; missing videos of val and test are no error, they fail in the evaluation.
 
@@ -36,14 +45,13 @@ def build_splits(
 
     Raises:
         ConfigError: as `build_index`; no labels, or one class alone; held-out videos of classes that the training
-            videos do not have.
+            videos do not have, or of a group that they are of.
     """
-    train = _labelled(build_index(dataset, max_bad_frac, progress, frames), "the training list")
-    if len(set(train.labels or ())) == 1:
-        raise ConfigError(
-            f"all {len(train.paths)} training videos, as {train.paths[0]}, are of one class, "
-            f"{train.name_of((train.labels or (0,))[0])!r}: there is nothing to tell apart{_left_out(train)}"
-        )
+    train = _labelled(build_index(dataset, max_bad_frac, progress, frames, task), "the training list", task)
+    _check_differs(train)
+    if isinstance(dataset, CsvDataset) and dataset.holdout > 0:
+        rest, held = hold_out_groups(train, dataset.holdout)
+        return Splits(rest, held, held)
     if isinstance(dataset, FolderDataset) and dataset.holdout > 0:
         parts = _parts(dataset)
         if parts is not None and (parts.val or parts.test):
@@ -55,30 +63,70 @@ def build_splits(
         root = existing_directory(dataset.root or "") if parts is None else parts.train
         rest, held = hold_out(train, dataset.holdout, root)
         return Splits(rest, held, held)
-    test = held_out_list(dataset, "test", progress, frames)
-    val = held_out_list(dataset, "val", progress, frames) if _has_own_test(dataset) else test
-    return Splits(train, *(_in_classes_of(train, index) for index in (val, test)))
+    test = held_out_list(dataset, "test", progress, frames, task)
+    val = held_out_list(dataset, "val", progress, frames, task) if _has_own_test(dataset) else test
+    splits = Splits(train, *(_in_classes_of(train, index, task) for index in (val, test)))
+    for index in (splits.val, splits.test):
+        _check_groups(train, index)
+    return splits
+
+
+def _check_differs(train: VideoIndex) -> None:
+    """Raises `ConfigError` for a training list whose videos are all alike in what is to be learnt."""
+    said = f"all {len(train.paths)} training videos, as {train.paths[0]}, "
+    if len(set(train.labels or ())) == 1:
+        raise ConfigError(
+            f"{said}are of one class, {train.name_of((train.labels or (0,))[0])!r}: there is nothing to tell "
+            f"apart{_left_out(train)}"
+        )
+    for position, numbers in enumerate(zip(*(train.targets or ()), strict=True)):
+        if len(set(numbers)) == 1:
+            which = "" if train.class_names is None else f" as {train.name_of(position)}"
+            raise ConfigError(f"{said}have the same number{which}, {numbers[0]:g}: there is nothing to learn")
+
+
+def _check_groups(train: VideoIndex, index: VideoIndex | None) -> None:
+    """Raises `ConfigError` where a group is in both lists."""
+    if index is None or index.groups is None or train.groups is None:
+        return
+    known = set(train.groups)
+    both = [path for path, group in zip(index.paths, index.groups, strict=True) if group in known]
+    if both:
+        group = index.groups[index.paths.index(both[0])]
+        other = train.paths[train.groups.index(group)]
+        raise ConfigError(
+            f"{both[0]} of the held-out list and {other} of the training list are of one group, {group!r} ({len(both)} "
+            "such held-out videos): a group belongs into one list"
+        )
 
 
 def evaluation_list(
-    dataset: DatasetConfig, max_bad_frac: float, progress: Progress | None = None, frames: str | None = None
+    dataset: DatasetConfig,
+    max_bad_frac: float,
+    progress: Progress | None = None,
+    frames: str | None = None,
+    task: str = CLASSIFICATION,
 ) -> VideoIndex:
     """The list that `mode=eval` is about; what a data set trains on is not looked for unless it is cut from it.
 
     Raises:
         ConfigError: the data set has none.
     """
-    if isinstance(dataset, FolderDataset) and dataset.holdout > 0:
-        index = build_splits(dataset, max_bad_frac, progress, frames).test
+    if not isinstance(dataset, RenderedDataset) and dataset.holdout > 0:
+        index = build_splits(dataset, max_bad_frac, progress, frames, task).test
     else:
-        index = held_out_list(dataset, "test", progress, frames)
+        index = held_out_list(dataset, "test", progress, frames, task)
     if index is None:
         raise ConfigError(f"dataset={dataset.name} has no list to test on: {how_to_hold_out(dataset)}")
-    return _labelled(index, "the test list")
+    return _labelled(index, "the test list", task)
 
 
 def held_out_list(
-    dataset: DatasetConfig, split: str, progress: Progress | None = None, frames: str | None = None
+    dataset: DatasetConfig,
+    split: str,
+    progress: Progress | None = None,
+    frames: str | None = None,
+    task: str = CLASSIFICATION,
 ) -> VideoIndex | None:
     """The `val` or `test` list of a data set by itself, one in place of the other; None where it has neither."""
     if isinstance(dataset, RenderedDataset):
@@ -88,7 +136,7 @@ def held_out_list(
         return None if folder is None else index_folder(folder, option, frames, "data.frames=")
     has_own = split == "test" and dataset.test is not None
     option, value = ("test", dataset.test) if has_own else ("val", dataset.val)
-    return None if value is None else checked_list(dataset, f"dataset.{option}", value, max_bad_frac=1, frames=frames)
+    return None if value is None else checked_list(dataset, f"dataset.{option}", value, 1, frames, task)
 
 
 def _held_out_folder(dataset: FolderDataset, split: str) -> tuple[Path | None, str]:
@@ -122,23 +170,7 @@ def how_to_hold_out(dataset: DatasetConfig) -> str:
     """Advice for a data set without held-out videos."""
     if isinstance(dataset, FolderDataset):
         return "give dataset.val=/another/folder, or dataset.holdout=0.2; train/ and val/ in dataset.root are found"
-    return "give dataset.val=list.csv"
-
-
-def hold_out(index: VideoIndex, share: float, root: Path) -> tuple[VideoIndex, VideoIndex]:
-    """Training and held-out videos of a labelled list, each in the list's order.
-
-    Of every class `share`, rounded, but at least one video where it has two, and never all. Which ones depends on
-    the list alone: other seeds of a run are compared on the same videos.
-    """
-    assert index.labels is not None
-    labels = np.array(index.labels)
-    held = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        count = int(np.clip(round(share * len(members)), 1, max(len(members) - 1, 1))) if len(members) > 1 else 0
-        held[generator(0, "holdout", int(label)).permutation(members)[:count]] = True
-    return _part(index, np.flatnonzero(~held), root), _part(index, np.flatnonzero(held), root)
+    return "give dataset.val=list.csv, or dataset.holdout=0.2"
 
 
 def with_classes(index: VideoIndex, names: Sequence[str] | None, num_classes: int, source: str) -> VideoIndex:
@@ -151,7 +183,8 @@ def with_classes(index: VideoIndex, names: Sequence[str] | None, num_classes: in
     Raises:
         ConfigError: a class or a number that `source` does not know; names in another order in a list of numbers.
     """
-    assert index.labels is not None
+    if index.targets is not None:
+        return _with_numbers(index, names, num_classes, source)
     if names is not None and index.class_names is not None and tuple(names) != index.class_names:
         if not index.is_numbered_by_name:
             position = next(
@@ -164,36 +197,59 @@ def with_classes(index: VideoIndex, names: Sequence[str] | None, num_classes: in
                 f"{_named(index.class_names, position)}; they must be the same, in the same order"
             )
         index = _renumbered(index, names, source)
-    assert index.labels is not None
-    largest = max(index.labels)
+    largest = max((label for _, labels in _labels_of(index) for label in labels), default=-1)
     if largest >= num_classes:
+        first = next(path for path, labels in _labels_of(index) if largest in labels)
         raise ConfigError(
-            f"{index.paths[index.labels.index(largest)]} has label {largest}, and {source} has the {num_classes} "
+            f"{first} has label {largest}, and {source} has the {num_classes} "
             f"classes 0 … {num_classes - 1}: the list belongs to another set of classes"
         )
     return replace(index, class_names=index.class_names if names is None else tuple(names))
 
 
+def _labels_of(index: VideoIndex) -> Iterator[tuple[str, Sequence[int]]]:
+    """Path and classes of each video, one or, where there may be, several."""
+    labels: Iterable[Sequence[int]] = index.label_sets or ((label,) for label in index.labels or ())
+    return zip(index.paths, labels, strict=True)
+
+
+def _with_numbers(index: VideoIndex, names: Sequence[str] | None, count: int, source: str) -> VideoIndex:
+    assert index.targets is not None
+    if len(index.targets[0]) != count:
+        raise ConfigError(
+            f"{index.paths[0]} has {len(index.targets[0])} numbers, and {source} {count}: {some(names or (), 5)}"
+        )
+    if names is not None and index.class_names is not None and tuple(names) != index.class_names:
+        raise ConfigError(
+            f"the numbers of {source} are {', '.join(names)}, those of the list of {index.paths[0]} "
+            f"{', '.join(index.class_names)}; they must be the same, in the same order"
+        )
+    return index if names is None else replace(index, class_names=tuple(names))
+
+
 def _renumbered(index: VideoIndex, names: Sequence[str], source: str) -> VideoIndex:
     """Names are numbered by their own alphabet: the same class may have another number elsewhere."""
-    assert index.labels is not None
-    assert index.class_names is not None
-    unknown = sorted({index.class_names[label] for label in index.labels} - set(names))
+    own = index.class_names
+    assert own is not None
+    unknown = sorted({own[label] for _, labels in _labels_of(index) for label in labels} - set(names))
     if unknown:
-        first = index.paths[index.labels.index(index.class_names.index(unknown[0]))]
+        first = next(path for path, labels in _labels_of(index) if own.index(unknown[0]) in labels)
         raise ConfigError(
             f"the class {unknown[0]!r} of {first} and others ({len(unknown)} classes in all) is unknown to "
             f"{source}, which has {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
         )
     numbers = {name: number for number, name in enumerate(names)}
-    return replace(index, labels=tuple(numbers[index.class_names[label]] for label in index.labels))
+    if index.label_sets is None:
+        return replace(index, labels=tuple(numbers[own[label]] for label in index.labels or ()))
+    sets = tuple(tuple(sorted(numbers[own[label]] for label in labels)) for labels in index.label_sets)
+    return replace(index, label_sets=sets)
 
 
-def _in_classes_of(train: VideoIndex, index: VideoIndex | None) -> VideoIndex | None:
+def _in_classes_of(train: VideoIndex, index: VideoIndex | None, task: str) -> VideoIndex | None:
     if index is None:
         return None
     assert train.num_classes is not None
-    index = _labelled(index, "the held-out list")
+    index = _labelled(index, "the held-out list", task)
     for named, other in ((train, index), (index, train)):
         if named.is_numbered_by_name and other.class_names is None:
             raise ConfigError(
@@ -203,28 +259,24 @@ def _in_classes_of(train: VideoIndex, index: VideoIndex | None) -> VideoIndex | 
     return with_classes(index, train.class_names, train.num_classes, "the training list")
 
 
-def _labelled(index: VideoIndex, what: str) -> VideoIndex:
-    if index.labels is None:
+def _labelled(index: VideoIndex, what: str, task: str) -> VideoIndex:
+    if index.is_labelled:
+        return index
+    if task == CLASSIFICATION:
         raise ConfigError(
             f"{what} with {index.paths[0]} has no labels, and a classifier needs them: one `path label` a line, or "
             f"videos in one directory for each class{_left_out(index)}"
         )
-    return index
+    expected = "one `path,walk;run` a line" if task == MULTILABEL else "one `path,55.1` a line"
+    raise ConfigError(
+        f"{what} with {index.paths[0]} has nothing that task={task} learns: expected {expected}, or the columns that "
+        f"dataset.targets=[…] names{_left_out(index)}"
+    )
 
 
 def _left_out(index: VideoIndex) -> str:
     """What the list did not take, which may be what is missing."""
     return "".join(f"; {name}: {value}" for name, value in index.notes)
-
-
-def _part(index: VideoIndex, indices: np.ndarray, root: Path) -> VideoIndex:
-    assert index.labels is not None
-    if not len(indices):
-        raise ConfigError("dataset.holdout: no class has two videos, so none can be held out")
-    paths = tuple(index.paths[position] for position in indices)
-    labels = tuple(index.labels[position] for position in indices)
-    relative = [Path(path).relative_to(root).as_posix() for path in paths]
-    return replace(index, paths=paths, labels=labels, digest=list_digest(relative, labels))
 
 
 def _named(names: Sequence[str], position: int) -> str:

@@ -4,6 +4,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from mae.errors import some
 
@@ -11,6 +14,8 @@ Segment = tuple[float, float]  # start and end in seconds, 0 <= start < end
 _Entry = tuple[str, Segment | None, int | None]  # path, segment and stride of a video
 
 _CLASSES_SHOWN = 10
+# Of `VideoIndex`, what has one value for each video.
+_COLUMNS = ("paths", "labels", "segments", "strides", "groups", "label_sets", "targets", "written")
 
 
 @dataclass(frozen=True)
@@ -26,13 +31,53 @@ class VideoIndex:
     missing: int = 0  # listed files that were not there at the start
     is_numbered_by_name: bool = False  # labels are the places of names in their alphabet, and mean nothing elsewhere
     notes: tuple[tuple[str, str], ...] = ()  # name and value of what else a person should see: what is left out
+    groups: tuple[str, ...] | None = None  # of each, as a patient: videos of one belong into one list
+    # What is learnt of each instead of a class, with `class_names` for their names:
+    label_sets: tuple[tuple[int, ...], ...] | None = None  # of task=multilabel: numbers of its labels, ascending
+    targets: tuple[tuple[float, ...], ...] | None = None  # of task=regression: numbers, as many for each
+    written: tuple[str, ...] | None = None  # labels of a task that nothing here knows, as the list has them
 
     @property
     def num_classes(self) -> int | None:
-        """Number of class names, or the largest label + 1 where there are none; None without labels and names."""
+        """Number of class names, or the largest label + 1 where there are none; None without labels and names.
+
+        The same of labels where there may be several; of numbers, how many a video has.
+        """
+        if self.targets is not None:
+            return len(self.targets[0])
         if self.class_names is not None:
             return len(self.class_names)
+        if self.label_sets is not None:
+            return max(label for labels in self.label_sets for label in labels) + 1
         return None if self.labels is None else max(self.labels) + 1
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there is something to learn of each video."""
+        return any(told is not None for told in (self.labels, self.label_sets, self.targets))
+
+    @property
+    def as_written(self) -> Sequence[int | str] | None:
+        """What is learnt of each video, as a field of a list; None: nothing."""
+        if self.targets is not None:
+            return tuple(";".join(map(repr, numbers)) for numbers in self.targets)
+        if self.label_sets is not None:
+            return tuple(";".join(map(str, labels)) for labels in self.label_sets)
+        return self.labels or self.written
+
+    def truths(self, outputs: int) -> np.ndarray:
+        """What is learnt of each video as an array, for a model of so many outputs.
+
+        (n,) int32 classes; (n, outputs) uint8, 1 for each label that a video has; or (n, outputs) float64 numbers.
+        """
+        if self.targets is not None:
+            return np.array(self.targets, np.float64)
+        if self.label_sets is None:
+            return np.array(self.labels, np.int32)
+        made = np.zeros((len(self.paths), outputs), np.uint8)
+        for row, labels in enumerate(self.label_sets):
+            made[row, list(labels)] = 1
+        return made
 
     @property
     def empty_classes(self) -> tuple[str, ...]:
@@ -69,15 +114,10 @@ class VideoIndex:
 
     def part(self, indices: Sequence[int]) -> "VideoIndex":
         """A list of the videos at `indices` alone, in their order and in the same numbering of the classes."""
-        return replace(
-            self,
-            paths=tuple(self.paths[index] for index in indices),
-            labels=None if self.labels is None else tuple(self.labels[index] for index in indices),
-            segments=None if self.segments is None else tuple(self.segments[index] for index in indices),
-            strides=None if self.strides is None else tuple(self.strides[index] for index in indices),
-            digest=hashlib.sha256(f"{self.digest} {list(indices)}".encode()).hexdigest(),
-            missing=0,
-        )
+        columns = {name: column for name in _COLUMNS if (column := getattr(self, name)) is not None}
+        kept: dict[str, Any] = {name: tuple(column[i] for i in indices) for name, column in columns.items()}
+        digest = hashlib.sha256(f"{self.digest} {list(indices)}".encode()).hexdigest()
+        return replace(self, **kept, digest=digest, missing=0)
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of what a person should see before training on the list."""
@@ -91,12 +131,18 @@ class VideoIndex:
         if self.strides is not None:
             rows.append(("strides in the list", _counted(self.strides)))
         rows += self._class_rows()
+        if self.groups is not None:
+            rows.append(("groups", str(len(set(self.groups)))))
         rows += self.notes
         rows += [("first video", self.paths[0]), ("last video", self.paths[-1])]
         return rows
 
     def _class_rows(self) -> list[tuple[str, str]]:
         """What there is to say about classes: which, how many videos each has, which have none, which is doubtful."""
+        if self.targets is not None:
+            return self._number_rows(np.array(self.targets))
+        if self.label_sets is not None:
+            return self._label_rows(self.label_sets)
         if self.num_classes is None:
             return []
         if self.labels is None:
@@ -118,6 +164,23 @@ class VideoIndex:
             rows.append(("under two labels", f"{len(self.contradictions)}, the first: {path} ({named})"))
         return rows
 
+    def _label_rows(self, sets: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
+        """How many videos each label has, and how many have none."""
+        counts = Counter(label for labels in sets for label in labels)
+        counted = [f"{self.name_of(label)} ({counts[label]})" for label in sorted(counts)]
+        rows = [("labels", f"{self.num_classes}: {some(counted, _CLASSES_SHOWN)}")]
+        without = sum(not labels for labels in sets)
+        return [*rows, ("videos without label", str(without))] if without else rows
+
+    def _number_rows(self, targets: np.ndarray) -> list[tuple[str, str]]:
+        """The range of each number."""
+        names = self.class_names or tuple(str(number) for number in range(targets.shape[1]))
+        told = [
+            f"{name} {column.mean():.4g} ± {column.std():.4g}, from {column.min():.4g} to {column.max():.4g}"
+            for name, column in zip(names, targets.T, strict=True)
+        ]
+        return [("numbers", some(told, _CLASSES_SHOWN))]
+
 
 def _counted(strides: Sequence[int | None]) -> str:
     """As `2 for 168913 videos, 4 for 240436, dataset.frame_stride for 10`; strides that few have are only counted."""
@@ -132,7 +195,7 @@ def _counted(strides: Sequence[int | None]) -> str:
 
 def list_digest(
     relative: Sequence[str],
-    labels: Sequence[int] | None,
+    labels: Sequence[int | str] | None,
     segments: Sequence[Segment | None] | None = None,
     strides: Sequence[int | None] | None = None,
 ) -> str:

@@ -14,13 +14,14 @@ _NEEDS_QUOTES = re.compile(r"[\s,\"#]")
 
 def list_text(
     paths: Sequence[str],
-    labels: Sequence[int] | None,
+    labels: Sequence[int | str] | None,
     segments: Sequence[Segment | None] | None = None,
     strides: Sequence[int | None] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> str:
-    """A list that `mae.data.lists.text_list.index_csv` reads back as these paths, labels, segments and strides.
+    """A list that `mae.data.lists.text_list.index_csv` reads back as these paths, labels, segments, strides and groups.
 
-    With any of the last three there is a header. Without them there is none, as a file of its name might exist.
+    With any of the last four there is a header. Without them there is none, as a file of its name might exist.
 
     Raises:
         ConfigError: a path that no list can hold.
@@ -33,6 +34,8 @@ def list_text(
         columns["start"], columns["end"] = [start for start, _ in ends], [end for _, end in ends]
     if strides is not None:
         columns["stride"] = ["" if stride is None else stride for stride in strides]
+    if groups is not None:
+        columns["group"] = [_in_quotes(group) for group in groups]
     header = [",".join(columns)] if len(columns) > 1 else []
     lines = [",".join(str(field) for field in row) for row in zip(*columns.values(), strict=True)]
     return "".join(f"{line}\n" for line in (*header, *lines))
@@ -77,7 +80,12 @@ def _written(path: str) -> str:
     # A home directory, and column names, look like these.
     if path.startswith("~") or not re.search(r"[./\\]", path):
         path = f"./{path}"
-    return '"' + path.replace('"', '""') + '"' if _NEEDS_QUOTES.search(path) else path
+    return _in_quotes(path)
+
+
+def _in_quotes(text: str) -> str:
+    """A field, in quotes where it would be taken for several without."""
+    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
 
 
 def _differs(path: Path, text: str) -> bool:

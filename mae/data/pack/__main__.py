@@ -248,7 +248,9 @@ def _write_lists(index: VideoIndex, names: dict[str, str], outcome: Outcome, sou
     good = [position for position, path in enumerate(index.paths) if path in outcome.packed]
     if good:  # otherwise the list of an earlier run stays
         kept = index.part(good)
-        text = list_text([names[path] for path in kept.paths], kept.labels, kept.segments, kept.strides)
+        text = list_text(
+            [names[path] for path in kept.paths], kept.as_written, kept.segments, kept.strides, kept.groups
+        )
         _write(output / LIST_FILE, f"{_made_from(source)}\n{text}")
         lines = [re.sub(r"[\r\n]", " ", name) for name in index.class_names or ()]
         _write(output / CLASSES_FILE, "".join(f"{line}\n" for line in lines))

@@ -9,7 +9,7 @@ from pathlib import Path
 from mae.data.bad_videos import HEADER
 from mae.data.lists.index import VideoIndex, index_csv
 from mae.data.lists.places import absolute
-from mae.data.lists.text_list import read_list
+from mae.data.lists.text_list import NOTHING, read_lines
 from mae.data.lists.write_lists import list_text
 from mae.data.videos.scan_report import ScanReport
 from mae.errors import ConfigError
@@ -53,7 +53,7 @@ def write_scan(
     }
     broken = {path for path, report in reports.items() if report.is_broken}
     if source is not None:
-        keeps_lines = root is not None or index_csv(source, folder).paths == index.paths
+        keeps_lines = root is not None or index_csv(source, folder, wanted=NOTHING).paths == index.paths
         # Elsewhere, relative paths would lead to other files or to none.
         text = _without(source, index, broken, root) if keeps_lines else _listed(index, broken)
         texts[folder / f"{name}_clean{source.suffix}"] = text
@@ -90,7 +90,7 @@ def _csv(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def _without(source: Path, index: VideoIndex, broken: set[str], root: str | None) -> str:
     """The text of a list without the lines of broken videos; everything else in it stays as it is."""
-    listed, _ = read_list(source, source.parent if root is None else absolute(root))
+    listed = read_lines(source, source.parent if root is None else absolute(root))
     broken_lines = (line for line, path in zip(listed, index.paths, strict=True) if path in broken)
     dropped = {number for line in broken_lines for number in line.numbers}
     texts = read_utf8(source).split("\n")
@@ -100,4 +100,4 @@ def _without(source: Path, index: VideoIndex, broken: set[str], root: str | None
 def _listed(index: VideoIndex, broken: set[str]) -> str:
     """A list of the videos that are not broken, by absolute paths."""
     kept = index.part([position for position, path in enumerate(index.paths) if path not in broken])
-    return list_text(kept.paths, kept.labels, kept.segments, kept.strides)
+    return list_text(kept.paths, kept.as_written, kept.segments, kept.strides, kept.groups)

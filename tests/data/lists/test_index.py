@@ -68,7 +68,9 @@ def test_frames_are_chosen_in_lists_too(tmp_path):
 
 def test_a_list_of_a_configuration_takes_the_chosen_frames(tmp_path):
     frame_list(tmp_path)
-    dataset = CsvDataset("csv", 4, root=str(tmp_path), train="list.csv", val=None, test=None, classes=None)
+    dataset = CsvDataset(
+        "csv", 4, root=str(tmp_path), train="list.csv", val=None, test=None, classes=None, targets=[], holdout=0
+    )
     assert names_of(build_index(dataset, 0.0, frames="img_*"), tmp_path)[1:3] == ["one/img_*", "two/img_*"]
     assert "several series of pictures" in message_of(build_index, dataset, 0.0)
 
@@ -113,7 +115,17 @@ def test_build_index_of_a_list(tmp_path, monkeypatch):
     touch(tmp_path / "root", "a.mp4", "b.mp4")
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
-    dataset = CsvDataset("csv", 4, root=str(tmp_path / "root"), train="list.csv", val=None, test=None, classes=None)
+    dataset = CsvDataset(
+        "csv",
+        4,
+        root=str(tmp_path / "root"),
+        train="list.csv",
+        val=None,
+        test=None,
+        classes=None,
+        targets=[],
+        holdout=0,
+    )
     message = message_of(build_index, dataset, 0.0)
     assert f"there is no file {tmp_path}/root/list.csv nor {tmp_path}/cwd/list.csv" in message
     write_list(tmp_path / "cwd", "b.mp4\n")
@@ -141,7 +153,15 @@ def test_class_names_of_a_list(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_list(tmp_path, "a.mp4 1\nb.mp4 1\n")
     dataset = CsvDataset(
-        "csv", 4, root=str(tmp_path / "root"), train="list.csv", val=None, test=None, classes="names.txt"
+        "csv",
+        4,
+        root=str(tmp_path / "root"),
+        train="list.csv",
+        val=None,
+        test=None,
+        classes="names.txt",
+        targets=[],
+        holdout=0,
     )
     message = message_of(build_index, dataset, 0.5)
     assert f"dataset.classes=names.txt: there is no file {tmp_path}/root/names.txt nor {tmp_path}/names.txt" in message

@@ -5,7 +5,8 @@ from shutil import rmtree
 import pytest
 
 from mae.data.config import CsvDataset, FolderDataset
-from mae.data.lists.splits import build_splits, evaluation_list, hold_out, with_classes
+from mae.data.lists.hold_out import hold_out
+from mae.data.lists.splits import build_splits, evaluation_list, with_classes
 from mae.data.lists.video_index import VideoIndex
 from mae.errors import ConfigError
 
@@ -23,7 +24,11 @@ def folder(root, val=None, holdout=0.0):
 
 def csv(root, **lists):
     return CsvDataset(
-        "csv", 4, root=str(root), **{"train": "train.csv", "val": None, "test": None, **lists}, classes=None
+        "csv",
+        4,
+        root=str(root),
+        **{"train": "train.csv", "val": None, "test": None, "targets": [], "holdout": 0, **lists},
+        classes=None,
     )
 
 
