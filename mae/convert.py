@@ -142,7 +142,7 @@ def build_model(weights: Any, sizes: dict[str, Any]) -> Any:
         model = VideoEncoder(architecture, "encoder/norm/gamma" in weights.arrays, name="video_encoder")
     else:
         classes = weights.arrays["head/kernel"].shape[-1]
-        model = Classifier(architecture, classes, pooling=weights.pooling, name="classifier")
+        model = Classifier(architecture, classes, pooling=weights.pooling, task=weights.task, name="classifier")
     model.build_whole()
     return model
 
@@ -164,6 +164,7 @@ def describe(source: Path) -> str:
     if weights.kind == "classifier":
         classes = weights.arrays["head/kernel"].shape[-1]
         rows.append(("classes", f"{classes}, {'named' if weights.id2label else 'without names'}, {weights.pooling}"))
+        rows.append(("task", weights.task))
     if weights.unknown:
         rows.append(("no place for", "\n".join(weights.unknown)))
     if weights.set_aside:

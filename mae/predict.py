@@ -1,4 +1,4 @@
-"""`python -m mae.predict checkpoint=… video=…`: what a fine-tuned model takes videos for.
+"""`python -m mae.predict checkpoint=… video=…`: what a fine-tuned model says of videos.
 
 checkpoint    a run directory, or a fine-tuned checkpoint of any format; it must hold a trained head
 video         a video, a folder of videos, or a list of them (.csv, .txt, .tsv, .lst or .list: one `path` or `path
@@ -13,13 +13,14 @@ frame_stride  source frames between two frames of a clip (default: as the checkp
 sampler       dense: neighbours at the stride; segments: a frame of each of as many equal parts of the video or window
               (default: of the kind the model was trained on, else dense)
 classes       file of class names, one a line or {number: name} (default: the checkpoint's own, else numbers)
-top           classes shown (default 5)
+top           classes or labels shown (default 5); of a model of numbers all are
 output        file to write as well, .csv or .json
 batch_size    clips computed at a time (default 8)
 precision     float32 (default), bfloat16, float16, or auto: bfloat16 where the GPU has it
 backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
 
+Of a model of several labels each has a probability of its own; a model of numbers says these, in their unit.
 A clip is the square in the middle of the picture. Videos that cannot be read are reported and the others go on.
 Exit status: 0 if at least one video was read, 2 for a mistake in the command or if no video can be read.
 """
@@ -33,7 +34,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,11 @@ from mae.cli.trained_arguments import TrainedArguments
 from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.monitoring.console import format_table
+from mae.options import REGRESSION
 
 FORMATS = (".csv", ".json")
 COLUMNS = ("video", "start_s", "end_s", "rank", "class", "name", "probability", "status", "reason")
+NUMBERS = ("video", "start_s", "end_s", "name", "value", "status", "reason")  # of a model of numbers
 CLIPS = {"dense": 5, "segments": 2}  # of a whole video, as the published tests of Kinetics-400 and of SSv2
 
 
@@ -81,8 +84,15 @@ class Prediction:
     video: str
     start: float | None  # seconds; None: the whole video
     end: float | None
-    top: tuple[tuple[int, str, float], ...] = ()  # class, name, probability; likeliest first
+    top: tuple[tuple[int, str, float], ...] = ()  # class or label, name, probability; likeliest first
     reason: str | None = None
+    numbers: tuple[tuple[str, float], ...] = ()  # name and value, where they are what the model says
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Name and value of what it says, for the console."""
+        shown = [(name, f"{value:.5g}") for name, value in self.numbers]
+        return shown or [(name, f"{probability:.4f}") for _, name, probability in self.top]
 
 
 def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[Prediction]:
@@ -118,7 +128,7 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     if all(prediction.reason is not None for prediction in made):
         raise ConfigError(f"video={config.video}: none can be read; the first: {failed[0].video}: {failed[0].reason}")
     if config.output is not None:
-        _write(Path(config.output), made)
+        _write(Path(config.output), made, trained.model.task)
         say(f"written: {config.output}")
     return made
 
@@ -128,8 +138,10 @@ def _by_video(
 ) -> Iterator[list[Prediction]]:
     """Predictions of one video after the other."""
     from mae.data.windows import read_videos
-    from mae.evaluation.metrics import softmax, top_classes
+    from mae.evaluation.metrics import top_classes
+    from mae.evaluation.tasks.table import TASKS
 
+    task = TASKS[trained.model.task]
     paths, names = given.index.paths, given.names
     gathered: list[Prediction] = []
     current = 0
@@ -142,13 +154,18 @@ def _by_video(
             continue
         clips = part.clips.reshape(-1, *part.clips.shape[2:])
         batches = np.split(clips, range(config.batch_size, len(clips), config.batch_size))
-        scores = softmax(np.concatenate([logits(batch) for batch in batches]))
+        scores = task.outputs(np.concatenate([logits(batch) for batch in batches]))
         means = scores.reshape(*part.clips.shape[:2], -1).mean(axis=1)
         times = part.seconds(part.windows) if plan.slides else np.full((len(means), 2), np.nan)
         for mean, best, (start, end) in zip(means, top_classes(means, config.top), times, strict=True):
-            top = tuple((int(c), trained.class_names[c], float(mean[c])) for c in best)
             whole = np.isnan(start)
-            gathered.append(Prediction(names[number], None if whole else start, None if whole else end, top))
+            prediction = Prediction(names[number], None if whole else start, None if whole else end)
+            if task.name == REGRESSION:
+                numbers = tuple(zip(trained.class_names, map(float, mean), strict=True))
+                gathered.append(replace(prediction, numbers=numbers))
+            else:
+                top = tuple((int(c), trained.class_names[c], float(mean[c])) for c in best)
+                gathered.append(replace(prediction, top=top))
     yield gathered
 
 
@@ -160,15 +177,14 @@ def _text(predictions: list[Prediction]) -> str:
         if prediction.reason is not None:
             rows.append(("FAILED", prediction.reason))
         elif prediction.start is None or prediction.end is None:
-            rows += [(name, f"{probability:.4f}") for _, name, probability in prediction.top]
+            rows += prediction.told
         else:
             window = f"{prediction.start:.1f} – {prediction.end:.1f} s"
-            shown = [f"{name} {probability:.4f}" for _, name, probability in prediction.top]
-            rows.append((window, ", ".join(shown)))
+            rows.append((window, ", ".join(f"{name} {value}" for name, value in prediction.told)))
     return format_table(rows, first.video)
 
 
-def _write(path: Path, predictions: list[Prediction]) -> None:
+def _write(path: Path, predictions: list[Prediction], task: str) -> None:
     """The file, whole or not at all."""
     from mae.files import replacing
 
@@ -179,8 +195,9 @@ def _write(path: Path, predictions: list[Prediction]) -> None:
                 file.write(json.dumps(content, indent=2) + "\n")
                 return
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(row for prediction in predictions for row in _as_rows(prediction))
+            columns, rows = (NUMBERS, _rows_of_numbers) if task == REGRESSION else (COLUMNS, _as_rows)
+            writer.writerow(columns)
+            writer.writerows(row for prediction in predictions for row in rows(prediction))
     except OSError as error:
         raise ConfigError(f"output={path} cannot be written ({error.strerror})") from error
 
@@ -189,16 +206,28 @@ def _as_json(prediction: Prediction) -> dict[str, Any]:
     if prediction.reason is not None:
         return {"video": prediction.video, "status": "failed", "reason": prediction.reason}
     top = [{"class": c, "name": name, "probability": round(p, 6)} for c, name, p in prediction.top]
+    said: dict[str, Any] = {"values": dict(prediction.numbers)} if prediction.numbers else {"top": top}
     times = {} if prediction.start is None else {"start_s": prediction.start, "end_s": prediction.end}
-    return {"video": prediction.video, "status": "ok", **times, "top": top}
+    return {"video": prediction.video, "status": "ok", **times, **said}
 
 
 def _as_rows(prediction: Prediction) -> Iterator[tuple[Any, ...]]:
     if prediction.reason is not None:
         yield (prediction.video, "", "", "", "", "", "", "failed", prediction.reason)
-    times = ["" if time is None else f"{time:.3f}" for time in (prediction.start, prediction.end)]
+    times = _times(prediction)
     for rank, (number, name, probability) in enumerate(prediction.top, start=1):
         yield (prediction.video, *times, rank, number, name, f"{probability:.6f}", "ok", "")
+
+
+def _rows_of_numbers(prediction: Prediction) -> Iterator[tuple[Any, ...]]:
+    if prediction.reason is not None:
+        yield (prediction.video, "", "", "", "", "failed", prediction.reason)
+    for name, value in prediction.numbers:
+        yield (prediction.video, *_times(prediction), name, f"{value:.7g}", "ok", "")
+
+
+def _times(prediction: Prediction) -> list[str]:
+    return ["" if time is None else f"{time:.3f}" for time in (prediction.start, prediction.end)]
 
 
 def main(arguments: list[str]) -> None:

@@ -11,6 +11,7 @@ from mae.checkpoints.schema import FLAG, Rule, above_zero, check, class_names, o
 from mae.checkpoints.strangers import check_model_type
 from mae.checkpoints.weights import Weights
 from mae.errors import ConfigError, shown
+from mae.options import CLASSIFICATION, MULTILABEL, REGRESSION
 from mae.presets import ABOVE_ZERO, WHOLE, Architecture
 
 # Two norms of transformers' VideoMAE have PyTorch's default epsilon whatever layer_norm_eps says (5.23, measured).
@@ -33,6 +34,8 @@ _SIZES: dict[str, tuple[str, Any]] = {
     "decoder_num_heads": ("decoder_num_attention_heads", 6),
 }
 _CARD_BYTES = 1 << 16  # of a model's card; its head comes first
+# What transformers calls what a head is for, where it is no class.
+_TASKS = {"multi_label_classification": MULTILABEL, "regression": REGRESSION}
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def read_config(folder: Path, weights: Weights, inflate: bool = False) -> None:
         # What transformers writes where nobody gave names says nothing.
         if any(label != f"LABEL_{number}" for number, label in labels.items()):
             weights.id2label = labels
+        weights.task = _TASKS.get(str(config.get("problem_type")), CLASSIFICATION)
     # Last: whoever trained the folder further with transformers changed what is above, and left this as it was.
     if KEY in config:
         weights.take(metadata_from(config[KEY], path))
@@ -203,6 +207,8 @@ def make_config(model: Any, kind: str, metadata: Metadata) -> dict[str, Any]:
         labels = metadata.id2label or {number: f"LABEL_{number}" for number in range(model.num_classes)}
         config["id2label"] = {str(number): label for number, label in labels.items()}
         config["label2id"] = {label: number for number, label in labels.items()}
+        if model.task != CLASSIFICATION:
+            config["problem_type"] = next(name for name, task in _TASKS.items() if task == model.task)
     return dict(sorted(config.items()))
 
 

@@ -13,7 +13,7 @@ from mae.checkpoints.fit import fit
 from mae.checkpoints.metadata import Training
 from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights, model_kind, model_variables
-from mae.errors import check_choice, some
+from mae.errors import ConfigError, check_choice, some
 from mae.models.norms import set_norm_epsilons
 from mae.monitoring.console import format_table
 from mae.options import POSITION_MODES
@@ -124,6 +124,11 @@ def load_weights(
 ) -> LoadReport:
     """`load_checkpoint` for weights that are read already; they are used up unless it raises."""
     allowed = (allow_missing,) if isinstance(allow_missing, str) else tuple(allow_missing)
+    if weights.kind == model_kind(model) == "classifier" and weights.task != model.task:
+        raise ConfigError(
+            f"the head of {weights.source} is for task={weights.task}, that of the model for task={model.task}: "
+            "mae.from_pretrained gives the model of the file, and its new_head(…, task=…) one with another head"
+        )
     variables = model_variables(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     made = fit(weights, model_kind(model), model.architecture, shapes, allowed, positions)

@@ -1,8 +1,8 @@
 """What a checkpoint says of its weights besides their values, in every format that is written.
 
 A file holds it as one JSON object (`mae_video`, wherever its format has room): the `architecture`, the
-`normalisation` of pixels, how it was trained (`training`) and the names of its classes (`id2label`). Other programs
-leave it alone. Released files have none.
+`normalisation` of pixels, how it was trained (`training`), the names of its classes (`id2label`) and, where it does
+something else than to tell classes apart, its `task`. Other programs leave it alone. Released files have none.
 """
 
 import json
@@ -26,7 +26,7 @@ from mae.data.sampling import SAMPLERS
 from mae.data.videos.decoding import check_window
 from mae.errors import ConfigError, check_choice, shown
 from mae.masking import MASKS
-from mae.options import CHANNELS, MASK_MOTIONS
+from mae.options import CHANNELS, CLASSIFICATION, MASK_MOTIONS, TASKS
 from mae.presets import Architecture
 from mae.target_config import DIFFERENCE, Target
 
@@ -114,14 +114,17 @@ class Metadata:
     architecture: Architecture
     training: Training = field(default_factory=Training)
     id2label: dict[int, str] = field(default_factory=dict)  # empty: nobody named the classes
+    task: str = CLASSIFICATION  # what the outputs of a classifier are, of `mae.options.TASKS`
 
     def as_dict(self) -> dict[str, Any]:
         """Of plain values; the inverse of `metadata_from`."""
         mean, std = self.architecture.statistics
         sizes = asdict(self.architecture)
-        # Only where they are not the usual ones: a file that says no more than earlier versions know is read by them.
+        # Only what changes anything: a file that says no more than earlier versions know is read by them.
         told = {name: value for name, value in sizes.items() if value is not None or name not in ("mean", "std")}
+        task = {} if self.task == CLASSIFICATION else {"task": self.task}
         return {
+            **task,
             "architecture": told,
             "normalisation": {"mean": list(mean), "std": list(std)},
             "training": self.training.told,
@@ -144,6 +147,7 @@ def metadata_from(told: Mapping[str, Any] | str, source: Path) -> Metadata:
         architecture = architecture_from(check(KEY, "architecture", content.get("architecture"), table()), KEY)
         training = _training_from(check(KEY, "training", content.get("training", {}), table()), KEY)
         id2label = class_names(KEY, "id2label", content.get("id2label"))
+        task = task_from(content, KEY)
         normalisation = content.get("normalisation")
         check(KEY, "normalisation", normalisation, optional(table()))
     except ConfigError as error:
@@ -155,7 +159,21 @@ def metadata_from(told: Mapping[str, Any] | str, source: Path) -> Metadata:
             f"{source} takes pixels normalised by {_listed(normalisation)}, and its architecture by mean {list(mean)}, "
             f"std {list(std)}"
         )
-    return Metadata(architecture, training, id2label)
+    return Metadata(architecture, training, id2label, task)
+
+
+def task_from(told: Mapping[str, Any], source: str | Path) -> str:
+    """The task of the head that a file says it has; classification where it does not say.
+
+    Raises:
+        ConfigError: no such task.
+    """
+    task = told.get("task", CLASSIFICATION)
+    try:
+        check_choice("task", task, TASKS)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return str(task)
 
 
 def architecture_from(told: Any, source: str | Path) -> Architecture:

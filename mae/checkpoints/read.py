@@ -15,7 +15,7 @@ from mae.checkpoints.containers.safetensors_file import read_safetensors
 from mae.checkpoints.containers.sharded import SAFETENSORS_INDEX, TORCH_INDEX, read_sharded
 from mae.checkpoints.containers.tensorflow_bundle import read_saved_model, read_tf_checkpoint
 from mae.checkpoints.containers.torch_zip import read_torch
-from mae.checkpoints.metadata import KERAS_NOTE, KEY, architecture_from, metadata_from
+from mae.checkpoints.metadata import KERAS_NOTE, KEY, architecture_from, metadata_from, task_from
 from mae.checkpoints.names import TENSORFLOW
 from mae.checkpoints.saved_model import read_extra
 from mae.checkpoints.state_dict import from_names, from_state_dict, state_dict, with_encoder
@@ -114,6 +114,7 @@ def _read_keras(path: Path) -> Weights:
     file = read_keras_archive(path, KERAS_NOTE)
     weights = own_weights(file.arrays, architecture_from(file.architecture, path), path, "Keras")
     weights.set_aside = file.set_aside
+    weights.task = task_from({"task": file.task}, path)
     if file.note is not None:
         weights.take(metadata_from(file.note, path))
     return weights

@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-from mae.checkpoints.metadata import architecture_from, training_of_run
+from mae.checkpoints.metadata import architecture_from, task_from, training_of_run
 from mae.checkpoints.run_state import Checkpoint, Checkpoints, read_checkpoint, run_places
 from mae.checkpoints.schema import class_names
+from mae.checkpoints.target_scale import KERNEL, TargetScale
 from mae.checkpoints.weights import Weights, own_weights
 from mae.errors import ConfigError
+from mae.options import REGRESSION
 
 
 def read_run(path: Path) -> Weights:
     """The weights of a run directory (its newest checkpoint) or of one checkpoint file.
 
-    They are their moving averages where the run keeps any.
+    They are their moving averages where the run keeps any. A head that says numbers says them in their own unit.
 
     Raises:
         ConfigError: nothing there, or something that is not a checkpoint of this project.
@@ -31,6 +33,11 @@ def read_run(path: Path) -> Weights:
     weights.set_aside = set_aside
     weights.training = training_of_run(checkpoint.meta, checkpoint.path)
     weights.id2label = class_names(checkpoint.path, "id2label", checkpoint.meta.get("id2label"))
+    weights.task = task_from(checkpoint.meta, checkpoint.path)
+    if weights.task == REGRESSION and weights.kind == "classifier":
+        outputs = weights.arrays[KERNEL].shape[-1]
+        scale = TargetScale.of_run(checkpoint.meta.get("target_scale"), outputs, checkpoint.path)
+        weights.arrays |= scale.head_in_unit(weights.arrays)
     return weights
 
 

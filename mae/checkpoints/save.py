@@ -24,6 +24,7 @@ from mae.checkpoints.weights import model_kind, model_variables, weights_of
 from mae.errors import ConfigError, check_choice
 from mae.files import creating
 from mae.models.positions import position_table
+from mae.options import CLASSIFICATION
 from mae.presets import Architecture
 
 
@@ -64,7 +65,8 @@ def save_checkpoint(
         known = ", ".join(ENCODER_FORMATS)
         raise ConfigError(f"format={format} has no place for an encoder alone: write it as one of {known}")
     _check_video_size(video_size, format)
-    metadata = Metadata(_architecture(model), training or Training(), _checked_labels(model, id2label))
+    task = model.task if model_kind(model) == "classifier" else CLASSIFICATION
+    metadata = Metadata(_architecture(model), training or Training(), _checked_labels(model, id2label), task)
     with creating(Path(path)) as temporary:
         if format in _SERVED:
             _SERVED[format](model, temporary, metadata, video_size)

@@ -10,6 +10,7 @@ from mae.checkpoints.preprocessor import VideoPreprocessor
 from mae.checkpoints.schema import read_json
 from mae.checkpoints.tensorflow_needed import tensorflow_for
 from mae.checkpoints.weights import model_kind
+from mae.options import MULTILABEL, REGRESSION
 from mae.patches import normalise, patchify
 from mae.presets import Architecture
 
@@ -20,8 +21,9 @@ def write_saved_model(model: Any, folder: Path, metadata: Metadata, video_size: 
     """Writes `model` with the signature `serving_default`.
 
     It takes `videos` (b, T, H, W, c) uint8, any b, and normalises them. A classifier answers `probabilities`
-    (b, classes) float32 and `labels` (b,), the name of the likeliest class; `class_names`, a signature without
-    arguments, gives all names in order. Pre-trained models and encoders answer `features` (b, n, d), all tokens seen.
+    (b, classes) float32 and `labels` (b,), the name of the likeliest class; one of several labels answers their
+    `probabilities`, one of numbers `values` (b, numbers); `class_names`, a signature without arguments, gives all names
+    in order. Pre-trained models and encoders answer `features` (b, n, d), all tokens seen.
 
     Args:
         video_size: height and width of the frames, which are resized and cut; None: those of the model.
@@ -36,7 +38,12 @@ def write_saved_model(model: Any, folder: Path, metadata: Metadata, video_size: 
 
     @tf.function(input_signature=[served], autograph=False)
     def classify(videos: Any) -> dict[str, Any]:
-        probabilities = tf.nn.softmax(tf.cast(model(resized(videos), training=False), tf.float32))
+        outputs = tf.cast(model(resized(videos), training=False), tf.float32)
+        if model.task == REGRESSION:
+            return {"values": outputs}
+        if model.task == MULTILABEL:
+            return {"probabilities": tf.nn.sigmoid(outputs)}
+        probabilities = tf.nn.softmax(outputs)
         return {"probabilities": probabilities, "labels": tf.gather(tf.constant(names), tf.argmax(probabilities, 1))}
 
     @tf.function(input_signature=[served], autograph=False)

@@ -12,6 +12,7 @@ import numpy as np
 from mae.checkpoints.metadata import Metadata, Training
 from mae.checkpoints.names import DECODER, PATCH_KERNEL
 from mae.errors import ConfigError, shown, some
+from mae.options import CLASSIFICATION
 from mae.presets import COMPUTED, PRESETS, Architecture
 
 RELEASED_FRAMES, RELEASED_PIXELS = 16, 224  # what files that do not say it were trained with
@@ -48,6 +49,7 @@ class Weights:
     told: dict[str, Any] = field(default_factory=dict)  # fields of `Architecture` that the file states
     id2label: dict[int, str] = field(default_factory=dict)
     training: Training = field(default_factory=Training)  # as far as the file tells
+    task: str = CLASSIFICATION  # of a classifier
 
     @property
     def kind(self) -> str:
@@ -90,6 +92,7 @@ class Weights:
         self.training = metadata.training
         if self.kind == "classifier":
             self.id2label = self.id2label or metadata.id2label
+            self.task = metadata.task
 
     @property
     def assumed(self) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mae.data.bad_videos import BadVideos
+from mae.data.balanced import BalancedSchedule
 from mae.data.clips import ClipReader
 from mae.data.extras import Extras
 from mae.data.videos.read import keep_freed_memory, pin_threads
@@ -68,6 +69,7 @@ def training_batches(
     seed: int,
     workers: int,
     prefetch: int,
+    balances: bool = False,
 ) -> Iterator[Batch]:
     """The batches of the steps of a portion, in order; nothing before them is decoded.
 
@@ -82,6 +84,7 @@ def training_batches(
         extras: name and maker of what a clip brings besides its pixels.
         workers: visits made at the same time; 0: one per CPU core.
         prefetch: batches kept ready. One of them is left to `mae.data.one_ahead`, the others are kept here, as visits.
+        balances: whether every class is visited equally often, instead of every video.
 
     Returns:
         Batches `videos` (b, T, S, S, c) uint8, `valid` (b,) float32, `short` (b,) float32 (1 where a video was
@@ -94,7 +97,12 @@ def training_batches(
         raise ValueError(f"batch_size={portion.batch_size} and {positions} must be multiples of {clips} clips")
     pin_threads()
     keep_freed_memory()
-    schedule = Schedule(seed, len(reader.index.paths), portion.batch_size // clips)
+    visited = portion.batch_size // clips
+    schedule = (
+        BalancedSchedule(seed, reader.index.labels or (), visited)
+        if balances
+        else Schedule(seed, len(reader.index.paths), visited)
+    )
     visits = range(positions.start // clips, positions.stop // clips)
     load = _visit_loader(reader, extras, bad_videos)
 

@@ -40,7 +40,7 @@ class Trained:
     model: Any  # Classifier | Pretrainer | VideoEncoder
     source: Path
     checksum: str  # as of `checkpoint_hash`
-    class_names: tuple[str, ...]  # of a classifier; the numbers of those that nobody named
+    class_names: tuple[str, ...]  # of a classifier's outputs; the numbers of those that nobody named
     told: Training  # as the user says, else as the file tells
     sampler: str  # the kind of clips it is shown: dense | segments
     assumed: tuple[str, ...] = ()  # what neither the file tells nor the user says
@@ -167,7 +167,14 @@ def _classifier(
 ) -> Trained:
     checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
     count = weights.arrays["head/kernel"].shape[-1]
-    model = Classifier(_architecture(weights, sizes), count, pooling=weights.pooling, name="classifier", dtype=dtype)
+    model = Classifier(
+        _architecture(weights, sizes),
+        count,
+        pooling=weights.pooling,
+        task=weights.task,
+        name="classifier",
+        dtype=dtype,
+    )
     model.build_whole()
     report = load_weights(weights, model)
     assert not report.fresh_head

@@ -18,10 +18,16 @@ def labelled_batches(
     bad_videos: BadVideos,
     portion: Portion,
     prefetch: int,
+    outputs: int,
 ) -> Iterator[Batch]:
-    """The batches of a portion, as `mae.finetuning.step` takes them; `prefetch` of them are kept ready."""
+    """The batches of a portion, as `mae.finetuning.step` takes them.
+
+    Args:
+        prefetch: batches kept ready.
+        outputs: of the model.
+    """
     c, a = config, config.model.architecture
-    extras: dict[str, Extra] = {"label": _labels(reader)}
+    extras: dict[str, Extra] = {"label": _labels(reader, outputs)}
     if a.drop_path_rate > 0:
         extras["path_noise"] = path_noise(a.depth, c.seed)
     batches = training_batches(
@@ -32,12 +38,14 @@ def labelled_batches(
         seed=c.seed,
         workers=c.data.workers,
         prefetch=prefetch,
+        balances=c.class_balance == "sampler",
     )
     return _with_mixtures(config, portion.steps, batches) if c.mixes else batches
 
 
-def _labels(reader: ClipReader) -> Extra:
-    labels = np.array(reader.index.labels, np.int32)
+def _labels(reader: ClipReader, outputs: int) -> Extra:
+    truths = reader.index.truths(outputs)
+    labels = truths.astype(np.float32) if truths.dtype == np.float64 else truths
     return lambda _epoch, example, _clip, _pixels: labels[example]
 
 

@@ -1,5 +1,6 @@
 """The weights with the best validation so far, beside a run's checkpoints."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,23 +11,28 @@ from mae.checkpoints.run_state import variables_to_arrays, write_checkpoint
 class BestWeights:
     """Which step validated best; of equal ones the first. Its weights alone are kept: no run goes on from them."""
 
-    def __init__(self) -> None:
-        self.top1 = -1.0
+    def __init__(self, metric: str) -> None:
+        """
+        Args:
+            metric: name of the figure that is compared; the larger the better.
+        """
+        self.metric = metric
+        self.value = -math.inf
         self.step: int | None = None
 
-    def improves(self, top1: float) -> bool:
-        return top1 > self.top1
+    def improves(self, value: float) -> bool:
+        return value > self.value
 
-    def note(self, top1: float, step: int) -> None:
-        self.top1, self.step = top1, step
+    def note(self, value: float, step: int) -> None:
+        self.value, self.step = value, step
 
     def state(self) -> dict[str, Any] | None:
         """For the checkpoint's meta data; None before the first validation."""
-        return None if self.step is None else {"top1": self.top1, "step": self.step}
+        return None if self.step is None else {self.metric: self.value, "step": self.step}
 
     def restore(self, state: Mapping[str, Any] | None) -> None:
         if state is not None:
-            self.note(state["top1"], state["step"])
+            self.note(state[self.metric], state["step"])
 
     @staticmethod
     def write(path: Path, model: Any, meta: Mapping[str, Any]) -> None:

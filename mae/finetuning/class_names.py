@@ -1,6 +1,10 @@
-"""The classes of a fine-tuned model: what the list, the settings and a checkpoint say about them must agree."""
+"""What a fine-tuned model's outputs are: what the list, the settings and a checkpoint say about it must agree.
+
+They are classes; of other tasks labels or numbers, whose names are treated likewise.
+"""
 
 from dataclasses import replace
+from pathlib import Path
 
 from mae.checkpoints.run_state import Checkpoint
 from mae.checkpoints.weights import Weights
@@ -20,9 +24,11 @@ def agreed_names(
         checkpoint: the one a run goes on from.
 
     Raises:
-        ConfigError: labels beyond `num_classes`, or other names than those the kept head was trained for.
+        ConfigError: labels beyond `num_classes`, or another task or other names than the kept head was trained for.
     """
     assert train.num_classes is not None
+    if weights is not None and weights.kind == "classifier":
+        check_task(weights.task, config.task, weights.source, "; fresh_head=true starts with a new one")
     count = config.num_classes or train.num_classes
     with_classes(train, None, count, f"num_classes={config.num_classes}")
     names = train.class_names
@@ -36,6 +42,12 @@ def agreed_names(
             f"{told[position]!r} and {names[position]!r}; its head knows others, fresh_head=true starts with a new one"
         )
     return names or told or _numbers(count)
+
+
+def check_task(trained: str, task: str, source: Path, otherwise: str = "") -> None:
+    """Raises `ConfigError` unless a head was trained for the task; `otherwise`: what else can be done."""
+    if trained != task:
+        raise ConfigError(f"the head of {source} is for task={trained}, not for task={task}{otherwise}")
 
 
 def reported_names(index: VideoIndex, trained: tuple[str, ...], source: str) -> tuple[VideoIndex, tuple[str, ...]]:

@@ -9,12 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mae.cli.typed import checked_sections, register_resolvers, text_settings
-from mae.data.config import Augmentation, DataConfig, DatasetConfig, TestViews
+from mae.data.config import Augmentation, CsvDataset, DataConfig, DatasetConfig, TestViews
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.evaluation.probes.config import ProbeConfig
 from mae.models.config import ModelConfig
 from mae.monitoring.config import WandbConfig
-from mae.options import POOLINGS
+from mae.options import CLASS_BALANCES, CLASSIFICATION, DISTANCES, MULTILABEL, POOLINGS, REGRESSION, TASKS
 from mae.training.config import CHOICES, RunConfig
 
 MODES = ("train", "eval", "probe")
@@ -55,8 +55,14 @@ class FinetuneConfig(RunConfig):
     probe: ProbeConfig  # of mode=probe
 
     mode: str  # train, then test | eval: test only | probe: small classifiers on frozen features
+    task: str  # classification: one class a video | multilabel: any number of labels | regression: numbers
 
-    num_classes: int | None  # null: as many as the training list has
+    num_classes: int | None  # labels or numbers, likewise; null: as many as the training list has
+    class_balance: (
+        str  # none | weights: rare classes and labels count more | sampler: classes are visited equally often
+    )
+    regression_loss: str  # huber | l1 | l2, of numbers in units of their deviation
+    huber_delta: float  # in the same unit: where Huber's loss turns from a square to a line
     head_dropout_rate: float  # before the last layer
     init_scale: float  # of the last layer's initial weights
     pooling: str  # mean | first: what of the encoder's output the head reads
@@ -69,6 +75,7 @@ class FinetuneConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("mode", self.mode, MODES)
+        self._check_task()
         if self.mode == "probe" and self.init_from is None:
             raise ConfigError(
                 "mode=probe needs init_from, the encoder to probe: a run directory, a checkpoint, "
@@ -88,6 +95,46 @@ class FinetuneConfig(RunConfig):
             raise ConfigError(f"head_dropout_rate={self.head_dropout_rate} must lie in [0, 1)")
         _ = self.frozen_blocks  # raises for other words and for more blocks than there are
 
+    def _check_task(self) -> None:
+        check_choice("task", self.task, TASKS)
+        check_choice("class_balance", self.class_balance, CLASS_BALANCES)
+        check_choice("regression_loss", self.regression_loss, DISTANCES)
+        if self.huber_delta <= 0:
+            raise ConfigError(f"huber_delta={self.huber_delta} must be above 0")
+        if self.task == CLASSIFICATION:
+            return
+        if not isinstance(self.dataset, CsvDataset):
+            raise ConfigError(
+                f"task={self.task} learns from a list, and dataset={self.dataset.name} has classes alone: give "
+                "dataset=csv dataset.train=list.csv"
+            )
+        if self.mode == "probe":
+            raise ConfigError(
+                f"mode=probe tells classes apart, and task={self.task} has none: train a head on the frozen encoder "
+                "with mode=train freeze=encoder"
+            )
+        if self.class_balance == "sampler":
+            raise ConfigError(
+                f"class_balance=sampler visits classes equally often, and task={self.task} has none"
+                + (": give class_balance=weights" if self.task == MULTILABEL else "")
+            )
+        if self.task == REGRESSION:
+            self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        if self.class_balance == "weights":
+            raise ConfigError("class_balance=weights is for classes and labels, and task=regression has none")
+        if self.mixing.cutmix > 0:
+            raise ConfigError(
+                f"mixing.cutmix={self.mixing.cutmix:g} is not defined for task=regression: a part of a picture has no "
+                "share of its number; mixing.mixup is"
+            )
+        if self.mixing.label_smoothing > 0:
+            raise ConfigError(
+                f"mixing.label_smoothing={self.mixing.label_smoothing:g} is not defined for task=regression, which has "
+                "no classes"
+            )
+
     @property
     def batch_counts(self) -> str:
         """The published repeats are inside the batch: 384 videos, two clips of each, are 768 clips an update."""
@@ -95,7 +142,12 @@ class FinetuneConfig(RunConfig):
 
     @property
     def switched_off_to_overfit(self) -> dict[str, Any]:
-        return {"mixing": NO_MIXING, "head_dropout_rate": 0.0, "validate_every": None}
+        return {
+            "mixing": NO_MIXING,
+            "head_dropout_rate": 0.0,
+            "validate_every": None,
+            "class_balance": "none",
+        }
 
     @property
     def frozen_blocks(self) -> int | None:
@@ -127,13 +179,20 @@ TEXTS = text_settings(FinetuneConfig, SECTIONS, CHOICES)
 
 
 def register_finetune_resolvers() -> None:
-    """As `register_resolvers`, and `${by_mode:{probe:probe,default:finetuned}}`: a value by what is done."""
+    """As `register_resolvers`, and a value by what is done or learnt.
+
+    `${by_mode:{probe:probe,default:finetuned}}`, `${by_task:{regression:0,default:0.1}}`.
+    """
     register_resolvers()
 
     def by_mode(table: DictConfig, *, _root_: DictConfig) -> Any:
         return table.get(_root_.mode, table["default"])
 
+    def by_task(table: DictConfig, *, _root_: DictConfig) -> Any:
+        return table.get(_root_.task, table["default"])
+
     OmegaConf.register_new_resolver("by_mode", by_mode, replace=True)
+    OmegaConf.register_new_resolver("by_task", by_task, replace=True)
 
 
 def typed_finetune_config(composed: DictConfig) -> FinetuneConfig:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mae.checkpoints.target_scale import TargetScale
 from mae.cli.telling import tell
 from mae.data.clips import ClipReader
 from mae.data.lists.splits import evaluation_list
@@ -15,8 +16,9 @@ from mae.engines.engine import Engine
 from mae.engines.start import start_engine
 from mae.errors import ConfigError
 from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table
+from mae.evaluation.tasks.table import TASKS
 from mae.evaluation.trained import load_classifier
-from mae.finetuning.class_names import reported_names
+from mae.finetuning.class_names import check_task, reported_names
 from mae.finetuning.config import FinetuneConfig
 from mae.monitoring.console import format_table
 from mae.report.at_end import leave_report
@@ -24,7 +26,7 @@ from mae.training.caller import Caller
 from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
-Logits = Callable[[np.ndarray], np.ndarray]  # (b, T, S, S, c) uint8 → (b, classes) float32
+Logits = Callable[[np.ndarray], np.ndarray]  # (b, T, S, S, c) uint8 → (b, outputs) float32
 
 
 def evaluate(config: FinetuneConfig, caller: Caller | None = None) -> None:
@@ -43,7 +45,8 @@ def evaluate(config: FinetuneConfig, caller: Caller | None = None) -> None:
     with engine.scope():
         dtype = engine.dtype_policy(config.precision)
         trained = load_classifier(source, None, config.dataset.frame_stride, dtype, told, config.test.sampler)
-    index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering, config.data.frames)
+    check_task(trained.model.task, config.task, trained.source)
+    index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering, config.data.frames, config.task)
     index, names = reported_names(index, trained.class_names, str(source))
     tell(format_table([("checkpoint", trained.description), *index.rows()], "test"))
     spec = clip_spec(config, config.dataset.frame_stride, trained.model.architecture)
@@ -69,9 +72,14 @@ def report_directory(run_dir: str, source: Path) -> RunDirectory:
     return directory
 
 
-def logits_of(engine: Engine, model: Any) -> Logits:
-    """The logits of a classifier, computed on all replicas."""
-    return engine.inference(model, lambda videos: model(videos, training=False))
+def logits_of(engine: Engine, model: Any, scale: TargetScale | None = None) -> Logits:
+    """The logits of a classifier, computed on all replicas.
+
+    Args:
+        scale: of a head that learns numbers in units of their deviation, which are given in their own; None: another.
+    """
+    logits = engine.inference(model, lambda videos: model(videos, training=False))
+    return logits if scale is None else lambda videos: scale.in_unit(logits(videos))
 
 
 def video_evaluation(
@@ -88,4 +96,5 @@ def video_evaluation(
         class_names=class_names,
         batch_size=config.eval_batch_size * engine.local_replicas,
         workers=config.data.workers,
+        task=TASKS[config.task],
     )

@@ -1,6 +1,7 @@
 """The weights that a fine-tuning starts from, checked before anything is built."""
 
 from mae.checkpoints.names import HEAD
+from mae.checkpoints.target_scale import KERNEL, TargetScale
 from mae.checkpoints.weights import Weights
 from mae.finetuning.config import FinetuneConfig
 from mae.models.classifier import Classifier
@@ -16,6 +17,12 @@ def weights_to_start_from(config: FinetuneConfig) -> Weights | None:
         weights.arrays = {name: array for name, array in weights.arrays.items() if not name.startswith(HEAD)}
         weights.id2label = {}
     return weights
+
+
+def learn_in_deviations(weights: Weights, scale: TargetScale) -> None:
+    """A head of `weights` that says numbers in their unit is made one that says them as they are learnt here."""
+    if weights.kind == "classifier" and weights.arrays[KERNEL].shape[-1] == len(scale.mean):
+        weights.arrays |= scale.head_in_deviations(weights.arrays)
 
 
 def freeze(model: Classifier, blocks: int | None) -> None:

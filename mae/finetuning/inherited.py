@@ -15,6 +15,7 @@ from mae.cli.quoting import NONE, hydra_setting, swept, unquoted
 from mae.data.config import DATASET_KINDS
 from mae.errors import ConfigError, check_choice
 from mae.finetuning.config import RANDOM
+from mae.options import TASKS
 from mae.presets import PRESETS
 
 # Of the encoder and its clips. What the decoder is and how much is dropped at random, fine-tuning decides anew.
@@ -27,9 +28,10 @@ _FILES = ("frames", "decoder", "channels", "window", "timeout_s", "max_bad_frac"
 
 
 def with_inherited(arguments: Sequence[str], conf: Path) -> tuple[list[str], str | None]:
-    """The arguments with model, data set and clips of the run in `init_from`, and a line that says what was added.
+    """The arguments with what is taken from the run in `init_from`, and a line that says what was added.
 
-    In mode=eval without `init_from` it is the run in `run_dir`. What is given stays; with another `model=` or
+    That is its model, data set and clips, and of a fine-tuning its task. In mode=eval without `init_from` it is the run
+    in `run_dir`. What is given stays; with another `model=` or
     `dataset=` than the run's, nothing of that group is taken. A sweep over several runs takes nothing.
 
     Args:
@@ -70,6 +72,9 @@ def _inherited(source: Path, config: Mapping[str, Any], given: Mapping[str, str]
         values |= {"dataset": group} | {f"dataset.{name}": value for name, value in dataset.items()}
         read = check(source, "config.data", config.get("data"), table())
         values |= {f"data.{name}": read[name] for name in _FILES if name in read}
+    if (task := config.get("task")) is not None:  # of a fine-tuning
+        check_choice(f"{source}: task", task, TASKS)
+        values["task"] = task
     usual = _composed(conf, *(f"{name}={values[name]}" for name in ("model", "dataset") if name in values))
     return {
         key: value

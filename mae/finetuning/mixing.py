@@ -84,12 +84,6 @@ def partners(values: Any, group: int) -> Any:
     return ops.reshape(ops.flip(grouped, axis=1), (-1, *values.shape[1:]))
 
 
-def soft_targets(labels: Any, num_classes: int, label_smoothing: float) -> Any:
-    """Labels (b,) → (b, num_classes) float32: `s / classes` everywhere, and `1 - s` more at the label."""
-    off = label_smoothing / num_classes
-    return ops.one_hot(labels, num_classes, dtype="float32") * (1 - label_smoothing) + off
-
-
 def mix(videos: Any, targets: Any, valid: Any, rows: Any, group: int = 2) -> tuple[Any, Any]:
     """Mixes one replica's share of a batch (or one accumulated part of it).
 
@@ -98,7 +92,7 @@ def mix(videos: Any, targets: Any, valid: Any, rows: Any, group: int = 2) -> tup
 
     Args:
         videos: (b, T, H, W, c), uint8 or float.
-        targets: (b, classes) float32, as of `soft_targets`.
+        targets: (b, outputs) float32, as of `mae.finetuning.losses.TaskLoss.targets`.
         valid: (b,) 1 or 0: whether a clip could be read.
         rows: (b, DRAW_WIDTH), the same `Mixture.row()` for every clip of a global batch.
         group: see `partners`.
@@ -121,9 +115,3 @@ def mix(videos: Any, targets: Any, valid: Any, rows: Any, group: int = 2) -> tup
         videos * share + partners(videos, group) * (1 - share),
         targets * label_share + partners(targets, group) * (1 - label_share),
     )
-
-
-def soft_cross_entropy(logits: Any, targets: Any) -> Any:
-    """Cross-entropy of each clip against a distribution over the classes: two (b, classes) → (b,), in float32."""
-    log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-    return -ops.sum(ops.cast(targets, "float32") * log_probabilities, axis=-1)

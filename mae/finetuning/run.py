@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mae.checkpoints.load import load_weights
 from mae.checkpoints.run_state import Checkpoint, Checkpoints
 from mae.cli.telling import tell
@@ -20,12 +18,14 @@ from mae.data.rendered.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
 from mae.errors import TrainingStopped
 from mae.evaluation.multi_view.evaluator import VideoEvaluation, report_table
+from mae.evaluation.tasks.table import TASKS
 from mae.finetuning.batches import labelled_batches
 from mae.finetuning.best_weights import BestWeights
 from mae.finetuning.class_names import agreed_names
 from mae.finetuning.config import FinetuneConfig
 from mae.finetuning.evaluate import logits_of, video_evaluation
-from mae.finetuning.handoff import freeze, weights_to_start_from
+from mae.finetuning.handoff import freeze, learn_in_deviations, weights_to_start_from
+from mae.finetuning.losses import NumbersLoss, task_loss
 from mae.finetuning.plan import FinetunePlan
 from mae.finetuning.report import finetune_rows, print_summary
 from mae.finetuning.step import finetuning_losses
@@ -63,7 +63,7 @@ class Finetuning(Objective):
         tell = print_rendering if engine.workers.is_chief else lambda done, total: None
         # Before the lists: the demo's videos are rendered where they are missing.
         self.weights = None if checkpoint is not None else weights_to_start_from(config)
-        splits = build_splits(config.dataset, config.data.max_bad_frac, tell, config.data.frames)
+        splits = build_splits(config.dataset, config.data.max_bad_frac, tell, config.data.frames, config.task)
         # All of the training list says what the classes are, also where only a few clips are learnt by heart.
         self.splits = _few(config, splits) if config.overfit_clips is not None else splits
         self.index = self.splits.train
@@ -71,7 +71,12 @@ class Finetuning(Objective):
         self.cadence = Cadence.of(config, self.plan, self.plan.validate_every)
         self.footprint = clips_in_memory(config, self._reader(self.index).spec, engine.workers.count)
         self.class_names = agreed_names(splits.train, config, self.weights, checkpoint)
-        self.best = BestWeights()
+        self.task = TASKS[config.task]
+        self.loss = task_loss(config, splits.train, len(self.class_names))
+        self.scale = self.loss.scale if isinstance(self.loss, NumbersLoss) else None
+        if self.weights is not None and self.scale is not None:
+            learn_in_deviations(self.weights, self.scale)
+        self.best = BestWeights(self.task.metric)
 
     def rows(self, session: Session) -> list[Row]:
         memory = ("clips in memory", str(self.footprint))
@@ -82,13 +87,8 @@ class Finetuning(Objective):
         return {**self.plan.figures(), "classes": len(self.class_names)}
 
     def trivial_loss(self) -> float:
-        """Of always saying how often each class is: the entropy of the mean of the targets."""
-        assert self.index.labels is not None
-        counts = np.bincount(self.index.labels, minlength=len(self.class_names))
-        smoothing = self.config.mixing.label_smoothing
-        shares = (1 - smoothing) * counts / counts.sum() + smoothing / len(counts)
-        seen = shares[shares > 0]
-        return float(-np.sum(seen * np.log(seen)))
+        """Of always saying how often each class or label is, or the mean of the numbers."""
+        return self.loss.trivial(self.index.truths(len(self.class_names)))
 
     def flops_per_clip(self) -> float:
         return classifier_flops_per_clip(
@@ -103,12 +103,14 @@ class Finetuning(Objective):
             c.head_dropout_rate,
             c.pooling,
             c.init_scale,
+            c.task,
             name="classifier",
             dtype=engine.dtype_policy(c.precision),
         )
         model.build_whole()
         freeze(model, c.frozen_blocks)
-        self.logits = logits_of(engine, model)  # one for all evaluations: it is compiled when it is first called
+        # One for all evaluations: it is compiled when it is first called.
+        self.logits = logits_of(engine, model, self.scale)
         return model
 
     def start(self, session: Session) -> None:
@@ -130,14 +132,16 @@ class Finetuning(Objective):
 
     def state(self) -> Mapping[str, Any]:
         id2label = {str(number): name for number, name in enumerate(self.class_names)}
-        return {**super().state(), "id2label": id2label, "best": self.best.state()}
+        scale = {} if self.scale is None else {"target_scale": self.scale.as_dict()}
+        return {**super().state(), "id2label": id2label, "task": self.config.task, **scale, "best": self.best.state()}
 
     def losses(self, model: Classifier) -> Losses:
-        return finetuning_losses(model, self.config.mixing.label_smoothing, self.plan.mixing_group)
+        return finetuning_losses(model, self.loss, self.plan.mixing_group)
 
     def batches(self, session: Session, first_step: int, bad_videos: BadVideos) -> Iterator[HostBatch]:
         portion = session.portion(first_step, self.plan.total_steps)
-        return labelled_batches(self.config, self._reader(self.index), bad_videos, portion, self.footprint.prefetch)
+        reader, outputs = self._reader(self.index), len(self.class_names)
+        return labelled_batches(self.config, reader, bad_videos, portion, self.footprint.prefetch, outputs)
 
     def evaluation(self, session: Session) -> "Validation":
         return Validation(self, session)
@@ -167,7 +171,8 @@ class Finetuning(Objective):
         tell(report_table(content, directory.path))
         if self.best.step is not None and self.best.step != self.plan.total_steps:
             path = best_path(directory)
-            tell(f"the best validation, {100 * self.best.top1:.2f} %, was at step {self.best.step}: {path}")
+            value = self.task.as_text(self.best.value)
+            tell(f"the best validation, {value}, was at step {self.best.step}: {path}")
 
     def _reader(self, index: VideoIndex) -> ClipReader:
         c = self.config
@@ -188,11 +193,13 @@ class Validation(Evaluation):
             return {}
         views = TestViews(self.objective.config.test.sampler, clips=1, crops=1)
         figures = self.objective.evaluation_of(index).validate(views, check)
-        if best.improves(figures.top1):
-            best.note(figures.top1, step)
+        value = figures[best.metric]
+        if value is not None and best.improves(value):
+            best.note(value, step)
             self._keep_weights(step)
-        failed = {"val_failed": figures.failed} if figures.failed else {}
-        return {"val_top1": figures.top1, "val_top5": figures.top5, **failed}
+        failed = figures.pop("failed")
+        told = {f"val_{name}": value for name, value in figures.items()}
+        return {**told, "val_failed": failed} if failed else told
 
     def _keep_weights(self, step: int) -> None:
         path = best_path(self.session.directory)

@@ -30,6 +30,7 @@ class ModelCard:
         class_names: of a classifier, by number; the numbers of those that nobody named.
         training: how the weights were trained, as far as the file tells.
         assumed: of all this, what the file does not tell: as most released models have it.
+        task: of a classifier: `classification`, `multilabel` or `regression`; None of another model.
 
     Example:
         >>> import mae, tempfile
@@ -47,6 +48,7 @@ class ModelCard:
     class_names: tuple[str, ...]
     training: Training
     assumed: tuple[str, ...]
+    task: str | None = None
 
 
 def from_pretrained(
@@ -159,7 +161,8 @@ def _card(trained: Trained) -> ModelCard:
         trained.decoding.window,
         *a.statistics,
     )
-    return ModelCard(trained.source, trained.checksum, clip, trained.class_names, trained.told, trained.assumed)
+    task = trained.model.task if isinstance(trained.model, Classifier) else None
+    return ModelCard(trained.source, trained.checksum, clip, trained.class_names, trained.told, trained.assumed, task)
 
 
 def _check_clip(clip: Clip, model: Any) -> None:

@@ -11,7 +11,7 @@ from mae.errors import ConfigError, check_choice
 from mae.models.encoder import Encoder
 from mae.models.layers import Dense
 from mae.models.whole_model import InputShapes, WholeModel, copy_weights
-from mae.options import POOLINGS
+from mae.options import CLASSIFICATION, POOLINGS, REGRESSION, TASKS
 from mae.patches import normalised, patchify
 from mae.presets import Architecture, architecture, architecture_of
 
@@ -21,7 +21,9 @@ class Classifier(WholeModel):
     """A video classifier: all patches → encoder → pooling → LayerNorm → dropout → dense.
 
     `mean` averages the tokens and normalises the average, as the released fine-tuned models do; `first`
-    normalises all tokens and takes the first.
+    normalises all tokens and takes the first. The outputs are what `task` says: logits of classes, of which a video has
+    one (`classification`), logits of labels, of which it may have several (`multilabel`), or numbers (`regression`),
+    which are computed in float32 whatever the rest is.
     """
 
     def __init__(
@@ -31,17 +33,20 @@ class Classifier(WholeModel):
         head_dropout_rate: float = 0.0,
         pooling: str = "mean",
         init_scale: float = 0.001,
+        task: str = CLASSIFICATION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if num_classes < 1:
             raise ConfigError(f"num_classes={num_classes} must be at least 1")
+        check_choice("task", task, TASKS)
         check_choice("pooling", pooling, POOLINGS)
         architecture = self.architecture = architecture_of(architecture)
         self.num_classes = num_classes
         self.head_dropout_rate = head_dropout_rate
         self.pooling = pooling
         self.init_scale = init_scale
+        self.task = task
         dtype = self.dtype_policy
         self.encoder = Encoder(architecture, final_norm=pooling == "first", dtype=dtype, name="encoder")
         self.fc_norm = None
@@ -52,7 +57,9 @@ class Classifier(WholeModel):
         # A small head keeps the first gradients that reach a pre-trained encoder small. Its deviation is the published
         # one: that of Keras' TruncatedNormal is 12 % less than it is told.
         initial = keras.initializers.RandomNormal(stddev=0.02 * init_scale)
-        self.head = Dense(num_classes, architecture.lean, kernel_initializer=initial, dtype=dtype, name="head")
+        # 16 bits have two or three digits: too few for numbers in their own unit.
+        precision = "float32" if task == REGRESSION else dtype
+        self.head = Dense(num_classes, architecture.lean, kernel_initializer=initial, dtype=precision, name="head")
 
     def build(self, videos_shape: Any = None) -> None:
         a = self.architecture
@@ -69,7 +76,7 @@ class Classifier(WholeModel):
         return (videos_shape[0], self.num_classes)
 
     def call(self, videos: Any, path_noise: Any = None, training: bool | None = None) -> Any:
-        """Logits of the classes.
+        """Logits of the classes or labels, or numbers.
 
         Args:
             videos: (b, T, H, W, c) floats normalised by `architecture.statistics` (`mae.patches.normalise`), or
@@ -90,7 +97,11 @@ class Classifier(WholeModel):
         return self.head(self.head_dropout(pooled, training=training))
 
     def new_head(
-        self, num_classes: int, head_dropout_rate: float | None = None, init_scale: float | None = None
+        self,
+        num_classes: int,
+        head_dropout_rate: float | None = None,
+        init_scale: float | None = None,
+        task: str | None = None,
     ) -> "Classifier":
         """A classifier of other classes, with a copy of all this one has learnt but its head, which is a fresh one.
 
@@ -100,11 +111,17 @@ class Classifier(WholeModel):
             num_classes: of the new head. Its weights are drawn anew, also where there are as many classes as before.
             head_dropout_rate: before the new last layer, in [0, 1); None: this one's.
             init_scale: of the new last layer's initial weights; None: this one's.
+            task: `classification`, `multilabel` or `regression`; None: this one's.
 
         Raises:
             ValueError: this one is quantised.
         """
-        changed = {"num_classes": num_classes, "head_dropout_rate": head_dropout_rate, "init_scale": init_scale}
+        changed = {
+            "num_classes": num_classes,
+            "head_dropout_rate": head_dropout_rate,
+            "init_scale": init_scale,
+            "task": task,
+        }
         given = {name: value for name, value in changed.items() if value is not None}
         model: Classifier = Classifier.from_config({**self.get_config(), **given})
         model.build(self.input_shape)
@@ -121,6 +138,7 @@ class Classifier(WholeModel):
             "head_dropout_rate": self.head_dropout_rate,
             "pooling": self.pooling,
             "init_scale": self.init_scale,
+            "task": self.task,
         }
 
 
@@ -131,11 +149,13 @@ def build_classifier(
     pooling: str = "mean",
     init_scale: float = 0.001,
     dtype: Any = None,
+    task: str = CLASSIFICATION,
     **overrides: Any,
 ) -> Classifier:
     """A classifier of videos, built, its weights at random: an encoder that sees all patches, and a head.
 
-    `model(videos)` takes clips (b, T, H, W, c), uint8 or normalised floats, and gives logits (b, num_classes).
+    `model(videos)` takes clips (b, T, H, W, c), uint8 or normalised floats, and gives logits (b, num_classes)
+    of classes; with `task="multilabel"` of as many labels, with `task="regression"` as many numbers.
 
     Args:
         preset: `vit_micro`, `vit_tiny`, `vit_small`, `vit_base`, `vit_large`, `vit_huge` or `vit_giant`.
@@ -144,10 +164,11 @@ def build_classifier(
         pooling: what of the encoder's output the head reads: `mean` of all tokens, or the `first` one.
         init_scale: of the last layer's initial weights.
         dtype: a Keras dtype policy, as "mixed_bfloat16"; None: the global one.
+        task: `classification`, `multilabel` or `regression`.
         overrides: sizes to replace, as `image_size=112`, `num_frames=8` or `depth=6`; those of `mae.architecture`.
 
     Raises:
-        ConfigError: no such preset, size or pooling, with the nearest name, or sizes that do not fit together.
+        ConfigError: no such preset, size, pooling or task, with the nearest name, or sizes that do not fit together.
 
     Example:
         >>> import mae, numpy as np
@@ -161,6 +182,7 @@ def build_classifier(
         head_dropout_rate,
         pooling,
         init_scale,
+        task,
         name="classifier",
         dtype=dtype,
     )

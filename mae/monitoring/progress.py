@@ -8,7 +8,7 @@ from mae.cli.telling import is_silent, tell
 from mae.monitoring.console import format_progress, is_terminal
 
 # Records with one of these stay on the terminal; all others are replaced by the next one.
-KEPT = ("psnr", "probe_top1", "feature_rank", "val_top1")
+KEPT = ("psnr", "probe_top1", "feature_rank", "val_top1", "val_mAP", "val_mae", "val_r2")
 _REFRESH_S = 0.25
 
 

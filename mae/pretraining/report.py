@@ -10,6 +10,7 @@ from mae.data.lists.index import VideoIndex, build_index
 from mae.data.lists.splits import build_splits, how_to_hold_out
 from mae.errors import ConfigError, one_line
 from mae.evaluation.reconstruction import Part
+from mae.options import CLASSIFICATION, MULTILABEL, REGRESSION
 from mae.pretraining.config import PretrainConfig
 from mae.target_config import Target
 from mae.training.clips import pixels_row
@@ -110,22 +111,28 @@ def _with_labels(config: PretrainConfig, init_from: str) -> list[str]:
     """Fine-tuning and a probe, which take the data set from the run; or why it is none for them."""
     finetune, probe = to_type("finetune", init_from), to_type("finetune", "mode=probe", init_from)
     try:
-        videos, is_tested = _labelled_videos(config)
+        task, videos, is_tested = _labelled_videos(config)
     except ConfigError as error:
         option = "dataset.train" if isinstance(config.dataset, CsvDataset) else "dataset.root"
         return [f"# no fine-tuning of this data set: {one_line(error)}; with another one: {finetune} {option}=…"]
     if videos < FINETUNING_BATCH:
         finetune += f" batch_size={videos // 2 * 2}"  # clips of two videos are mixed
+    if task != CLASSIFICATION:
+        return [f"{finetune} task={task}"]  # a probe tells classes apart
     return [finetune, probe if is_tested else f"# {probe} has nothing to test on: {how_to_hold_out(config.dataset)}"]
 
 
-def _labelled_videos(config: PretrainConfig) -> tuple[int, bool]:
-    """How many a fine-tuning of this data set trains on, and whether there are others to test with.
+def _labelled_videos(config: PretrainConfig) -> tuple[str, int, bool]:
+    """What a fine-tuning of this data set learns, on how many videos, and whether there are others to test with.
 
     Raises:
         ConfigError: it has no lists for that; whatever fine-tuning would say.
     """
     if isinstance(config.dataset, RenderedDataset):  # what it holds out is rendered when it is wanted
-        return len(build_index(config.dataset, config.data.max_bad_frac).paths), True
-    splits = build_splits(config.dataset, config.data.max_bad_frac, frames=config.data.frames)
-    return len(splits.train.paths), splits.test is not None
+        return CLASSIFICATION, len(build_index(config.dataset, config.data.max_bad_frac).paths), True
+    arguments = (config.dataset, config.data.max_bad_frac, None, config.data.frames)
+    task = CLASSIFICATION
+    if (written := build_index(*arguments).written) is not None:
+        task = REGRESSION if any("." in labels for labels in written) else MULTILABEL
+    splits = build_splits(*arguments, task)
+    return task, len(splits.train.paths), splits.test is not None

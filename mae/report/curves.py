@@ -48,6 +48,9 @@ PANELS = (
     Panel("Rank of the features", {"feature_rank": "rank"}),
     Panel("Deviation of the features", {"feature_std": "std"}),
     Panel("Validation, %", {"val_top1": "top-1", "val_top5": "top-5"}, scale=100),
+    Panel("Validation of labels, %", {"val_mAP": "mAP", "val_macro_f1": "macro-F1", "val_auroc": "AUROC"}, scale=100),
+    Panel("Validation, in the unit of the numbers", {"val_mae": "MAE", "val_rmse": "RMSE"}),
+    Panel("Validation of numbers", {"val_r2": "R²", "val_pearson": "Pearson"}),
     Panel("Learning rate", {"learning_rate": "learning rate", "lowest_learning_rate": "lowest of the groups"}),
     Panel("Weight decay", {"weight_decay": "weight decay"}),
     Panel("Norm of the gradient", {"grad_norm": "norm"}, is_log=True),
@@ -146,6 +149,25 @@ def bars(names: Sequence[str], values: Sequence[float], title: str, run: int) ->
     axes.set_xlabel("")
     axes.grid(visible=False, axis="y")
     return as_svg(figure, f"bars-{run}")
+
+
+def said_over_true(points: np.ndarray, name: str, run: int, number: int) -> str:
+    """What a model says of each video over what is true, (k, 2) true and said, with the line of who is always right.
+
+    Args:
+        points: of one number.
+        name: what the number is called.
+        run: the number of the run on the page.
+        number: of the number in the run.
+    """
+    figure, axes = _axes(f"{name}: predicted over true", size=(4.6, 4.2))
+    axes.scatter(*points.T, s=14, color=COLOURS[0], linewidths=0, alpha=0.7)
+    if len(points):
+        ends = [points.min(), points.max()]
+        axes.plot(ends, ends, color="#999999", linewidth=1)
+    axes.set_xlabel("true", fontsize=8)
+    axes.set_ylabel("predicted", fontsize=8)
+    return as_svg(figure, f"said-{run}-{number}")
 
 
 def as_svg(figure: Any, name: str) -> str:

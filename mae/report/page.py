@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mae.data.videos.thumbnails import middle_frame, picture_of
+from mae.evaluation.tasks.regression import predicted
 from mae.monitoring.console import format_duration
 from mae.monitoring.pages.write import check_libraries, write_html
+from mae.options import MULTILABEL, REGRESSION
 from mae.report import curves
 from mae.report.confused import Pair, worst_pairs
 from mae.report.neighbours import nearest, on_a_map
@@ -18,7 +22,7 @@ MOST_PICTURES = 4  # of the course of one run
 MOST_BAD = 50  # videos that are listed
 MOST_BARS = 60  # classes
 TEMPLATE = Path(__file__).parent / "template.html"
-PACKAGES = {"jinja2": "jinja2", "matplotlib": "matplotlib", "sklearn": "scikit-learn"}  # module and package
+PACKAGES = {"jinja2": "jinja2", "matplotlib": "matplotlib"}  # module and package
 
 
 def write_page(runs: Sequence[RunFiles], output: Path) -> None:
@@ -124,6 +128,7 @@ def _whole_percent(value: float) -> str:
 
 
 _loss = "{:.4f}".format
+_number = "{:.4g}".format
 
 # What of the last record that has it is told, in this order.
 _TOLD: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -142,12 +147,33 @@ _TOLD: dict[str, tuple[str, Callable[[Any], str]]] = {
     "val_loss": ("validation loss", _loss),
     "val_top1": ("validation top-1", _percent),
     "val_top5": ("validation top-5", _percent),
+    "val_mAP": ("validation mAP", _percent),
+    "val_macro_f1": ("validation macro-F1", _percent),
+    "val_auroc": ("validation AUROC", _percent),
+    "val_mae": ("validation MAE", _number),
+    "val_rmse": ("validation RMSE", _number),
+    "val_r2": ("validation R²", _number),
+    "val_pearson": ("validation Pearson", _number),
     "clips_per_second": ("clips a second, at the end", lambda v: f"{v:.3g}"),
     "data_wait_fraction": ("share of time waiting for clips, at the end", _whole_percent),
     "model_flops_share": ("share of the device's measured rate, at the end", _whole_percent),
     "bad_clips": ("unreadable clips", str),
     "short_clips": ("clips of videos that are too short", str),
     "skipped_steps": ("skipped steps", str),
+}
+# Likewise of `test.json`.
+_TESTED: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "top1": ("test top-1", _percent),
+    "top5": ("test top-5", _percent),
+    "mean_class_accuracy": ("test mean over classes", _percent),
+    "balanced_accuracy": ("test balanced accuracy", _percent),
+    "mAP": ("test mAP", _percent),
+    "macro_f1": ("test macro-F1", _percent),
+    "auroc": ("test AUROC", _percent),
+    "mae": ("test MAE", _number),
+    "rmse": ("test RMSE", _number),
+    "r2": ("test R²", _number),
+    "pearson": ("test Pearson", _number),
 }
 _NOTHING = "–"
 
@@ -159,12 +185,9 @@ def _figures(runs: Sequence[RunFiles]) -> list[tuple[str, list[str]]]:
         values = [next((r[field] for r in reversed(run.records) if r.get(field) is not None), None) for run in runs]
         rows.append((name, [_NOTHING if value is None else text(value) for value in values]))
     rows.append(("time of the logged steps", [_training_time(run) for run in runs]))
-    for key, name in (
-        ("top1", "test top-1"),
-        ("top5", "test top-5"),
-        ("mean_class_accuracy", "test mean over classes"),
-    ):
-        rows.append((name, [_percent(run.test[key]) if run.test else _NOTHING for run in runs]))
+    for key, (name, text) in _TESTED.items():
+        values = [run.test.get(key) for run in runs]
+        rows.append((name, [_NOTHING if value is None else text(value) for value in values]))
     tested = [run.test["videos"] if run.test else None for run in runs]
     rows.append(("test videos", [f"{t['evaluated']} of {t['listed']}" if t else _NOTHING for t in tested]))
     return [(name, values) for name, values in rows if any(value != _NOTHING for value in values)]
@@ -231,18 +254,44 @@ def _probe_rows(run: RunFiles) -> list[list[str]]:
 
 
 def _test(name: str, run: RunFiles, number: int) -> dict[str, Any]:
-    shares = {label: share for label, share in run.test["per_class"].items() if share is not None}
-    ordered = sorted(shares, key=lambda label: -shares[label])
-    half = MOST_BARS // 2
-    listed = ordered if len(ordered) <= MOST_BARS else [*ordered[:half], *ordered[-half:]]
-    title = "Top-1 of each class, %" if listed is ordered else f"Top-1 of the {half} best and worst classes, %"
+    if run.test.get("task") == REGRESSION:
+        return {"run": name, "per_class": _numbers(run, number), "confusion": None, "pairs": []}
+    if run.test.get("task") == MULTILABEL:
+        each = {label: figures["average_precision"] for label, figures in run.test["per_label"].items()}
+        return {
+            "run": name,
+            "per_class": _bars(each, "Average precision", "label", number),
+            "confusion": None,
+            "pairs": [],
+        }
     confusion = run.path / "confusion.png"
     return {
         "run": name,
-        "per_class": curves.bars(listed, [100 * shares[label] for label in listed], title, number),
+        "per_class": _bars(run.test["per_class"], "Top-1", "class", number),
         "confusion": picture_of(confusion) if confusion.is_file() else None,
         "pairs": [(pair, _frames_of(pair, run)) for pair in worst_pairs(run.predictions)],
     }
+
+
+def _bars(of_each: Mapping[str, float | None], what: str, of_what: str, number: int) -> str:
+    """A share of each class or label, or of the best and the worst of many."""
+    shares = {name: share for name, share in of_each.items() if share is not None}
+    ordered = sorted(shares, key=lambda name: -shares[name])
+    half = MOST_BARS // 2
+    listed = ordered if len(ordered) <= MOST_BARS else [*ordered[:half], *ordered[-half:]]
+    plural = f"{of_what}es" if of_what.endswith("s") else f"{of_what}s"
+    title = f"{what} of each {of_what}, %" if listed is ordered else f"{what} of the {half} best and worst {plural}, %"
+    return curves.bars(listed, [100 * shares[name] for name in listed], title, number)
+
+
+def _numbers(run: RunFiles, number: int) -> str:
+    """What was said over what is true, for each number."""
+    done = [row for row in run.predictions if row["status"] == "ok"]
+    pairs = {
+        name: np.array([(float(row[name]), float(row[predicted(name)])) for row in done]).reshape(-1, 2)
+        for name in run.test["per_number"]
+    }
+    return "".join(curves.said_over_true(points, name, number, i) for i, (name, points) in enumerate(pairs.items()))
 
 
 def _frames_of(pair: Pair, run: RunFiles) -> list[Shown]:

@@ -140,6 +140,14 @@ def test_released_files_tell_nothing(format, tmp_path):
     assert weights.training.completed() == Training(4, "dense_stride", "videomae", "tube", 0.9)
 
 
+def test_a_task_is_told_where_it_is_not_the_usual_one(tmp_path):
+    told = Metadata(Architecture(), task="regression").as_dict()
+    assert metadata_from(told, tmp_path).task == "regression"
+    assert "task" not in Metadata(Architecture()).as_dict()
+    with pytest.raises(ConfigError, match="task 'regresion' does not exist; did you mean 'regression'"):
+        metadata_from({**told, "task": "regresion"}, tmp_path)
+
+
 def test_damaged_notes_are_told(tmp_path):
     told = Metadata(Architecture(), Training(frame_stride=2)).as_dict()
     assert metadata_from(json.dumps(told), tmp_path) == Metadata(Architecture(), Training(frame_stride=2))

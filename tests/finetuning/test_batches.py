@@ -30,7 +30,7 @@ def batches(config, first_step, num_steps):
     reader = Black(index, ClipSpec(4, 1, 32, clips_per_video=config.data.clips_per_video), config.seed)
     bad_videos = BadVideos(None, VIDEOS, 0.0)
     portion = Portion(config.clips_per_step, range(first_step, first_step + num_steps))
-    return list(labelled_batches(config, reader, bad_videos, portion, prefetch=2))
+    return list(labelled_batches(config, reader, bad_videos, portion, prefetch=2, outputs=3))
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,9 @@ def test_published_recipes(recipe):
     assert (c.dataset.frame_stride, c.pooling, c.freeze) == (2 if is_ssv2 else 4, "mean", "none")
 
 
+REGRESSION = ("task=regression", "dataset=csv")
+
+
 def test_hmdb51_is_fine_tuned_as_ucf101():
     """There is no published row of its own; frames and views are told for both alike."""
     one, other = (configured_finetuning(f"dataset={name}") for name in ("hmdb51", "ucf101"))
@@ -116,6 +119,20 @@ def test_yaml_and_dataclasses_have_the_same_keys():
         (["dataset=folder", "dataset.holdout=1"], "dataset.holdout=1.0 must lie in [0, 1)"),
         (["dataset=folder", "dataset.holdout=0.2", "dataset.val=x"], "give one"),
         (["wandb=null"], "wandb=None is not a group of settings"),
+        (["task=regresion"], "task 'regresion' does not exist; did you mean 'regression'"),
+        (["task=multilabel"], "task=multilabel learns from a list, and dataset=shapes has classes alone"),
+        ([*REGRESSION, "mixing.cutmix=1"], "mixing.cutmix=1 is not defined for task=regression"),
+        ([*REGRESSION, "mixing.label_smoothing=0.1"], "mixing.label_smoothing=0.1 is not defined"),
+        ([*REGRESSION, "class_balance=weights"], "class_balance=weights is for classes and labels"),
+        ([*REGRESSION, "mode=probe", "init_from=random"], "mode=probe tells classes apart, and task=regression"),
+        ([*REGRESSION, "regression_loss=mse"], "regression_loss 'mse' does not exist"),
+        ([*REGRESSION, "huber_delta=0"], "huber_delta=0.0 must be above 0"),
+        (["dataset=csv", "task=multilabel", "class_balance=sampler"], "has none: give class_balance=weights"),
+        (["dataset=csv", "dataset.targets=[a,a]"], "dataset.targets=[a,a] names one twice"),
+        (
+            ["dataset=csv", "dataset.val=x", "dataset.holdout=0.2"],
+            "dataset.val=x and dataset.holdout=0.2 are both given",
+        ),
     ],
 )
 def test_impossible_values_are_refused(overrides, message):
@@ -123,6 +140,13 @@ def test_impossible_values_are_refused(overrides, message):
         configured_finetuning(*overrides)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("recipe", ["own", "small", "demo"])
+def test_numbers_are_not_mixed_by_default(recipe):
+    one = configured_finetuning(*REGRESSION, f"recipe={recipe}")
+    assert (one.mixes, one.mixing.label_smoothing) == (False, 0)
+    assert configured_finetuning(*REGRESSION, "mixing.mixup=0.2").mixes
 
 
 def test_figures_of_a_probe_do_not_lie_where_a_fine_tuning_is():

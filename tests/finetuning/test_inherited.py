@@ -86,6 +86,17 @@ def test_nothing_is_taken_from_what_is_no_run(tmp_path, monkeypatch, value):
     assert with_inherited([f"init_from={value}"], CONF) == ([f"init_from={value}"], None)
 
 
+def test_what_is_learnt_is_taken_from_a_fine_tuning(run_of):
+    given = ("dataset=csv", "dataset.train=a.csv", "dataset.targets=[EF,'two words']", "task=regression")
+    run = run_of(asdict(configured_finetuning(*given)))
+    arguments, _ = with_inherited(["mode=eval", f"init_from={run}"], CONF)
+    config = configured_finetuning(*arguments)
+    assert (config.task, config.dataset.targets) == ("regression", ["EF", "two words"])
+    arguments, _ = with_inherited(["task=multilabel", "dataset.targets=[]", f"init_from={run}"], CONF)
+    config = configured_finetuning(*arguments)
+    assert (config.task, config.dataset.targets, config.dataset.train) == ("multilabel", [], "a.csv")
+
+
 def test_a_sweep_over_runs_takes_nothing_and_one_over_others_does(run):
     assert with_inherited(["-m", f"init_from={run},{run}"], CONF)[1] is None
     assert with_inherited(["-m", f"init_from={run}", "seed=1,2"], CONF)[0][1:-2] == MODEL + DATASET

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mae.errors import ConfigError
+from mae.finetuning.losses import soft_cross_entropy, soft_targets
 from mae.finetuning.mixing import (
     DRAW_WIDTH,
     UNMIXED,
@@ -14,8 +15,6 @@ from mae.finetuning.mixing import (
     draw_mixture,
     mix,
     partners,
-    soft_cross_entropy,
-    soft_targets,
 )
 
 # As published (appendix of arXiv:2203.12602).

@@ -9,6 +9,7 @@ from mae.checkpoints.run_state import variables_to_arrays
 from mae.engines.engine import StepSettings
 from mae.engines.start import build_optimizer
 from mae.finetuning.handoff import freeze
+from mae.finetuning.losses import ClassLoss
 from mae.finetuning.mixing import Mixture
 from mae.finetuning.step import finetuning_losses
 from mae.models.classifier import build_classifier
@@ -50,7 +51,7 @@ def trained(replicas=1, accumulate=1, batches=None, blocks=0, learning_rate=None
         return model, build_optimizer(model, rate, beta_2=0.999, layer_decay=0.75, clip_grad_norm=0.05)
 
     def losses_of(model):
-        return finetuning_losses(model, label_smoothing=0.1, group=2)
+        return finetuning_losses(model, ClassLoss(CLASSES, label_smoothing=0.1), group=2)
 
     step = CompiledStep(engine_of(replicas), build, losses_of, StepSettings(BATCH, accumulate))
     return step.train(batches or [batch(0), batch(1, bad=[5]), batch(2)])
@@ -68,7 +69,7 @@ def test_replicas_and_parts_change_nothing(one_replica):
 def losses(made, group):
     """The loss of each clip, without what is random in training."""
     model = classifier(drop_path_rate=0)
-    return clip_losses(model, finetuning_losses(model, label_smoothing=0.1, group=group), made)
+    return clip_losses(model, finetuning_losses(model, ClassLoss(CLASSES, label_smoothing=0.1), group=group), made)
 
 
 def losses_by_hand(videos, targets):

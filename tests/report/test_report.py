@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -203,12 +204,34 @@ def test_a_damaged_file_costs_the_report_and_not_the_run(tmp_path, content):
         report([str(run)], None)
 
 
+def test_tests_of_labels_and_of_numbers(tmp_path):
+    """A bar for each label that has a figure; predicted over true for each number."""
+    runs = [make_finetuning(tmp_path / task) for task in ("multilabel", "regression")]
+    contents = [json.loads((run / "test.json").read_text()) for run in runs]
+    for content in contents:
+        del content["top1"], content["top5"], content["mean_class_accuracy"], content["per_class"]
+    labels = {"walk": {"average_precision": 0.5}, "run": {"average_precision": None}}
+    contents[0] |= {"task": "multilabel", "mAP": 0.5, "per_label": labels}
+    contents[1] |= {"task": "regression", "mae": 1.25, "r2": -0.5, "per_number": {"EF": {"mae": 1.25}}}
+    rows = ["video,EF,predicted EF,status,reason", "a,50,51.5,ok,", "b,40,41,ok,", "c,30,,failed,no frame"]
+    (runs[1] / "predictions.csv").write_text("\n".join(rows))
+    for run, content in zip(runs, contents, strict=True):
+        (run / "test.json").write_text(json.dumps(content))
+        report([str(run)], None)
+    pages = [(run / "report.html").read_text() for run in runs]
+    assert "Average precision of each label, %" in pages[0]
+    assert "test mAP" in pages[0]
+    assert "EF: predicted over true" in pages[1]
+    assert "1.25" in pages[1]
+    assert "Most often confused" not in pages[0] + pages[1]
+
+
 def test_without_the_libraries_it_says_which_and_how(tmp_path, monkeypatch):
     run = make_pretraining(tmp_path / "run")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "sklearn" else object())
-    with pytest.raises(ConfigError, match=r"a report needs scikit-learn: pip install -e '\.\[report\]'"):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jinja2" else object())
+    with pytest.raises(ConfigError, match=r"a report needs jinja2: pip install -e '\.\[report\]'"):
         report([str(run)], None)
-    assert leave_report(run).startswith("no report.html: a report needs scikit-learn")
+    assert leave_report(run).startswith("no report.html: a report needs jinja2")
 
 
 def test_mistakes_are_told(tmp_path):

@@ -8,6 +8,7 @@ layer; blocks are counted by the name of their class: `encoder/blocks/transforme
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mae.checkpoints.containers.hdf5 import read_hdf5
 from mae.checkpoints.containers.zip_guard import open_zip, read_text
 from mae.checkpoints.schema import MAX_JSON, check, json_object, table
 from mae.errors import ConfigError
+from mae.options import CLASSIFICATION
 
 _CLASSES = ("Pretrainer", "Classifier", "VideoEncoder")  # of mae.models
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -38,6 +40,7 @@ class KerasArchive:
     """What a file holds."""
 
     architecture: dict[str, Any]  # of the model, as its configuration says it
+    task: Any  # of a classifier, likewise
     arrays: dict[str, np.ndarray]  # by our names, the embedding of patches as a matrix
     note: str | None  # the text of the member asked for
     set_aside: list[str]  # what is no weight of the model: the state of an optimizer
@@ -54,24 +57,26 @@ def read_keras_archive(path: Path, note: str) -> KerasArchive:
     """
     with open_zip(path) as archive, tempfile.TemporaryDirectory(prefix="mae-keras-") as folder:
         config = json_object(f"{path}: {_CONFIG}", read_text(archive, archive.getinfo(_CONFIG), MAX_JSON))
-        architecture = _architecture(path, config)
+        inner = _inner(path, config)
+        architecture = dict(check(f"{path}: {_CONFIG}", "architecture", inner.get("architecture"), table()))
         told = read_text(archive, archive.getinfo(note), MAX_JSON).decode() if note in archive.namelist() else None
         weights = Path(folder) / _WEIGHTS
         # HDF5's library wants a file; `zipfile` compares the checksum at the end.
         with archive.open(_WEIGHTS) as source, open(weights, "xb") as target:
             shutil.copyfileobj(source, target, _CHUNK)
         arrays, set_aside = _arrays(path, weights)
-        return KerasArchive(architecture, arrays, told, set_aside)
+        return KerasArchive(architecture, inner.get("task", CLASSIFICATION), arrays, told, set_aside)
 
 
-def _architecture(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+def _inner(path: Path, config: dict[str, Any]) -> Mapping[str, Any]:
+    """The arguments of the model's class."""
     name = config.get("class_name")
     module = config.get("module")
     if name not in _CLASSES or not isinstance(module, str) or not module.startswith("mae."):
         what = f"a {name}" if isinstance(name, str) and len(name) < 100 else "something"
         raise ConfigError(f"{path} holds {what}, not a model of this project ({' or '.join(_CLASSES)})")
-    inner = check(f"{path}: {_CONFIG}", "config", config.get("config"), table())
-    return dict(check(f"{path}: {_CONFIG}", "architecture", inner.get("architecture"), table()))
+    inner: Mapping[str, Any] = check(f"{path}: {_CONFIG}", "config", config.get("config"), table())
+    return inner
 
 
 def _arrays(path: Path, weights: Path) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -12,12 +12,14 @@ import numpy as np
 from mae.data.clips import ClipReader
 from mae.data.config import TestViews
 from mae.evaluation.interruptible import interruptible
-from mae.evaluation.metrics import Figures, video_figures
-from mae.evaluation.multi_view.report import Evaluated, write_report
+from mae.evaluation.multi_view.report import write_report
 from mae.evaluation.multi_view.scores import ViewScores
 from mae.evaluation.multi_view.views import run_views
+from mae.evaluation.tasks.table import TASKS
+from mae.evaluation.tasks.task import Evaluated, Task
 from mae.evaluation.trained import checkpoint_hash
 from mae.monitoring.console import format_table
+from mae.options import CLASSIFICATION
 from mae.signals import Check
 
 SCORES = "test_scores"  # begins the name of the directory that an interrupted test leaves
@@ -29,15 +31,19 @@ class VideoEvaluation:
 
     logits: Callable[[np.ndarray], np.ndarray]  # of (batch_size, T, S, S, c) uint8
     reader: ClipReader  # of the list to evaluate
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...]  # one for each output
     batch_size: int  # clips computed at a time
     workers: int  # videos decoded at the same time; 0: one per CPU core
+    task: Task = TASKS[CLASSIFICATION]
 
-    def validate(self, views: TestViews, check: Check) -> Figures:
-        """Figures of a quick look; nothing is written. `check` is called after every batch and may give it up."""
-        scores = ViewScores(None, self._shape(views))
+    def validate(self, views: TestViews, check: Check) -> dict[str, float | None]:
+        """The task's figures of a quick look, and `failed` videos; nothing is written.
+
+        `check` is called after every batch and may give it up.
+        """
+        scores = ViewScores(None, self._shape(views), outputs=self.task.outputs)
         self._run(scores, views, lambda done, total: check())
-        return video_figures(*scores.video_probabilities(), self._labels)
+        return {**self.task.validation(*scores.video_means(), self._truths), "failed": len(scores.failed)}
 
     def test(self, folder: Path, views: TestViews, checkpoint: Path) -> dict[str, Any]:
         """The test of `checkpoint`; returns what is in `test.json`.
@@ -58,27 +64,26 @@ class VideoEvaluation:
         }
         # One directory for each thing that is tested: what another test left is neither taken up nor in the way.
         name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
-        scores = ViewScores(folder / f"{SCORES}-{name}", self._shape(views), identity)
+        scores = ViewScores(folder / f"{SCORES}-{name}", self._shape(views), identity, outputs=self.task.outputs)
         with interruptible("tested", "views", folder) as check:
             self._run(scores, views, check)
         evaluated = Evaluated(
             videos=self.reader.index.paths,
-            labels=self._labels,
+            labels=self._truths,
             class_names=self.class_names,
             views={"clips": views.clips, "crops": views.crops},
             list_hash=list_hash,
             checkpoint=str(checkpoint),
             checkpoint_hash=digest,
         )
-        content = write_report(folder, evaluated, scores)
+        content = write_report(folder, evaluated, scores, self.task)
         scores.discard()
         return content
 
     @property
-    def _labels(self) -> tuple[int, ...]:
-        labels = self.reader.index.labels
-        assert labels is not None
-        return labels
+    def _truths(self) -> np.ndarray:
+        assert self.reader.index.is_labelled
+        return self.reader.index.truths(len(self.class_names))
 
     def _shape(self, views: TestViews) -> tuple[int, int, int]:
         return len(self.reader.index.paths), views.clips * views.crops, len(self.class_names)
@@ -92,19 +97,14 @@ class VideoEvaluation:
 
 def report_table(content: dict[str, Any], folder: Path) -> str:
     """What `test.json` says, for the console."""
-    videos, views = content["videos"], content["views"]
-    failed = f", {videos['failed']} FAILED and counted as wrong" if videos["failed"] else ""
+    videos, views, task = content["videos"], content["views"], TASKS[content["task"]]
+    counted = "counted as wrong" if task.name == CLASSIFICATION else "left out"
+    failed = f", {videos['failed']} FAILED and {counted}" if videos["failed"] else ""
     rows = [
         ("checkpoint", content["checkpoint"]),
         ("videos", f"{videos['listed']} listed, {videos['evaluated']} evaluated{failed}"),
         ("views of a video", f"{views['clips']} clips × {views['crops']} crops"),
-        ("top-1", f"{100 * content['top1']:.2f} %"),
-        (f"top-{content['top5_is_top']}", f"{100 * content['top5']:.2f} %"),
-    ]
-    if videos["failed"]:
-        rows.append(("top-1 of evaluated", f"{100 * content['top1_of_evaluated']:.2f} %"))
-    rows += [
-        ("mean over classes", f"{100 * content['mean_class_accuracy']:.2f} %"),
-        ("files", f"test.json, predictions.csv and confusion.png in {folder}"),
+        *task.rows(content),
+        ("files", f"{task.files} in {folder}"),
     ]
     return format_table(rows, "test")

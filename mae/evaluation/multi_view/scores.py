@@ -1,9 +1,9 @@
-"""Class probabilities of every view of every video, kept on disk so that an interrupted test goes on."""
+"""What a model says of every view of every video, kept on disk so that an interrupted test goes on."""
 
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,17 @@ _IDENTITY = "identity.json"
 
 
 class ViewScores:
-    """Probabilities (num_videos, num_views, num_classes) float32, filled in any order and by any process.
+    """Outputs (num_videos, num_views, num_outputs) float32, filled in any order and by any process.
 
     A view that comes twice (padding, another replica, a resumed test) counts once. `save` writes what is new as one
-    more file, which is either complete or not there. Memory: 4 bytes × videos × views × classes.
+    more file, which is either complete or not there. Memory: 4 bytes × videos × views × outputs.
 
     Args:
         directory: where to keep them; None: in memory only. With several processes all write here, each under its
             own `writer`, and the one that reads the figures opens it last.
         identity: what the scores depend on, as the hashes of checkpoint and list, and the views.
+        outputs: what is kept, and averaged over views, from what the model computes: probabilities of classes, or as
+            `mae.evaluation.tasks.task.Task.outputs` has it.
 
     Raises:
         ConfigError: the directory holds scores of another identity, or is damaged.
@@ -36,9 +38,11 @@ class ViewScores:
         shape: tuple[int, int, int],
         identity: Mapping[str, str | int] | None = None,
         writer: int = 0,
+        outputs: Callable[[np.ndarray], np.ndarray] = softmax,
     ) -> None:
         self.directory = directory
-        self._probabilities = np.zeros(shape, np.float32)
+        self._outputs_of = outputs
+        self._outputs = np.zeros(shape, np.float32)
         self._done = np.zeros(shape[:2], bool)
         self._failed: dict[int, str] = {}
         self._unsaved: list[tuple[int, int]] = []
@@ -74,11 +78,11 @@ class ViewScores:
         rows = np.arange(len(videos)) if valid is None else np.flatnonzero(valid)
         if not np.isfinite(np.asarray(logits, np.float32)[rows]).all():
             raise TrainingStopped("the model's output is not finite: a damaged checkpoint, or try precision=float32")
-        probabilities = softmax(np.asarray(logits, np.float32))
+        outputs = self._outputs_of(np.asarray(logits, np.float32))
         for row in rows:
             index = int(videos[row]), int(views[row])
             if not self._done[index]:
-                self._probabilities[index] = probabilities[row]
+                self._outputs[index] = outputs[row]
                 self._done[index] = True
                 self._unsaved.append(index)
 
@@ -96,24 +100,23 @@ class ViewScores:
         path = self.directory / f"scores_{self._writer:03d}_{max(written, default=-1) + 1:06d}.npz"
         failures = np.frombuffer(json.dumps(self._unsaved_failures).encode(), np.uint8)
         with replacing(path) as temporary, open(temporary, "wb") as file:
-            probabilities = self._probabilities[tuple(indices.T)]
-            np.savez(file, allow_pickle=False, places=indices, probabilities=probabilities, failures=failures)
+            outputs = self._outputs[tuple(indices.T)]
+            np.savez(file, allow_pickle=False, places=indices, probabilities=outputs, failures=failures)
         self._unsaved, self._unsaved_failures = [], {}
 
-    def video_probabilities(self) -> tuple[np.ndarray, np.ndarray]:
-        """The mean over the views of each video, (num_videos, num_classes) float32, and (num_videos,) bool: not failed.
+    def video_means(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean over the views of each video, (num_videos, num_outputs) float32, and (num_videos,) bool: not failed.
 
         Raises:
             ValueError: views are missing.
         """
         evaluated = self._evaluated()
-        mean = self._probabilities.mean(axis=1, dtype=np.float64).astype(np.float32)
+        mean = self._outputs.mean(axis=1, dtype=np.float64).astype(np.float32)
         return np.where(evaluated[:, None], mean, 0), evaluated
 
-    def view_probabilities(self) -> tuple[np.ndarray, np.ndarray]:
-        """As `video_probabilities` with every view for itself: (num_videos · num_views, …)."""
-        evaluated = np.repeat(self._evaluated(), self._done.shape[1])
-        return self._probabilities.reshape(-1, self._probabilities.shape[2]), evaluated
+    def by_view(self) -> np.ndarray:
+        """Every view for itself: (num_videos · num_views, num_outputs)."""
+        return self._outputs.reshape(-1, self._outputs.shape[2])
 
     def discard(self) -> None:
         """Removes the directory: once the figures are written, the next test starts afresh."""
@@ -149,12 +152,12 @@ class ViewScores:
         try:
             # NumPy leaves the file open where it is no archive: it is opened, and closed, here.
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                indices, probabilities = archive["places"], archive["probabilities"]
+                indices, outputs = archive["places"], archive["probabilities"]  # what the first version kept
                 failures = json.loads(bytes(archive["failures"]))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ConfigError(
                 f"{path} is damaged ({library_reason(error)}): remove it, its views are then evaluated again"
             ) from error
-        self._probabilities[tuple(indices.T)] = probabilities
+        self._outputs[tuple(indices.T)] = outputs
         self._done[tuple(indices.T)] = True
         self._failed |= {int(video): reason for video, reason in failures.items()}

@@ -7,8 +7,9 @@ import pytest
 
 from mae.errors import ConfigError
 from mae.evaluation.multi_view.confusion import cell_size, colours, confusion_picture
-from mae.evaluation.multi_view.report import Evaluated, write_report
+from mae.evaluation.multi_view.report import write_report
 from mae.evaluation.multi_view.scores import ViewScores
+from mae.evaluation.tasks.task import Evaluated
 
 VIDEOS = ("a.mp4", "b c.mp4", "broken.mp4", "ü,\udcff.mp4")
 

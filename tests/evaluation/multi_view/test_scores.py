@@ -25,7 +25,7 @@ def test_mean_of_the_views_softmaxes_in_any_order(order):
     scores = ViewScores(None, SHAPE)
     for batch in np.array_split(order, 3):
         fill(scores, PLACES[batch])
-    means, evaluated = scores.video_probabilities()
+    means, evaluated = scores.video_means()
     np.testing.assert_allclose(means, expected_means(), atol=1e-6)
     assert evaluated.all()
     assert len(scores.missing()) == 0
@@ -35,7 +35,7 @@ def test_padding_and_repeats_count_for_nothing():
     scores = ViewScores(None, SHAPE)
     fill(scores, PLACES)
     scores.add(np.array([0, 0]), np.array([0, 1]), np.array([[9.0, 0, 0], [np.nan, 0, 0]]), np.array([1.0, 0.0]))
-    np.testing.assert_allclose(scores.video_probabilities()[0], expected_means(), atol=1e-6)
+    np.testing.assert_allclose(scores.video_means()[0], expected_means(), atol=1e-6)
 
 
 def test_an_interrupted_test_goes_on(tmp_path):
@@ -52,11 +52,11 @@ def test_an_interrupted_test_goes_on(tmp_path):
     again.save()
     assert len(list((tmp_path / "scores").glob("*.npz"))) == 2
     last = ViewScores(tmp_path / "scores", SHAPE, IDENTITY)
-    means, evaluated = last.video_probabilities()
+    means, evaluated = last.video_means()
     np.testing.assert_allclose(means[:4], expected_means()[:4], atol=1e-6)
     assert evaluated.tolist() == [True, True, True, True, False]
     assert (means[4] == 0).all()
-    by_view, kept = last.view_probabilities()
+    by_view, kept = last.by_view(), np.repeat(evaluated, SHAPE[1])
     assert by_view.shape == (10, 3)
     assert kept.sum() == 8
     last.discard()
@@ -68,9 +68,7 @@ def test_two_processes_share_a_directory(tmp_path):
     for i, scores in enumerate(writers):
         fill(scores, PLACES[i::2])
         scores.save()
-    np.testing.assert_allclose(
-        ViewScores(tmp_path, SHAPE, IDENTITY).video_probabilities()[0], expected_means(), atol=1e-6
-    )
+    np.testing.assert_allclose(ViewScores(tmp_path, SHAPE, IDENTITY).video_means()[0], expected_means(), atol=1e-6)
 
 
 @pytest.mark.parametrize("change", [{"checkpoint": "other"}, {"list": "other"}, {"views": "5×3"}])
@@ -108,4 +106,4 @@ def test_no_figures_before_all_views_are_there():
     scores = ViewScores(None, SHAPE)
     fill(scores, PLACES[:9])
     with pytest.raises(ValueError, match="1 views are missing, the first: view 1 of 4"):
-        scores.video_probabilities()
+        scores.video_means()

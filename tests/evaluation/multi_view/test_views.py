@@ -39,7 +39,7 @@ def test_every_view_of_every_video_once(batch_size):
 
     scores = ViewScores(None, SHAPE)
     run_views(scores, read, noted, batch_size)
-    means, evaluated = scores.video_probabilities()
+    means, evaluated = scores.video_means()
     assert evaluated.tolist() == [True] * 5 + [False, True]
     np.testing.assert_allclose(means[evaluated], expected()[evaluated], atol=1e-5)
     assert scores.failed == {5: "no frame decodes"}
@@ -59,7 +59,7 @@ def test_an_interrupted_test_goes_on_without_reading_what_is_done(tmp_path):
     asked = []
     run_views(again, lambda video: asked.append(video) or read(video), logits, 4)
     assert sorted(asked) == [2, 3, 4, 5, 6]
-    np.testing.assert_allclose(ViewScores(tmp_path, SHAPE).video_probabilities()[0][:5], expected()[:5], atol=1e-5)
+    np.testing.assert_allclose(ViewScores(tmp_path, SHAPE).video_means()[0][:5], expected()[:5], atol=1e-5)
 
 
 def test_results_come_in_order_and_few_are_read_ahead():
