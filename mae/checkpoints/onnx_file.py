@@ -17,6 +17,7 @@ from mae.cli.commands import to_install
 from mae.errors import ConfigError
 from mae.models.video_encoder import VideoEncoder
 from mae.models.whole_model import copy_weights
+from mae.options import MULTILABEL, REGRESSION
 
 _ONE = "one"  # the name of a constant in the file
 _MAX_BYTES = (1 << 31) - (1 << 24)  # of a file: protobuf's limit, and room for what is no weight
@@ -25,8 +26,9 @@ _MAX_BYTES = (1 << 31) - (1 << 24)  # of a file: protobuf's limit, and room for 
 def write_onnx(model: Any, path: Path, metadata: Metadata, video_size: Sequence[int] | None) -> None:
     """Writes `model`, with `videos` (b, T, H, W, c) uint8 as its input, any b, in float32.
 
-    A classifier gives `probabilities` (b, classes). A pre-trained model and an encoder give `features` (b, n, d), all
-    tokens seen. The file's metadata hold what is told of the model, as JSON under `mae_video`.
+    A classifier gives `probabilities` (b, classes), one of numbers `values` (b, numbers), a pre-trained model and an
+    encoder `features` (b, n, d), all tokens seen. The metadata of the file hold what is told of the model, as JSON under
+    `mae_video`.
 
     Args:
         video_size: height and width of the frames, which are resized and cut; None: those of the model.
@@ -46,7 +48,7 @@ def write_onnx(model: Any, path: Path, metadata: Metadata, video_size: Sequence[
     ready = videos if video_size is None else VideoPreprocessor(a.image_size, normalise=False)(videos)
     made = twin(ready)
     if output == "probabilities":
-        made = keras.layers.Softmax()(made)
+        made = keras.layers.Activation("sigmoid" if model.task == MULTILABEL else "softmax")(made)
     with _quietly():
         served = keras.Model(videos, made)
         served.export(str(path), format="onnx", verbose=False, input_signature=[videos])
@@ -91,7 +93,7 @@ def _computed_plainly(model: Any) -> tuple[Any, str]:
         twin = type(model).from_config({**model.get_config(), "architecture": plain, "dtype": "float32"})
         twin.build_whole()
         copy_weights(model, twin)
-        return twin, "probabilities"
+        return twin, "values" if model.task == REGRESSION else "probabilities"
     twin = VideoEncoder(plain, final_norm=model.encoder.norm is not None, dtype="float32", name="video_encoder")
     twin.build_whole()
     copy_weights(model.encoder, twin.encoder)

@@ -120,6 +120,7 @@ def test_sizes_that_nothing_tells_are_asked_for(classifier, tmp_path):
 
 def test_values_that_are_set_have_the_types_of_their_fields():
     pairs = ["num_heads=6", "head_norm_epsilon=1e-5", "lean=False", "frame_stride=2", "mask_ratio=0.75", "licence=MIT"]
+    pairs += ["channels=grey"]
     assert parse(["in", "out", "to=pytorch", *pairs]).given([*ALL_SIZES, *TRAINING]) == {
         "num_heads": 6,
         "head_norm_epsilon": 1e-5,
@@ -127,8 +128,11 @@ def test_values_that_are_set_have_the_types_of_their_fields():
         "frame_stride": 2,
         "mask_ratio": 0.75,
         "licence": "MIT",
+        "channels": "grey",
     }
-    assert {*TRAINING, "step", "fixed_batch", "fixed_batch_loss"} == {field.name for field in fields(Training)}
+    assert {*TRAINING, "window", "step", "fixed_batch", "fixed_batch_loss"} == {
+        field.name for field in fields(Training)
+    }
 
 
 def test_describe(tmp_path):

@@ -13,7 +13,7 @@ def test_the_blocks_are_a_program(beside_videos, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "step 1",
         "outputs/folder-vit_micro step_00000001.npz 0.9",
-        "('grow', 'move_left') Clip(num_frames=4, frame_stride=1, image_size=24, sampler='dense_stride')",
+        "('grow', 'move_left') 4 frames at stride 1",
         "(1, 2)",
     ]
     assert len(told["names"]) == 5
