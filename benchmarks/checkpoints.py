@@ -1,5 +1,5 @@
 """How much memory and time loading a checkpoint takes:
-`python benchmarks/checkpoints.py [--model vit_large] [--formats keras_h5 pytorch …] [--rounds 7]`.
+`python benchmarks/checkpoints.py [--model vit_large] [--formats keras_h5 pytorch …] [--rounds 7] [--json FILE]`.
 
 Writes a model of random weights in each format into a temporary folder. Then one process per format builds a model and
 alternates between reading all of the file's bytes into memory and loading it; the best time of each counts. The file
@@ -23,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from measures import resident
+from results import write_result
 
 FORMATS = {
     "keras_h5": "x.h5",
@@ -32,7 +33,7 @@ FORMATS = {
     "keras": "x.keras",
     "run": "x.npz",
 }
-CHUNK = 1 << 24  # bytes
+COLUMNS = ("file GB", "read s", "load s", "load ÷ read", "peak ÷ (file + model)")
 
 
 def build(preset: str):
@@ -120,34 +121,48 @@ def times(preset: str, path: Path, rounds: int) -> dict[str, float]:
     return {"size": size, "read": min(reading), "load": min(loading)}
 
 
+def child(what: str, preset: str, path: str, *argument: str) -> dict[str, float]:
+    """What a process of its own does, and answers."""
+    match what:
+        case "write":
+            write(preset, Path(path), *argument)
+            return {}
+        case "times":
+            return times(preset, Path(path), int(*argument))
+        case _:
+            return memory(preset, Path(path))
+
+
 def in_process(*arguments: str) -> dict[str, float]:
-    """What this file prints as JSON in a process of its own."""
+    """What this file answers in a process of its own."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, __file__, *arguments]
+    command = [sys.executable, __file__, "--child", *arguments]
     made = subprocess.run(command, env=environment, capture_output=True, text=True)
     if made.returncode:
         sys.exit(made.stderr)
     return json.loads(made.stdout.splitlines()[-1])
 
 
-def main(preset: str, formats: list[str], rounds: int) -> None:
+def main(preset: str, formats: list[str], rounds: int) -> dict[str, dict[str, float]]:
+    """Prints the table, and returns it: the figures of each format by the names of the columns."""
     print(f"{preset}, best of {rounds} rounds")
-    print(f"{'format':<12} {'file GB':>8} {'read s':>8} {'load s':>8} {'ratio':>8} {'peak ÷ (file + model)':>22}")
+    print(f"{'format':<12} " + " ".join(f"{name:>{len(name) + 2}}" for name in COLUMNS))
+    figures = {}
     with tempfile.TemporaryDirectory() as name:
         for format in formats:
             folder = Path(name) / format
             folder.mkdir()
             path = folder / FORMATS[format]
-            in_process("--write", preset, str(path), format)
-            took = in_process("--times", preset, str(path), str(rounds))
-            used = in_process("--memory", preset, str(path))
+            in_process("write", preset, str(path), format)
+            took = in_process("times", preset, str(path), str(rounds))
+            used = in_process("memory", preset, str(path))
             share = used["peak"] / (took["size"] + used["model"])
-            print(
-                f"{format:<12} {took['size'] / 1e9:8.2f} {took['read']:8.2f} {took['load']:8.2f} "
-                f"{took['load'] / took['read']:8.2f} {share:22.2f}",
-                flush=True,
-            )
+            row = (took["size"] / 1e9, took["read"], took["load"], took["load"] / took["read"], share)
+            figures[format] = dict(zip(COLUMNS, row, strict=True))
+            shown = (f"{value:{len(name) + 2}.2f}" for name, value in figures[format].items())
+            print(f"{format:<12} {' '.join(shown)}", flush=True)
             shutil.rmtree(folder)
+    return figures
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -155,19 +170,17 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", default="vit_large", help="a preset")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path, help="a file for the figures")
     return parser.parse_args(words)
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
     match sys.argv[1:]:
-        case ["--write", preset, path, format]:
-            write(preset, Path(path), format)
-            print("{}")
-        case ["--times", preset, path, rounds]:
-            print(json.dumps(times(preset, Path(path), int(rounds))))
-        case ["--memory", preset, path]:
-            print(json.dumps(memory(preset, Path(path))))
+        case ["--child", *arguments]:
+            print(json.dumps(child(*arguments)))
         case words:
-            arguments = parse(words)
-            main(arguments.model, arguments.formats, arguments.rounds)
+            given = parse(words)
+            measured = main(given.model, given.formats, given.rounds)
+            if given.json:
+                write_result(given.json, words, measured)

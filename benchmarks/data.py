@@ -1,4 +1,4 @@
-"""How fast clips for training are made: `python benchmarks/data.py [--video FILE] [--rounds 5]`.
+"""How fast clips for training are made: `python benchmarks/data.py [--video FILE] [--rounds 5] [--json FILE]`.
 
 A clip is 16 frames, 4 apart, from a random start, cropped at random (multi-scale) to 224×224 uint8 RGB. Who makes it:
 this project from a packed video (`mae.data.pack`), from the video itself by either decoder (`data.decoder`), from a
@@ -24,9 +24,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from results import write_result
 
 FRAMES, STRIDE, SIZE = 16, 4, 224
 SEED = 0
@@ -42,6 +44,7 @@ VISITS = {
     "decord": 6,
     "PyAV": 6,
 }
+PIPELINE = {"packed": 40, "video": 8, "video, by OpenCV": 8}  # batches on one core that its rate is told from
 NEEDED = {"decord": "decord", "PyAV": "av"}  # the module of the contestants that are not ours
 
 Visit = Callable[[int], int]  # from the number of a visit to how many clips it made
@@ -242,43 +245,50 @@ def child(cores: int, what: str, *arguments: str):
     return pipeline_rate(path, decoder, int(workers), int(steps))
 
 
-def compare(video: str, packed: str, rounds: int) -> None:
+def compare(video: str, packed: str, rounds: int) -> dict[str, dict[str, float]]:
+    """Prints a row for each contestant, and returns the figures by the names of the columns."""
     missing = [name for name, module in NEEDED.items() if not importlib.util.find_spec(module)]
     names = [name for name in VISITS if name not in missing]
     times = in_process(1, "times", video, packed, str(rounds), *names)
     columns = ("clips/s", "ms/clip", "CPU ms", "× decord", "peak MB", "for clips")
     print(f"{'one core, one thread':<20}" + "".join(f"{column:>10}" for column in columns))
+    figures = {}
     for name, spent in times.items():
         clock, cpu = (statistics.median(values) for values in zip(*spent, strict=True))
         # Of neighbours in time, so that what else the machine does weighs on both.
         faster = [other[0] / own[0] for other, own in zip(times.get("decord", ()), spent, strict=False)]
         peak, more = in_process(1, "memory", video, packed, name)
         values = [1 / clock, 1000 * clock, 1000 * cpu, statistics.median(faster) if faster else math.nan]
+        figures[name] = dict(zip(columns, [*values, peak / 1e6, more / 1e6], strict=True))
         shown = "".join(f"{value:10.2f}" for value in values) + f"{peak / 1e6:10.0f}{more / 1e6:10.0f}"
         print(f"{name:<20}{shown.replace('nan', '   ')}", flush=True)
     if missing:
         print(f"left out, not installed: {', '.join(missing)}")
+    return figures
 
 
-def scaling(video: str, packed: str, rounds: int) -> None:
+def scaling(video: str, packed: str, rounds: int) -> dict[str, dict[str, float]]:
+    """Prints what a second core brings to the training pipeline, and returns the figures likewise."""
     if len(os.sched_getaffinity(0)) < 2:
         print("one core against two: left out, there is one core here")
-        return
+        return {}
+    figures = {}
     print(f"{'training pipeline':<20} {'1 core':>8} {'2 cores':>8} {'ratio':>7}   clips/s")
-    for name, path, decoder, steps in (
-        ("packed", packed, "pyav", 40),
-        ("video", video, "pyav", 8),
-        ("video, by OpenCV", video, "opencv", 8),
-    ):
+    for name, steps in PIPELINE.items():
+        path = packed if name == "packed" else video
+        decoder = "opencv" if name.endswith("OpenCV") else "pyav"
         rates: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(rounds):
             for cores, values in rates.items():
                 values.append(in_process(cores, "pipeline", path, decoder, str(cores), str(cores * steps)))
         one, two = (statistics.median(values) for values in rates.values())
+        figures[name] = {"1 core": one, "2 cores": two, "ratio": two / one}
         print(f"{name:<20} {one:8.1f} {two:8.1f} {two / one:7.2f}", flush=True)
+    return figures
 
 
-def main(video: Path | None, rounds: int) -> None:
+def main(video: Path | None, rounds: int) -> dict[str, Any]:
+    """Prints all figures, and returns them."""
     from mae.data.pack.write import Pictures, write_packed
 
     with tempfile.TemporaryDirectory() as name:
@@ -294,14 +304,17 @@ def main(video: Path | None, rounds: int) -> None:
         done = write_packed(str(video), packed, Pictures(256, 90))
         print(f"{video.name}: {done.frames} frames, {done.bytes_in / 1e6:.2f} MB, packed {done.bytes_out / 1e6:.2f} MB")
         print(f"clips of {FRAMES} frames, {STRIDE} apart, {SIZE}×{SIZE}; median of {rounds} rounds")
-        compare(str(video), str(packed), rounds)
-        scaling(str(video), str(packed), min(rounds, 3))
+        clips = compare(str(video), str(packed), rounds)
+        pipeline = scaling(str(video), str(packed), min(rounds, 3))
+        sizes = {"video MB": done.bytes_in / 1e6, "packed MB": done.bytes_out / 1e6}
+        return {"clips": clips, "pipeline": pipeline, **sizes}
 
 
 def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("--video", type=Path, help="default: one is made, 340×256 H.264 with 280 frames")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="a file for the figures")
     return parser.parse_args(words)
 
 
@@ -312,4 +325,6 @@ if __name__ == "__main__":
             print(json.dumps(child(int(cores), *arguments)))
         case words:
             given = parse(words)
-            main(given.video, given.rounds)
+            measured = main(given.video, given.rounds)
+            if given.json:
+                write_result(given.json, words, measured)

@@ -1,5 +1,5 @@
 """How long one training step takes and how much memory, beside the same step elsewhere:
-`python benchmarks/train_step.py [--backend tensorflow jax] [--precision bfloat16] [--peer]`.
+`python benchmarks/train_step.py [--backend tensorflow jax] [--precision bfloat16] [--peer] [--json FILE]`.
 
 A worker process of each backend makes the project's own pre-training step (forward, backward, AdamW update) on
 synthetic clips; none needs what another one needs. With `--peer` one more makes the same step of transformers' VideoMAE
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from measures import best_of, matmul_side, peak_resident, resident
+from results import write_result
 
 from mae.models.work import flops_per_clip
 
@@ -197,14 +198,18 @@ def main(options: argparse.Namespace, words: list[str]) -> None:
     for worker, figures in zip(workers, rows, strict=True):
         print(" ".join([f"{worker.name:<10}", *(f"{value:10.3g}" for value in figures.values())]))
     last = rows[-1]  # the peer, where there is one
+    ratios = {}
     for worker, figures in list(zip(workers, rows, strict=True))[:-1]:
+        speed, best = (last[name] / figures[name] for name in ("median s", "best s"))
+        ratios[worker.name] = {"speed": speed, "memory": figures["peak GB"] / last["peak GB"]}
         print(
-            f"{worker.name}: speed {last['median s'] / figures['median s']:.2f}× the {workers[-1].name}'s by medians, "
-            f"{last['best s'] / figures['best s']:.2f}× by best; memory {figures['peak GB'] / last['peak GB']:.2f}×"
+            f"{worker.name}: speed {speed:.2f}× the {workers[-1].name}'s by medians, {best:.2f}× by best; "
+            f"memory {ratios[worker.name]['memory']:.2f}×"
         )
     if options.json:
-        content = {"options": vars(options), "rows": {worker.name: r for worker, r in zip(workers, rows, strict=True)}}
-        Path(options.json).write_text(json.dumps(content, indent=2) + "\n")
+        figures = {worker.name: figures for worker, figures in zip(workers, rows, strict=True)}
+        told = {name: value for name, value in vars(options).items() if name != "json"}
+        write_result(options.json, words, {**figures, "ratios": ratios}, options=told)
 
 
 def row(worker: Worker, report: dict[str, float], options: argparse.Namespace) -> dict[str, float]:
@@ -239,7 +244,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--jit", action="store_true", help="TensorFlow: compile with XLA")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--peer", action="store_true", help="needs torch and transformers")
-    parser.add_argument("--json", help="a file for the figures")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
     return parser.parse_args(words)
 
 
