@@ -82,6 +82,11 @@ def _machine_line(result: Result) -> str:
     return textwrap.fill(f"{', '.join(parts)}.", 128)
 
 
+def _printed(result: Result) -> str:
+    """Lines of a command's output."""
+    return "\n".join(["```", *result["printed"], "```"])
+
+
 def _checkpoints(result: Result) -> str:
     formats = {
         **{"keras_h5": "Keras 2 h5", "pytorch": "PyTorch `.pth`", "huggingface": "Hugging Face folder"},
@@ -184,6 +189,7 @@ def _representation(result: Result, dataset: str) -> str:
 
 KINDS: dict[str, Callable[..., str]] = {
     "machine": _machine_line,
+    "printed": _printed,
     "checkpoints": _checkpoints,
     "clips": _clips,
     "pipeline": _pipeline,
