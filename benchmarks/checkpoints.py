@@ -1,5 +1,5 @@
 """How much memory and time loading a checkpoint takes:
-`python benchmarks/checkpoints.py [--model vit_large] [--formats keras_h5 pytorch …] [--rounds 7] [--json FILE]`.
+`python benchmarks/checkpoints.py [--model vit_large] [--formats keras_h5 pytorch …] [--rounds 7] [--json result.json]`.
 
 Writes a model of random weights in each format into a temporary folder. Then one process per format builds a model and
 alternates between reading all of the file's bytes into memory and loading it; the best time of each counts. The file
@@ -21,6 +21,7 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from measures import resident
 from results import write_result
@@ -121,11 +122,16 @@ def times(preset: str, path: Path, rounds: int) -> dict[str, float]:
     return {"size": size, "read": min(reading), "load": min(loading)}
 
 
-def child(what: str, preset: str, path: str, *argument: str) -> dict[str, float]:
-    """What a process of its own does, and answers."""
+def child(what: str, preset: str, path: str, *argument: str) -> dict[str, Any]:
+    """What a process of its own does, and answers; of a format that cannot hold the model, why."""
     match what:
         case "write":
-            write(preset, Path(path), *argument)
+            from mae.errors import ConfigError
+
+            try:
+                write(preset, Path(path), *argument)
+            except ConfigError as error:
+                return {"refused": str(error)}
             return {}
         case "times":
             return times(preset, Path(path), int(*argument))
@@ -133,7 +139,7 @@ def child(what: str, preset: str, path: str, *argument: str) -> dict[str, float]
             return memory(preset, Path(path))
 
 
-def in_process(*arguments: str) -> dict[str, float]:
+def in_process(*arguments: str) -> dict[str, Any]:
     """What this file answers in a process of its own."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, "--child", *arguments]
@@ -153,7 +159,9 @@ def main(preset: str, formats: list[str], rounds: int) -> dict[str, dict[str, fl
             folder = Path(name) / format
             folder.mkdir()
             path = folder / FORMATS[format]
-            in_process("write", preset, str(path), format)
+            if refused := in_process("write", preset, str(path), format).get("refused"):
+                print(f"{format:<12} left out: {refused}", flush=True)
+                continue
             took = in_process("times", preset, str(path), str(rounds))
             used = in_process("memory", preset, str(path))
             share = used["peak"] / (took["size"] + used["model"])

@@ -1,4 +1,4 @@
-"""How fast clips for training are made: `python benchmarks/data.py [--video FILE] [--rounds 5] [--json FILE]`.
+"""How fast clips for training are made: `python benchmarks/data.py [--video FILE] [--rounds 5] [--json result.json]`.
 
 A clip is 16 frames, 4 apart, from a random start, cropped at random (multi-scale) to 224×224 uint8 RGB. Who makes it:
 this project from a packed video (`mae.data.pack`), from the video itself by either decoder (`data.decoder`), from a

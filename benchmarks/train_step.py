@@ -1,5 +1,5 @@
 """How long one training step takes and how much memory, beside the same step elsewhere:
-`python benchmarks/train_step.py [--backend tensorflow jax] [--precision bfloat16] [--peer] [--json FILE]`.
+`python benchmarks/train_step.py [--backend tensorflow jax] [--precision bfloat16] [--peer] [--json result.json]`.
 
 A worker process of each backend makes the project's own pre-training step (forward, backward, AdamW update) on
 synthetic clips; none needs what another one needs. With `--peer` one more makes the same step of transformers' VideoMAE

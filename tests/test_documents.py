@@ -2,21 +2,19 @@
 
 import ast
 import re
-import shlex
 import shutil
 import subprocess
 from importlib.util import find_spec
-from pathlib import Path
 from runpy import run_path
 
 import pytest
 from configured import CONF, configured, configured_finetuning
+from documented import BATCH_SCRIPT, DOCUMENTS, OURS, ROOT, in_a_clone, typed_lines, words_of
 
 import mae
 from mae import convert
 from mae.attention import AttentionConfig
 from mae.cli.arguments import command_config
-from mae.cli.commands import SCRIPTS, called_module
 from mae.cli.overrides import check_overrides, share_groups
 from mae.data.pack.__main__ import parse as parse_pack
 from mae.data.scan.__main__ import parse as parse_scan
@@ -29,11 +27,6 @@ from mae.pretraining.config import typed_config
 from mae.reconstruct import ReconstructConfig
 from mae.report.__main__ import parse as parse_report
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for room in ("datasets", "docs") for path in (ROOT / room).rglob("*.md"))
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES]
-BATCH_SCRIPT = "docs/slurm/train.sbatch"
-OURS = ("python ", "mae ", "mae-")
 PARSERS = {
     "mae.convert": convert.parse,
     "mae.data.pack": parse_pack,
@@ -52,21 +45,10 @@ ARGUMENTS = {
 
 
 def commands(*beginnings):
-    """Every line of a code block that begins with one of these, without its comment."""
-    for document in DOCUMENTS:
-        for block in re.findall(r"^```\w*\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE):
-            for line in block.splitlines():
-                if line.startswith(beginnings):
-                    yield pytest.param(shlex.split(line, comments=True), id=f"{document.parent.name}: {line}")
-
-
-def in_a_clone(words):
-    """The same command as it is typed in a clone."""
-    program, *arguments = words
-    if program == "python":
-        return words
-    name, *arguments = arguments if program == "mae" else [program.removeprefix("mae-"), *arguments]
-    return ["python", *([SCRIPTS[name]] if name in SCRIPTS else ["-m", called_module(name)]), *arguments]
+    """Every line to be typed that begins with one of these, without its comment."""
+    for document, line in typed_lines():
+        if line.startswith(beginnings):
+            yield pytest.param(words_of(line), id=f"{document.parent.name}: {line}")
 
 
 @pytest.mark.parametrize("words", list(commands(*OURS)))
