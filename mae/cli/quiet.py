@@ -10,6 +10,7 @@ from mae.cli.without import without
 
 # Information and warnings; and that there is no GPU where none is built in, which `devices` in the run's table says.
 _NO_DRIVER = "" if Path("/dev/nvidiactl").exists() else "|E0000 .*cuInit"
+_OPENCV_ERROR = 2  # LOG_LEVEL_ERROR, which OpenCV 4 does not name in Python
 _STARTUP_NOISE = re.compile(rf"[IW]0000 |WARNING: All log messages before absl{_NO_DRIVER}")
 
 
@@ -24,8 +25,9 @@ def quiet_libraries() -> None:
     if "OPENCV_LOG_LEVEL" not in os.environ:
         os.environ["OPENCV_LOG_LEVEL"] = "ERROR"
         if "cv2" in sys.modules:  # which read its environment when it was imported
-            cv2_logging = sys.modules["cv2"].utils.logging
-            cv2_logging.setLogLevel(cv2_logging.LOG_LEVEL_ERROR)
+            cv2 = sys.modules["cv2"]
+            logging = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2  # of OpenCV 5, and of OpenCV 4
+            logging.setLogLevel(_OPENCV_ERROR)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 
 
