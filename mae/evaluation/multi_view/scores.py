@@ -101,7 +101,7 @@ class ViewScores:
         failures = np.frombuffer(json.dumps(self._unsaved_failures).encode(), np.uint8)
         with replacing(path) as temporary, open(temporary, "wb") as file:
             outputs = self._outputs[tuple(indices.T)]
-            np.savez(file, allow_pickle=False, places=indices, probabilities=outputs, failures=failures)
+            np.savez(file, places=indices, probabilities=outputs, failures=failures)
         self._unsaved, self._unsaved_failures = [], {}
 
     def video_means(self) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,7 @@ class LookedAt:
         if self.step is not None:
             arrays["step"] = np.array(self.step)
         with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, **arrays)
 
     @classmethod
     def read(cls, path: Path) -> "LookedAt":
