@@ -249,6 +249,7 @@ def arguments_of(words):
 def test_a_command_runs(words, stand_ins, here, monkeypatch):
     # In a process of its own: tests/doctor runs it.
     monkeypatch.setattr("mae.doctor.__main__.check_replicas", lambda backend: Finding("replicas", backend))
+    monkeypatch.setattr("mae.doctor.speed._TOKENS", 64)  # of a step that is timed
     run_here(words, stand_ins, here, monkeypatch)
     elsewhere = words[2:3] in (["mae.predict"], ["mae.doctor"], ["mae.data.pack"]) or "describe=true" in words
     if not elsewhere and not words[1].startswith("datasets/"):
