@@ -194,7 +194,7 @@ def _write_video(folder: Path, name: str, arrays: dict[str, np.ndarray], trained
         "sampler": trained.sampler,
     }
     with replacing(folder / file) as temporary, open(temporary, "wb") as opened:
-        np.savez(opened, **arrays, metadata=np.array(json.dumps(metadata)))
+        np.savez(opened, **arrays, metadata=np.array(json.dumps(metadata)))  # type: ignore[arg-type]
     return Entry(name, file, len(arrays["frames"]))
 
 

@@ -99,7 +99,7 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping
     encoded = np.frombuffer(json.dumps(told).encode(), np.uint8)
     with replacing(path) as temporary:
         with open(temporary, "wb") as file:
-            np.savez(file, **{_META: encoded}, **arrays)
+            np.savez(file, **{_META: encoded}, **arrays)  # type: ignore[arg-type]  # allow_pickle came with NumPy 2.2
         _check_readable(temporary)
 
 
