@@ -26,8 +26,8 @@ _MAX_BYTES = (1 << 31) - (1 << 24)  # of a file: protobuf's limit, and room for 
 def write_onnx(model: Any, path: Path, metadata: Metadata, video_size: Sequence[int] | None) -> None:
     """Writes `model`, with `videos` (b, T, H, W, c) uint8 as its input, any b, in float32.
 
-    A classifier gives `probabilities` (b, classes), one of numbers `values` (b, numbers), a pre-trained model and an
-    encoder `features` (b, n, d), all tokens seen. The metadata of the file hold what is told of the model, as JSON under
+    A classifier gives `probabilities` (b, classes), one of numbers `values` (b, numbers), a pre-trained model and
+    an encoder `features` (b, n, d), all tokens seen. The metadata of the file hold what is told, as JSON under
     `mae_video`.
 
     Args:
