@@ -48,7 +48,7 @@ def test_every_run_is_a_valid_command_in_a_place_of_its_own(benchmark, plan):
         assert config.dataset.name == run.place.parent.name
         if run.result.startswith("checkpoints/"):
             assert run.result.endswith(f"{config.steps:08d}.npz")
-    assert settings_of(next(run for run in runs if run.place.name == "pretrain-longer-2000-1")).steps == 3000
+    assert settings_of(next(run for run in runs if run.place.name == "pretrain-longer-2500-1")).steps == 3000
 
 
 def test_by_default_three_sets_and_seeds_are_pre_trained_on_or_not(benchmark, plan):
@@ -67,11 +67,11 @@ def test_few_label_runs_differ_in_their_start_alone(benchmark, plan):
         for chain in benchmark.chains(plan("--seeds", "1", "--datasets", "shapes_dark"))
         for run in chain
     }
-    finetuned = settings_of(runs["whole-pre-trained-2000-1"])
+    finetuned = settings_of(runs["whole-pre-trained-2500-1"])
     scratch = settings_of(runs["whole-not-pre-trained-1"])
     assert finetuned.optimizer.layer_decay == 0.75
     assert scratch.optimizer.layer_decay is None
-    assert finetuned.init_from == str(runs["pretrain-pre-trained-2000-1"].place)
+    assert finetuned.init_from == str(runs["pretrain-pre-trained-2500-1"].place)
     assert scratch.init_from is None
     for name in ("steps", "batch_size", "learning_rate", "warmup_steps", "augment", "mixing", "seed"):
         assert getattr(finetuned, name) == getattr(scratch, name)
@@ -82,11 +82,11 @@ def test_a_row_that_changes_the_encoder_is_compared_with_its_like(benchmark, pla
     rows = ["deep: model.decoder_depth=2", "sines: model.positions=sincos target=pixels"]
     made = benchmark.chains(plan("--rows", *rows, "--seeds", "0", "--datasets", "motion_camera"))
     runs = {run.place.name: run for chain in made for run in chain}
-    assert settings_of(runs["pretrain-sines-2000-0"]).target == "pixels"
-    for name in ("probe-sines-2000-0", "whole-sines-2000-0", "probe-not-pre-trained-as-sines-0"):
+    assert settings_of(runs["pretrain-sines-2500-0"]).target == "pixels"
+    for name in ("probe-sines-2500-0", "whole-sines-2500-0", "probe-not-pre-trained-as-sines-0"):
         assert settings_of(runs[name]).model.positions == "sincos"
-    assert settings_of(runs["pretrain-deep-2000-0"]).model.decoder_depth == 2
-    assert settings_of(runs["probe-not-pre-trained-0"]).model == settings_of(runs["probe-deep-2000-0"]).model
+    assert settings_of(runs["pretrain-deep-2500-0"]).model.decoder_depth == 2
+    assert settings_of(runs["probe-not-pre-trained-0"]).model == settings_of(runs["probe-deep-2500-0"]).model
     assert "probe-not-pre-trained-as-deep-0" not in runs
 
 
@@ -103,7 +103,7 @@ def test_a_run_whose_result_is_there_is_not_started_and_one_of_other_settings_re
 
 
 def test_tables_hold_means_deviations_and_differences(benchmark, plan, capsys):
-    plan = plan("--datasets", "shapes_dark", "--rows", "pre-trained", "pixels", "--all-labels")
+    plan = plan("--datasets", "shapes_dark", "--rows", "pre-trained", "published", "--all-labels")
 
     def write(what, name, seed, content):
         place = benchmark.place_of(plan, "shapes_dark", what, name, seed)
@@ -113,7 +113,7 @@ def test_tables_hold_means_deviations_and_differences(benchmark, plan, capsys):
     figures = {
         "not pre-trained": [(0.1, 0.2), (0.2, 0.3), (0.3, 0.4)],
         "pre-trained": [(0.4, 0.6), (0.6, 0.7), (0.8, 0.8)],
-        "pixels": [(0.5, 0.2), (0.5, 0.2), (0.5, 0.2)],
+        "published": [(0.5, 0.2), (0.5, 0.2), (0.5, 0.2)],
     }
     for name, pairs in figures.items():
         for seed, (attentive, whole) in enumerate(pairs):
@@ -130,7 +130,7 @@ def test_tables_hold_means_deviations_and_differences(benchmark, plan, capsys):
     table = capsys.readouterr().out
     assert "| shapes_dark: top-1 %, 50 labels a class | attentive probe | gain |" in table
     assert "| pre-trained | 60.0 ± 20.0 | +40.0 | 20.0 ± 0.0 | 10.0 ± 0.0 | 70.0 ± 10.0 | +40.0 |" in table
-    assert "| pixels | 50.0 ± 0.0 | +30.0 | 20.0 ± 0.0 | 10.0 ± 0.0 | 20.0 ± 0.0 | -10.0 |" in table
+    assert "| published | 50.0 ± 0.0 | +30.0 | 20.0 ± 0.0 | 10.0 ± 0.0 | 20.0 ± 0.0 | -10.0 |" in table
     assert "| not pre-trained | 20.0 ± 10.0 |  | 20.0 ± 0.0 | 10.0 ± 0.0 | 30.0 ± 10.0 |  |" in table
     assert "| from scratch on all labels |  |  |  |  | 90.0 |  |" in table
     assert (
@@ -141,4 +141,4 @@ def test_tables_hold_means_deviations_and_differences(benchmark, plan, capsys):
 def test_rows_that_are_none_are_refused(benchmark, capsys):
     with pytest.raises(SystemExit):
         benchmark.parse(["--rows", "pixel"])
-    assert "no row 'pixel'; there are pre-trained, pixels" in capsys.readouterr().err
+    assert "no row 'pixel'; there are pre-trained, published" in capsys.readouterr().err

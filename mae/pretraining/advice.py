@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mae.evaluation.probes.signs import Sign
-from mae.options import TARGETS
+from mae.target_config import Target
 from mae.training.meter import Record
 
 # The loss has fallen where it is below this share of the trivial predictor's. Before, at most the average is learnt:
@@ -15,16 +15,20 @@ from mae.training.meter import Record
 FALLEN = 0.9
 # Looks in a row that must find so: features may begin to move some hundred steps after the loss has fallen.
 LOOKS = 2
-_NORMALISED = ("videomae", "mae_st")
 
 
-def untried_settings(target: str, mask_ratio: float, mask_motion: str, optimizer: str) -> list[str]:
-    """What makes pre-training ask for what moves, as far as a run does not have it yet."""
-    pixels = [] if target == "pixels" and mask_ratio >= 0.9 else ["target=pixels mask_ratio=0.9"]
-    others = [f"target={name}" for name in TARGETS if name not in (*_NORMALISED, "pixels", target)]
-    masks = ["mask_motion=hide"] if mask_motion == "none" else []
-    optimizers = ["optimizer=muon"] if optimizer != "muon" else []
-    return [*others, *optimizers, *pixels, *masks]
+def untried_settings(target: Target, masking: str, mask_ratio: float, optimizer: str) -> list[str]:
+    """What paid across sets (`recipe=micro`), as far as a run does not have it yet; other ways where it has it all."""
+    has = {
+        "target=difference target_pixels=0.5": target.is_difference and target.pixels > 0,
+        "masking=random mask_ratio=0.5": masking == "random" and mask_ratio <= 0.5,
+        "optimizer=muon": optimizer == "muon",
+    }
+    return [settings for settings, is_set in has.items() if not is_set] or [
+        "another dataset.frame_stride=",
+        "target=pixels mask_ratio=0.9",
+        "mask_motion=hide",
+    ]
 
 
 @dataclass(frozen=True)
@@ -75,5 +79,5 @@ class Advisor:
         return (
             f"WARNING: the loss has fallen to {loss:.4f} (the trivial predictor's is {self.trivial_loss:.4f}), but the "
             f"features tell nothing of what moves: {', '.join(told)}. Backgrounds may be all that is learnt. "
-            f"Try {', '.join([*self.untried, 'another masking='])}: see docs/small_sets.md"
+            f"Try {', '.join(self.untried)}: see docs/small_sets.md"
         )

@@ -136,7 +136,7 @@ class Pretraining(Objective):
 
     def _advisor(self, probe: PeriodicProbe) -> Advisor:
         c = self.config
-        untried = untried_settings(c.target, c.mask_ratio, c.mask_motion, c.optimizer.name)
+        untried = untried_settings(c.predicted, c.masking, c.mask_ratio, c.optimizer.name)
         return Advisor(probe.signs, self.trivial_loss(), c.init_from is not None, untried)
 
     def finish(self, session: Session) -> None:

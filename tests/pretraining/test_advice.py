@@ -3,6 +3,7 @@ from configured import configured
 
 from mae.evaluation.probes.signs import Sign
 from mae.pretraining.advice import Advisor, untried_settings
+from mae.target_config import Target
 
 ORDER, ATTENTIVE = Sign("order", "order", 0.5, 100), Sign("top1", "attentive top-1", 0.125, 100)
 
@@ -77,25 +78,32 @@ def test_what_it_says():
         "WARNING: the loss has fallen to 0.8000 (the trivial predictor's is 0.9800), but the features tell nothing of "
         "what moves: order 52.0 % (before 48.0 %, chance 50.0 %), attentive top-1 20.0 % (before 25.0 %, chance 12.5 %)"
     )
-    assert "target=pixels mask_ratio=0.9, another masking=: see docs/small_sets.md" in said
+    assert "target=pixels mask_ratio=0.9: see docs/small_sets.md" in said
+
+
+PAID = ["target=difference target_pixels=0.5", "masking=random mask_ratio=0.5", "optimizer=muon"]
 
 
 @pytest.mark.parametrize(
     ("settings", "untried"),
     [
-        (
-            ("videomae", 0.75, "none", "adamw"),
-            ["target=difference", "optimizer=muon", "target=pixels mask_ratio=0.9", "mask_motion=hide"],
-        ),
-        (("difference", 0.75, "keep", "muon"), ["target=pixels mask_ratio=0.9"]),
-        (("pixels", 0.75, "hide", "muon"), ["target=difference", "target=pixels mask_ratio=0.9"]),
-        (("pixels", 0.9, "none", "lion"), ["target=difference", "optimizer=muon", "mask_motion=hide"]),
+        ((Target("videomae"), "tube", 0.75, "adamw"), PAID),
+        ((Target("difference"), "random", 0.5, "muon"), PAID[:1]),
+        ((Target("difference", pixels=0.1), "random", 0.75, "lion"), PAID[1:]),
+        ((Target("difference", pixels=0.1), "tube", 0.5, "muon"), PAID[1:2]),
     ],
 )
 def test_it_recommends_what_is_not_set(settings, untried):
     assert untried_settings(*settings) == untried
 
 
-def test_what_it_recommends_exists():
-    for settings in untried_settings("videomae", 0.75, "none", "adamw"):
-        configured(*settings.split())
+def test_where_all_that_paid_is_set_it_recommends_something_else():
+    untried = untried_settings(Target("difference", pixels=0.5), "random", 0.5, "muon")
+    assert untried
+    assert not set(untried) & set(PAID)
+
+
+def test_what_it_recommends_is_what_the_recipe_has():
+    recipe, recommended = configured("recipe=micro"), configured("recipe=small", *" ".join(PAID).split())
+    for name in ("predicted", "masking", "mask_ratio", "optimizer"):
+        assert getattr(recipe, name) == getattr(recommended, name)
