@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 DATASETS = ("motion_camera", "motion_objects", "motion_order")  # the last one is looked at once settings are chosen
 LABELS = 50  # of each class, where there are few
 SEEDS = (0, 1, 2)
-STEPS = 2500  # of pre-training, where a row does not set its own
+STEPS = 3500  # of pre-training, where a row does not set its own
 ALL_LABELS = ("optimizer=muon", "batch_size=16", "learning_rate=1.6e-2", "warmup_steps=100", "steps=7500")
 KINDS = ("attentive", "linear", "knn")
 UNTRAINED, EVERY_LABEL = "not pre-trained", "from scratch on all labels"

@@ -48,7 +48,7 @@ def test_every_run_is_a_valid_command_in_a_place_of_its_own(benchmark, plan):
         assert config.dataset.name == run.place.parent.name
         if run.result.startswith("checkpoints/"):
             assert run.result.endswith(f"{config.steps:08d}.npz")
-    assert settings_of(next(run for run in runs if run.place.name == "pretrain-longer-2500-1")).steps == 3000
+    assert settings_of(next(run for run in runs if run.place.name == "pretrain-longer-3500-1")).steps == 3000
 
 
 def test_by_default_three_sets_and_seeds_are_pre_trained_on_or_not(benchmark, plan):
@@ -67,11 +67,11 @@ def test_few_label_runs_differ_in_their_start_alone(benchmark, plan):
         for chain in benchmark.chains(plan("--seeds", "1", "--datasets", "shapes_dark"))
         for run in chain
     }
-    finetuned = settings_of(runs["whole-pre-trained-2500-1"])
+    finetuned = settings_of(runs["whole-pre-trained-3500-1"])
     scratch = settings_of(runs["whole-not-pre-trained-1"])
     assert finetuned.optimizer.layer_decay == 0.75
     assert scratch.optimizer.layer_decay is None
-    assert finetuned.init_from == str(runs["pretrain-pre-trained-2500-1"].place)
+    assert finetuned.init_from == str(runs["pretrain-pre-trained-3500-1"].place)
     assert scratch.init_from is None
     for name in ("steps", "batch_size", "learning_rate", "warmup_steps", "augment", "mixing", "seed"):
         assert getattr(finetuned, name) == getattr(scratch, name)
@@ -82,11 +82,11 @@ def test_a_row_that_changes_the_encoder_is_compared_with_its_like(benchmark, pla
     rows = ["deep: model.decoder_depth=2", "sines: model.positions=sincos target=pixels"]
     made = benchmark.chains(plan("--rows", *rows, "--seeds", "0", "--datasets", "motion_camera"))
     runs = {run.place.name: run for chain in made for run in chain}
-    assert settings_of(runs["pretrain-sines-2500-0"]).target == "pixels"
-    for name in ("probe-sines-2500-0", "whole-sines-2500-0", "probe-not-pre-trained-as-sines-0"):
+    assert settings_of(runs["pretrain-sines-3500-0"]).target == "pixels"
+    for name in ("probe-sines-3500-0", "whole-sines-3500-0", "probe-not-pre-trained-as-sines-0"):
         assert settings_of(runs[name]).model.positions == "sincos"
-    assert settings_of(runs["pretrain-deep-2500-0"]).model.decoder_depth == 2
-    assert settings_of(runs["probe-not-pre-trained-0"]).model == settings_of(runs["probe-deep-2500-0"]).model
+    assert settings_of(runs["pretrain-deep-3500-0"]).model.decoder_depth == 2
+    assert settings_of(runs["probe-not-pre-trained-0"]).model == settings_of(runs["probe-deep-3500-0"]).model
     assert "probe-not-pre-trained-as-deep-0" not in runs
 
 
