@@ -86,11 +86,11 @@ def _inherited(source: Path, config: Mapping[str, Any], given: Mapping[str, str]
 def _dataset_group(dataset: Mapping[str, Any], conf: Path) -> str | None:
     """The option of `dataset=` that a run had: the one of that name, or else of the kind that has these settings."""
     name = dataset.get("name")
+    kinds = [kind for kind in DATASET_KINDS if dataset.keys() == _settings(kind)]
     if name in {path.stem for path in (conf / "dataset").glob("[!_]*.yaml")}:
         kind = _composed(conf, f"dataset={name}").dataset.kind
-        if dataset.keys() <= _settings(kind):  # earlier versions had fewer
+        if kind in kinds or (not kinds and dataset.keys() <= _settings(kind)):  # earlier versions had fewer
             return str(name)
-    kinds = [kind for kind in DATASET_KINDS if dataset.keys() == _settings(kind)]
     return kinds[0] if len(kinds) == 1 else None
 
 

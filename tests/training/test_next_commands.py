@@ -169,7 +169,8 @@ def test_without_videos_to_test_on_there_is_no_probe(folder, monkeypatch):
     told = report.print_summary(configured("dataset=csv", "dataset.train=l.csv"), Path("r"), None).splitlines()[2:]
     assert told == [
         "  python finetune.py init_from=r batch_size=2",
-        "  # python finetune.py mode=probe init_from=r has nothing to test on: give dataset.val=list.csv",
+        "  # python finetune.py mode=probe init_from=r has nothing to test on: give dataset.val=list.csv, "
+        "or dataset.holdout=0.2",
     ]
 
 
