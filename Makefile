@@ -4,14 +4,16 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 # What an engine has a part in, once more on JAX.
-ON_JAX := tests/engines tests/models/test_whole_model.py tests/library/test_preprocessor.py tests/library/test_runs.py tests/test_targets.py \
-	tests/pretraining/test_run.py tests/finetuning/test_step.py \
-	tests/training/test_faults.py::test_terminated_and_killed_is_uninterrupted_bit_for_bit
+ON_JAX := tests/engines tests/models/test_whole_model.py tests/checkpoints/test_preprocessor.py tests/library/test_runs.py \
+	tests/test_targets.py tests/pretraining/test_run.py tests/finetuning/test_step.py
+
+# Runs of several processes, and runs that are killed, on either engine.
+OF_PROCESSES := -m processes tests/engines/test_processes.py tests/training/test_faults.py
 
 # What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
 RUNS := tests/engines tests/finetuning tests/pretraining tests/training
 
-.PHONY: demo notebooks test test-plain-kernels lint types docs clean
+.PHONY: demo notebooks test test-processes test-plain-kernels lint types docs clean
 
 demo: .venv/installed
 	$(BIN)/python pretrain.py
@@ -24,6 +26,10 @@ test: .venv/installed-test
 	$(PYTEST) $(RUNS)
 	$(PYTEST) $(addprefix --ignore=,$(RUNS))
 	KERAS_BACKEND=jax $(PYTEST) $(ON_JAX)
+
+test-processes: .venv/installed-test
+	$(PYTEST) $(OF_PROCESSES)
+	KERAS_BACKEND=jax $(PYTEST) $(OF_PROCESSES)
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
 test-plain-kernels: .venv/installed-test

@@ -31,8 +31,8 @@ def with_inherited(arguments: Sequence[str], conf: Path) -> tuple[list[str], str
     """The arguments with what is taken from the run in `init_from`, and a line that says what was added.
 
     That is its model, data set and clips, and of a fine-tuning its task. In mode=eval without `init_from` it is the run
-    in `run_dir`. What is given stays; with another `model=` or
-    `dataset=` than the run's, nothing of that group is taken. A sweep over several runs takes nothing.
+    in `run_dir`. What is given stays; with another `model=` or `dataset=` than the run's, nothing of that group is
+    taken. A sweep over several runs takes nothing.
 
     Args:
         conf: the directory of all settings.

@@ -35,6 +35,7 @@ def two(shapes, tmp_path_factory):
     return SimpleNamespace(run_dir=run_dir, common=common, interrupted=interrupted, saved=saved, ended=ended)
 
 
+@pytest.mark.processes
 def test_both_stop_after_the_same_step_and_go_on_from_there(two):
     for status, output in two.interrupted:
         assert status == 128 + signal.SIGTERM, output
@@ -46,6 +47,7 @@ def test_both_stop_after_the_same_step_and_go_on_from_there(two):
     assert "computes only; CPU in each of 2 workers" in output
 
 
+@pytest.mark.processes
 def test_two_processes_that_were_interrupted_are_one_that_was_not(two, tmp_path):
     pretrain(configured(*SMALL_RUN, *two.common, f"run_dir={tmp_path / 'one'}"))
     directories = (two.run_dir, tmp_path / "one")

@@ -72,6 +72,7 @@ def last_logged(directory):
     return max((record["step"] for record in read_metrics(directory / "metrics.jsonl")), default=0)
 
 
+@pytest.mark.processes
 def test_terminated_and_killed_is_uninterrupted_bit_for_bit(shapes, tmp_path):
     common = (*EVERYTHING, "model.depth=1", f"dataset.root={shapes}")
     whole, run = tmp_path / "whole", tmp_path / "run"
