@@ -95,7 +95,7 @@ from mae.checkpoints.saved_model import write_saved_model
 from mae.errors import ConfigError
 print(read_weights({path!r}).arrays["encoder/norm/gamma"].tolist())
 try:
-    write_saved_model(None, None, None)
+    write_saved_model(None, None, None, None)
 except ConfigError as error:
     print(error)
 """

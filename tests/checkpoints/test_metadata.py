@@ -152,7 +152,7 @@ def test_damaged_notes_are_told(tmp_path):
     told = Metadata(Architecture(), Training(frame_stride=2)).as_dict()
     assert metadata_from(json.dumps(told), tmp_path) == Metadata(Architecture(), Training(frame_stride=2))
     assert told["normalisation"] == {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-    with pytest.raises(ConfigError, match=r"normalised by .*0\.5.*; models of this project by mean \[0\.485"):
+    with pytest.raises(ConfigError, match=r"normalised by .*0\.5.*, and its architecture by mean \[0\.485"):
         metadata_from(told | {"normalisation": {"mean": [0.5] * 3, "std": [0.5] * 3}}, tmp_path)
     for wrong in ("{", {}, told | {"architecture": {"image_size": 30}}, told | {"training": {"sampler": "tsn"}},
                   told | {"training": {"colour": 1}}, told | {"id2label": ["a"]}):  # fmt: skip

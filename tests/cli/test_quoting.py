@@ -66,6 +66,7 @@ def meant(name, value, paths, may_be_none):
 
 def typed_texts(of, kind, arguments):
     """The text settings as `pretrain.py` or `finetune.py` has them, before they are looked at for what they say."""
+    finetuning.register_finetune_resolvers()
     made = composed("pretrain" if of is pretraining else "finetune", arguments)
     sections = {**of.SECTIONS, "dataset": DATASET_KINDS[kind], "optimizer": CHOICES["optimizer"].options["adamw"]}
     config = of.PretrainConfig if of is pretraining else of.FinetuneConfig

@@ -1,20 +1,20 @@
 """`python -m mae.data.scan list.csv [key=value …]`: which videos are broken, and what can be known about the others.
 
-videos     a list (.csv, .txt, .tsv, .lst or .list), a folder of videos, or one video; also without `videos=` as first
-           argument
-root       what relative paths in a list are relative to (default: the list's own folder)
-output     folder for the files below, there already (default: the list's own folder; else the working directory)
-workers    videos decoded at the same time (default 0: one per core)
-timeout_s  seconds that one video may take (default 600)
-again      true: decode also what an earlier scan has decoded (default false)
-frames     which pictures of a directory are its frames, as img_* (default: there is one series; none: no picture is)
-report     a page of HTML: lengths, sizes, rates, classes with frames of each, duplicates, what is broken (with the
-           extra `report`)
-against    other lists or folders, as [val.csv,test.csv], that should have no video of this one: what they do is told
-window     of arrays, what becomes black and white, as [-1000,400] (default: they are uint8)
-statistics true: compute the mean and standard deviation of each channel as well, over 16 evenly spaced frames of every
-           video that is not broken, and print the settings to type (default false)
-channels   that these are of: rgb (default), grey, or stored, those of arrays; as data.channels in training
+videos      a list (.csv, .txt, .tsv, .lst or .list), a folder of videos, or one video; also without `videos=` as first
+            argument
+root        what relative paths in a list are relative to (default: the list's own folder)
+output      folder for the files below, there already (default: the list's own folder; else the working directory)
+workers     videos decoded at the same time (default 0: one per core)
+timeout_s   seconds that one video may take (default 600)
+again       true: decode also what an earlier scan has decoded (default false)
+frames      which pictures of a directory are its frames, as img_* (default: there is one series; none: no picture is)
+report      a page of HTML: lengths, sizes, rates, classes with frames of each, duplicates, what is broken (with the
+            extra `report`)
+against     other lists or folders, as [val.csv,test.csv], that should have no video of this one: what they do is told
+window      of arrays, what becomes black and white, as [-1000,400] (default: they are uint8)
+statistics  true: compute the mean and standard deviation of each channel as well, over 16 evenly spaced frames of every
+            video that is not broken, and print the settings to type (default false)
+channels    that these are of: rgb (default), grey, or stored, those of arrays; as data.channels in training
 
 Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
 `<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those, by
