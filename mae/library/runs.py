@@ -149,7 +149,8 @@ def pretrain(
         ...     steps=1, warmup_steps=0, batch_size=2, optimizer={"weight_decay": 0.1}, probe={"every": None},
         ...     run_dir="outputs/first", report=False,
         ... )
-        >>> run.metrics[-1]["step"], run.settings["optimizer.weight_decay"], str(run.directory)
+        >>> last = run.metrics[-1]
+        >>> last["step"], run.settings["optimizer.weight_decay"], str(run.directory)
         (1, 0.1, 'outputs/first')
     """
     command = pretraining.command()

@@ -41,7 +41,7 @@ def warmup_cosine(base: float, final: float, total_steps: int, warmup_steps: int
     Example:
         >>> import mae
         >>> schedule = mae.warmup_cosine(base=1e-3, final=0.0, total_steps=30, warmup_steps=10)
-        >>> [round(schedule(i), 6) for i in (0, 9, 10, 20, 30)]
-        [0.0, 0.001, 0.001, 0.0005, 0.0]
+        >>> tuple(round(schedule(i), 6) for i in (0, 9, 10, 20, 30))
+        (0.0, 0.001, 0.001, 0.0005, 0.0)
     """
     return WarmupCosine(base, final, total_steps, warmup_steps, start)
