@@ -62,6 +62,10 @@ def _is_text(field: Field[Any]) -> bool:
     return set(kinds) - {NoneType} == {str}
 
 
+def _are_texts(field: Field[Any]) -> bool:
+    return any(kind == list[str] for kind in (field.type, *get_args(field.type)))
+
+
 def checked_sections(
     cls: type, composed: DictConfig, sections: Mapping[str, type], choices: Mapping[str, Choice]
 ) -> dict[str, Any]:
@@ -118,9 +122,9 @@ def checked_values(
         try:
             value = node[name]
             # Not through the schema, which would take `${` for a reference once more.
-            if not (_is_text(field) and isinstance(value, str)) and not isinstance(value, list):
+            if not (_is_text(field) and isinstance(value, str)) and not (_are_texts(field) and isinstance(value, list)):
                 schema[name] = value
-                value = schema[name]
+                value = [*schema[name]] if isinstance(value, list) else schema[name]
         except OmegaConfBaseException as error:
             reason = str(error).splitlines()[0]
             of_ours = reason.removeprefix(_RESOLVING)

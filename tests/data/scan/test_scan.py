@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from encoded_videos import write_song
+from list_files import message_of
 from numbered_frames import numbered_frames
 from patience import PATIENCE
 from written_videos import write_video
@@ -392,3 +393,8 @@ def test_side_by_side_raises_and_begins_nothing_more():
     time.sleep(0.05)
     assert begun == [0]
     assert list(side_by_side(fail, [], threads=1, wait_s=PATIENCE)) == []
+
+
+def test_numbers_of_a_list_are_numbers(tmp_path):
+    assert parse([str(tmp_path), "window=[-1000,400]"]).window == [-1000.0, 400.0]
+    assert message_of(parse, [str(tmp_path), "window=[low,400]"]).startswith("window: ")
