@@ -66,9 +66,10 @@ class Clip:
         check_at_least(1, self, "num_frames", "frame_stride", "image_size", "in_channels")
         check_choice("sampler", self.sampler, SAMPLERS)
         # What follows is filled in, so that clips are equal where they are the same.
+        decoded = self.decoding()
         for name, value in (
-            ("channels", self.decoding().channels),
-            ("window", self.decoding().window),
+            ("channels", decoded.channels),
+            ("window", decoded.window),
             *statistics_of(self.in_channels, self.mean, self.std)._asdict().items(),
         ):
             object.__setattr__(self, name, value)
