@@ -17,7 +17,8 @@ class Rendering:
     """What the training videos of a data set are rendered from, or those it holds out."""
 
     kind: str  # names folders in the cache, and the purpose of the random draws
-    version: int  # raise it when the same seed gives other videos
+    version: int  # raise it when the same seed gives other videos, or other files
+    ending: str  # of the files: .avi, or .npy, which needs no decoding and twice the space
     all_classes: tuple[str, ...]  # a video is drawn by the index of its class here, whichever classes are rendered
     classes: tuple[str, ...]  # those that are
     render_video: Callable[[str, np.random.Generator], np.ndarray]  # of a class: uint8 (T, H, W, 3) RGB
@@ -40,6 +41,7 @@ def _shapes(config: ShapesDataset, held_out: bool) -> Rendering:
     return Rendering(
         kind="shapes",
         version=1,
+        ending=".avi",
         all_classes=shapes.CLASS_NAMES,
         classes=shapes.CLASS_SETS[config.classes],
         render_video=lambda name, rng: shapes.render_video(name, rng, config.background),
@@ -57,7 +59,8 @@ def _of_pictures(
         load_pictures(held_out)
         return Rendering(
             kind=kind,
-            version=1,
+            version=2,
+            ending=".npy",
             all_classes=classes,
             classes=classes,
             render_video=lambda name, rng: render_video(name, rng, held_out),

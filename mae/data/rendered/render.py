@@ -1,4 +1,4 @@
-"""Data sets that are rendered on first use, into real video files, one directory per class."""
+"""Data sets that are rendered on first use, into files of videos, one directory per class."""
 
 import json
 import os
@@ -58,7 +58,7 @@ class _Set:
     def videos(self) -> list[tuple[str, str, np.random.Generator]]:
         """Relative path, class and generator of every video."""
         return [
-            (f"{name}/{name}_{number:04d}.avi", name, generator(self.seed, self.what.kind, label, number))
+            (f"{name}/{name}_{number:04d}{self.what.ending}", name, generator(self.seed, self.what.kind, label, number))
             for label, name in enumerate(self.what.all_classes)
             if name in self.what.classes
             for number in range(self.videos_per_class)
@@ -71,7 +71,7 @@ def rendered_root(config: RenderedDataset, held_out: bool = False) -> Path:
 
 
 def ensure_rendered(config: RenderedDataset, progress: Progress | None = None, held_out: bool = False) -> Path:
-    """The directory with the videos as `<class>/<class>_<0000>.avi`; renders them where they are missing.
+    """The directory with the videos as `<class>/<class>_<0000>.avi` or `.npy`; renders them where they are missing.
 
     `progress(done, total)` is called in this thread after every rendered video. The files are made in a
     temporary directory beside the root and appear under it in one rename, so an interrupted rendering leaves
@@ -157,7 +157,11 @@ def _render_all(files: _Set, root: Path, progress: Progress | None) -> None:
         (root / name).mkdir(parents=True)
 
     def render(path: str, name: str, rng: np.random.Generator) -> None:
-        write_video(root / path, files.what.render_video(name, rng))
+        frames = files.what.render_video(name, rng)
+        if files.what.ending == ".npy":
+            np.save(root / path, frames)
+        else:
+            write_video(root / path, frames)
 
     pool = ThreadPoolExecutor(os.cpu_count())  # OpenCV releases the interpreter's lock
     try:

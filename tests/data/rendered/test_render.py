@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mae.data.config import ShapesDataset
+from mae.data.config import OrderDataset, ShapesDataset
+from mae.data.rendered import order
 from mae.data.rendered.render import ensure_rendered, rendered_root
 from mae.data.rendered.shapes import CLASS_NAMES, render_video
 from mae.errors import ConfigError
@@ -42,6 +43,15 @@ def test_files_hold_the_rendered_frames(tmp_path):
     assert sorted(path.name for path in root.iterdir() if path.is_dir()) == list(CLASS_NAMES)
     for name in CLASS_NAMES:
         np.testing.assert_array_equal(read_video(root / name / f"{name}_0000.avi"), rendered(name, 0))
+
+
+def test_sets_of_motions_are_arrays(tmp_path):
+    config = OrderDataset("motion_order", 4, str(tmp_path / "videos"), 1, seed=3, val_videos_per_class=1)
+    root = ensure_rendered(config, held_out=True)
+    assert len(list(root.glob("*/*.npy"))) == len(order.CLASS_NAMES)
+    for label, name in enumerate(order.CLASS_NAMES):
+        expected = order.render_video(name, generator(1_000_003, "order", label, 0), True)
+        np.testing.assert_array_equal(np.load(root / name / f"{name}_0000.npy"), expected)
 
 
 def test_rendering_happens_once(tmp_path):
