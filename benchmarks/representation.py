@@ -173,12 +173,15 @@ def execute(run: Run) -> float:
     log_file = run.place.with_name(f"{run.place.name}.log")
     with log_file.open("w") as log:
         command = [sys.executable, str(ROOT / run.command), *run.settings, *fixed]
-        status = subprocess.run(command, cwd=run.place.parent, env=environment, stdout=log, stderr=log).returncode
+        process = subprocess.Popen(command, cwd=run.place.parent, env=environment, stdout=log, stderr=log)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     if status:
-        raise SystemExit(f"{run.place.name} ended with status {status}: see {log_file}")
-    seconds = time.perf_counter() - start
-    told.write_text(json.dumps({"command": words, "seconds": before.get("seconds", 0.0) + seconds}))
-    return seconds
+        raise SystemExit(f"{run.place.name} ended with status {process.returncode}: see {log_file}")
+    taken = {"seconds": time.perf_counter() - start, "cpu_seconds": used.ru_utime + used.ru_stime}
+    summed = {key: before.get(key, 0.0) + value for key, value in taken.items()}
+    told.write_text(json.dumps({"command": words, **summed}))
+    return taken["seconds"]
 
 
 def execute_chain(chain: list[Run]) -> None:
@@ -194,7 +197,8 @@ def collect(plan: Plan) -> dict[str, Any]:
         "labels": LABELS,
         "steps": plan.steps,
         "seeds": list(plan.seeds),
-        "minutes": sum(json.loads(path.read_text()).get("seconds", 0.0) for path in told_of(plan)) / 60,
+        "minutes": minutes(plan, "seconds"),
+        "cpu_minutes": minutes(plan, "cpu_seconds"),
         "versions": {name: version(name) for name in ("keras", "numpy", "tensorflow")},
         "rows": {name: list(settings) for name, settings in plan.rows.items()},
         "datasets": {dataset: figures_of(plan, dataset) for dataset in plan.datasets},
@@ -203,6 +207,11 @@ def collect(plan: Plan) -> dict[str, Any]:
 
 def told_of(plan: Plan) -> list[Path]:
     return [run.place.with_name(f"{run.place.name}.json") for chain in chains(plan) for run in chain]
+
+
+def minutes(plan: Plan, key: str) -> float:
+    """Of all runs together."""
+    return sum(json.loads(path.read_text()).get(key, 0.0) for path in told_of(plan)) / 60
 
 
 def figures_of(plan: Plan, dataset: str) -> dict[str, dict[str, list[float]]]:
@@ -258,7 +267,7 @@ def table(dataset: str, result: dict[str, Any]) -> str:
 def main(options: argparse.Namespace) -> None:
     result = json.loads(options.show.read_text()) if options.show else measure(options)
     print("\n" + "\n\n".join(table(dataset, result) for dataset in result["datasets"]))
-    print(f"\n{result['minutes']:.1f} minutes of runs on one core each")
+    print(f"\n{result['minutes']:.1f} minutes of runs on one core each, {result['cpu_minutes']:.1f} of its time")
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

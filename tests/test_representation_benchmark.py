@@ -122,7 +122,7 @@ def test_tables_hold_means_deviations_and_differences(benchmark, plan, capsys):
             write("whole", name, seed, {"top1": whole})
     write("whole", "from scratch on all labels", 0, {"top1": 0.9})
     for told in benchmark.told_of(plan):
-        told.write_text(json.dumps({"command": [], "seconds": 60}))
+        told.write_text(json.dumps({"command": [], "seconds": 60, "cpu_seconds": 30}))
 
     result = plan.folder / "result.json"
     result.write_text(json.dumps(benchmark.collect(plan)))
@@ -133,9 +133,8 @@ def test_tables_hold_means_deviations_and_differences(benchmark, plan, capsys):
     assert "| published | 50.0 ± 0.0 | +30.0 | 20.0 ± 0.0 | 10.0 ± 0.0 | 20.0 ± 0.0 | -10.0 |" in table
     assert "| not pre-trained | 20.0 ± 10.0 |  | 20.0 ± 0.0 | 10.0 ± 0.0 | 30.0 ± 10.0 |  |" in table
     assert "| from scratch on all labels |  |  |  |  | 90.0 |  |" in table
-    assert (
-        "\n25.0 minutes of runs" in table
-    )  # one of all labels, three times three and two rows of three, one minute each
+    # One of all labels, three times three and two rows of three, a minute each and half a one of its core.
+    assert "\n25.0 minutes of runs on one core each, 12.5 of its time" in table
 
 
 def test_rows_that_are_none_are_refused(benchmark, capsys):
