@@ -216,11 +216,15 @@ def _members(shard: str) -> list[zipfile.ZipInfo]:
     name = os.path.basename(shard)
     try:
         with zipfile.ZipFile(shard) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
+            infos = archive.infolist()
     except OSError as error:
         raise BadVideo(f"{name} cannot be read: {error.strerror or error}") from error
     except _DAMAGE as error:
         raise BadVideo(f"{name} is damaged: {error}") from error
+    # Of a shard that is cut, `zipfile` takes the directory of the last video in it for its own.
+    if min((info.header_offset for info in infos), default=0) != 0:
+        raise BadVideo(f"{name} is damaged: its end is missing")
+    members = [info for info in infos if not info.is_dir()]
     compressed = next((info.filename for info in members if info.compress_type != zipfile.ZIP_STORED), None)
     if compressed is not None:
         raise BadVideo(f"{compressed} in {name} is compressed; make the shard without (zip -0)")
