@@ -35,7 +35,6 @@ if __name__ == "__main__":
 
 import csv
 import json
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -206,11 +205,13 @@ def _file_name(name: str) -> str:
 
 def _state(path: str) -> list[int] | None:
     """Size and time of a video: another one under its name is another video."""
+    from mae.data.videos.shards import stretch_of
+
     try:
-        status = os.stat(path)
-    except (OSError, ValueError):
+        stretch = stretch_of(path)
+    except (OSError, ValueError, BadVideo):
         return None
-    return [status.st_size, status.st_mtime_ns]
+    return [stretch.size, stretch.modified_ns]
 
 
 def _existing(folder: Path, name: str, path: str) -> Entry | None:

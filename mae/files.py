@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,16 +65,18 @@ def creating(path: Path) -> Iterator[Path]:
     _sync(path.parent)
 
 
-def abandoned(folder: Path, names: str = ".*") -> list[Path]:
+def abandoned(folder: Path, names: str = ".*", among: Container[str] | None = None) -> list[Path]:
     """What processes that were killed within `replacing` left in a folder; those at work look the same.
 
     Args:
         names: regular expression of the files that were to be replaced.
+        among: their names; None: any.
     """
     if not folder.is_dir():
         return []
     matches = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
-    return [path for path, match in matches if match and re.fullmatch(names, match["name"])]
+    found = [(path, match["name"]) for path, match in matches if match and re.fullmatch(names, match["name"])]
+    return [path for path, name in found if among is None or name in among]
 
 
 def read_utf8(path: Path, what: str = "") -> str:

@@ -1,53 +1,45 @@
-"""A function over many items in threads that never keep the process from ending."""
+"""A function over many items, as many at a time as there is somebody to work."""
 
-import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from itertools import islice
 from typing import Any, TypeVar
+
+from mae.data.executors import Workers, result_of
+from mae.errors import BadVideo
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def side_by_side(
-    function: Callable[[Item], Result], items: Sequence[Item], threads: int, wait_s: float
-) -> Iterator[tuple[Item, Result] | None]:
-    """Items with their results as they become ready; None whenever nothing did for `wait_s` seconds.
+    function: Callable[[Item], Result], items: Iterable[Item], workers: Workers, wait_s: float
+) -> Iterator[tuple[Item, Result | BadVideo] | None]:
+    """Items with their results, or the `BadVideo` that was raised, as they are ready; None where none is for `wait_s`.
 
-    What the function raises is raised here. When the iteration is left early, no further item is begun; those that
-    have been go on in threads that end with the process.
+    What else the function raises is raised here. When the iteration is left early, what has not been begun is not.
+
+    Args:
+        wait_s: seconds.
     """
-    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    ready: queue.SimpleQueue[tuple[Any, Any, BaseException | None]] = queue.SimpleQueue()
-    is_over = threading.Event()
-    for item in items:
-        waiting.put(item)
-
-    def work() -> None:
-        while not is_over.is_set():
-            try:
-                item = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                ready.put((item, function(item), None))
-            except BaseException as error:
-                is_over.set()
-                ready.put((item, None, error))
-
-    for number in range(min(threads, len(items))):
-        threading.Thread(target=work, daemon=True, name=f"side by side {number}").start()
-    done = 0
+    left = iter(items)
+    working: dict[Future[Any], Item] = {}
     try:
-        while done < len(items):
-            try:
-                item, result, error = ready.get(timeout=wait_s)
-            except queue.Empty:
+        while True:
+            for item in islice(left, workers.at_once - len(working)):
+                working[workers.executor.submit(function, item)] = item
+            if not working:
+                return
+            finished = wait(working, wait_s, FIRST_COMPLETED).done
+            if not finished:
                 yield None
-                continue
-            if error is not None:
-                raise error
-            done += 1
-            yield item, result
+            for future in finished:
+                item = working.pop(future)
+                try:
+                    result = result_of(future)
+                except BadVideo as error:
+                    result = error
+                yield item, result
     finally:
-        is_over.set()
+        for future in working:
+            future.cancel()

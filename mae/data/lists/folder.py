@@ -12,7 +12,8 @@ from mae.data.lists.places import existing_directory
 from mae.data.lists.video_index import VideoIndex, list_digest
 from mae.data.videos.frame_series import how_to_choose
 from mae.data.videos.pyav_video import holds_video
-from mae.errors import ConfigError, some
+from mae.data.videos.shards import SHARD_NAME, is_shard, names_in, without_shard
+from mae.errors import BadVideo, ConfigError, some
 
 SAMPLED = 8  # files that speak for all others of their ending, where they agree
 
@@ -26,7 +27,7 @@ def index_folder(
     """All videos below `root`, sorted; hidden files and directories are left out, links are followed.
 
     The first directory below `root` is the class, where every video lies in one; otherwise there are no labels.
-    A directory of frames is a video, not a class.
+    A directory of frames is a video, not a class. A shard counts as what it would be unpacked in its place.
 
     Args:
         option: what `root` is called in messages.
@@ -34,7 +35,8 @@ def index_folder(
         frames_option: what `frames` is called in messages; None: the caller has no such option.
 
     Raises:
-        ConfigError: `root` is not given, not a directory, or holds no video; or a directory may be two videos.
+        ConfigError: `root` is not given, not a directory, or holds no video; a directory may be two videos; or a shard
+            is damaged.
     """
     if root is None:
         raise ConfigError(
@@ -43,15 +45,16 @@ def index_folder(
     root = existing_directory(root, option)
     found = find_below(root, frames)
     _refuse_unclear(root, found, frames_option)
-    others = [*found.videos, *found.frames, *_judged(root, found)]
+    others = [*_with_shards(root, found.videos, option), *found.frames, *_judged(root, found)]
     if others:
         found.leave_out("", found.arrays)
     relative = sorted(others or found.arrays)
     if not relative:
         raise _nothing_found(root, found, option, frames)
     labels, class_names, notes = None, None, found.notes()
-    if all("/" in path for path in relative):
-        names = [path.split("/", 1)[0] for path in relative]
+    unpacked = [without_shard(path) for path in relative]
+    if all("/" in path for path in unpacked):
+        names = [path.split("/", 1)[0] for path in unpacked]
         class_names = tuple(sorted(set(names)))
         numbers = {name: number for number, name in enumerate(class_names)}
         labels = tuple(numbers[name] for name in names)
@@ -60,6 +63,33 @@ def index_folder(
     paths = tuple(os.path.join(root, path) for path in relative)
     digest = list_digest(relative, labels)
     return VideoIndex(paths, labels, class_names, digest, is_numbered_by_name=bool(labels), notes=notes)
+
+
+def index_shard(shard: Path, option: str) -> VideoIndex:
+    """The videos of one shard, as `index_folder` of what it unpacks to; raises `ConfigError` where it is damaged."""
+    names = sorted(_names_in(shard, option))
+    classes = [name.partition("/")[0] for name in names if "/" in name]
+    class_names = tuple(sorted(set(classes))) if len(classes) == len(names) else None
+    labels = None if class_names is None else tuple(class_names.index(name) for name in classes)
+    paths = tuple(os.path.join(shard, name) for name in names)
+    return VideoIndex(paths, labels, class_names, list_digest(names, labels), is_numbered_by_name=bool(labels))
+
+
+def _with_shards(root: Path, videos: list[str], option: str) -> list[str]:
+    """The videos, with those that a shard holds in its place; it is known by its name before it is opened."""
+    told = []
+    for path in videos:
+        whole = root / path
+        is_one = SHARD_NAME.fullmatch(whole.name) is not None and is_shard(str(whole))
+        told += [f"{path}/{name}" for name in _names_in(whole, option)] if is_one else [path]
+    return told
+
+
+def _names_in(shard: Path, option: str) -> list[str]:
+    try:
+        return names_in(str(shard))
+    except BadVideo as error:
+        raise ConfigError(f"{option}{shard}: {error}; copy it again, or move it away") from error
 
 
 def _judged(root: Path, found: Found) -> list[str]:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mae.data.lists.folder import index_folder
+from mae.data.lists.folder import index_folder, index_shard
 from mae.data.lists.found import NO_FRAMES, is_frames
 from mae.data.lists.index import choose_frames, single_video
 from mae.data.lists.listed_files import has_pattern
 from mae.data.lists.places import absolute, existing_directory
 from mae.data.lists.text_list import NOTHING, Wanted, index_csv
 from mae.data.lists.video_index import VideoIndex
+from mae.data.videos.shards import is_shard, split_shard
 from mae.errors import ConfigError
 
 LIST_EXTENSIONS = (".csv", ".txt", ".tsv", ".lst", ".list")
@@ -46,8 +47,9 @@ def given_videos(
     """The videos of a list, of a folder, or the one video at a path.
 
     A directory is a folder with videos, unless it holds a series of pictures: those are the frames of one video. Of
-    several series `clip7/img_*.jpg` is one. A file is a list if its name ends as one of `LIST_EXTENSIONS`, in any case,
-    and else a video; whether it can be read is found out when it is.
+    several series `clip7/img_*.jpg` is one. A shard is a folder with the videos it holds. Any other file is a list if
+    its name ends as one of `LIST_EXTENSIONS`, in any case, and else a video; whether it can be read is found out when
+    it is.
 
     Args:
         option: how the argument is called in messages, as `video=`.
@@ -69,6 +71,8 @@ def given_videos(
         base = path.parent if root is None else existing_directory(root, "root=")
         index = choose_frames(index_csv(path, base, wanted=wanted), frames, option=frames_option)
         return GivenVideos(kind, path, base, index)
+    if kind == "folder" and not path.is_dir():
+        return GivenVideos(kind, path, path, index_shard(path, option))
     if kind == "folder":
         return GivenVideos(kind, path, path, index_folder(path, option, frames, frames_option))
     if frames is not None and not path.is_dir():
@@ -90,6 +94,10 @@ def _kind(option: str, value: str | Path, path: Path, frames: str | None) -> Kin
         return "video" if frames != NO_FRAMES and is_frames(path) else "folder"
     if has_pattern(str(path)) and os.path.isdir(path.parent):
         return "video"
+    if split_shard(str(path)) is not None:
+        return "video"
+    if is_shard(str(path)):
+        return "folder"
     if not os.path.exists(path):
         raise ConfigError(
             f"{option}{value} does not exist; give a list ({' '.join(LIST_EXTENSIONS)}), a folder with videos, or one "

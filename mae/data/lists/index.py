@@ -10,13 +10,14 @@ from pathlib import Path
 from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, RenderedDataset
 from mae.data.lists.folder import index_folder
 from mae.data.lists.found import NO_FRAMES
-from mae.data.lists.listed_files import ListedFiles, has_pattern
+from mae.data.lists.listed_files import ListedFiles, has_pattern, missing_in_shard
 from mae.data.lists.places import absolute, existing_directory, find_file
 from mae.data.lists.split_folders import split_folders
 from mae.data.lists.text_list import NOTHING, Wanted, index_csv
 from mae.data.lists.video_index import VideoIndex, list_digest
 from mae.data.videos.frame_directory import series_in
 from mae.data.videos.frame_series import describe, how_to_choose
+from mae.data.videos.shards import split_shard
 from mae.errors import ConfigError
 
 __all__ = [
@@ -97,13 +98,14 @@ def check_files(index: VideoIndex, max_bad_frac: float, files: ListedFiles | Non
     total = len(index.paths)
     if len(missing) == total:
         raise ConfigError(
-            f"none of the {total} listed videos exists, the first would be {missing[0]}; "
+            f"none of the {total} listed videos exists, the first would be {missing[0]}{_why(missing[0])}; "
             f"dataset.root= says what the paths in the list are relative to{_word_too_many(missing[0])}"
         )
     if len(missing) > max_bad_frac * total:
         raise ConfigError(
             f"{len(missing)} of {total} listed videos are missing, more than data.max_bad_frac={max_bad_frac:g} "
-            f"allows, the first: {missing[0]}; get them, take them off the list or raise data.max_bad_frac"
+            f"allows, the first: {missing[0]}{_why(missing[0])}; get them, take them off the list or raise "
+            "data.max_bad_frac"
         )
     return len(missing)
 
@@ -151,6 +153,11 @@ def checked_list(
     files = ListedFiles()
     index = replace(index, missing=check_files(index, max_bad_frac, files))
     return choose_frames(index, frames, files)
+
+
+def _why(path: str) -> str:
+    """What is wrong with the shard that a path leads into."""
+    return "" if split_shard(path) is None else f" ({missing_in_shard(path)})"
 
 
 def _word_too_many(path: str) -> str:

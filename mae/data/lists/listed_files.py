@@ -7,6 +7,8 @@ import os
 
 from mae.data.lists.endings import is_video_name
 from mae.data.videos.frame_series import ANY
+from mae.data.videos.shards import split_shard, stretch_of
+from mae.errors import BadVideo
 
 
 class ListedFiles:
@@ -17,7 +19,9 @@ class ListedFiles:
         self._listings: dict[str, dict[str, bool | None]] = {}
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file or a directory, or the directory of a path that ends in a pattern."""
+        """Whether there is a file, a directory, a video in a shard, or the directory of a path that is a pattern."""
+        if split_shard(path) is not None:
+            return missing_in_shard(path) is None
         if has_pattern(path) and self.is_directory(os.path.dirname(path)):
             return True
         # File systems that ignore case or normalise Unicode list another spelling.
@@ -25,6 +29,8 @@ class ListedFiles:
 
     def is_directory(self, path: str) -> bool:
         """Whether a path is a directory, or names pictures of one."""
+        if split_shard(path) is not None:
+            return False
         if has_pattern(path):
             return self.is_directory(os.path.dirname(path))
         known = self._listing(path).get(os.path.basename(path))
@@ -36,6 +42,17 @@ class ListedFiles:
         if directory not in self._listings:
             self._listings[directory] = _names_in(directory)
         return self._listings[directory]
+
+
+def missing_in_shard(path: str) -> str | None:
+    """Why a shard does not have the video at a path; None where it has."""
+    try:
+        stretch_of(path)
+    except BadVideo as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def has_pattern(path: str) -> bool:

@@ -8,9 +8,14 @@ quality     of JPEG, 1 to 100 (default 90)
 workers     videos packed at the same time (default 0: one per core)
 root        what relative paths in a list are relative to (default: the list's own folder)
 frames      which pictures of a directory are its frames, as img_* (default: there is one series; none: no picture is)
+videos_per_file  more than 1: so many videos become one file, a shard (default 1), as 1000 for a shared disk
+shard       i/n: pack the i-th of n equal parts of the videos, as 3/8; numbers begin with 1. Once all are packed, the
+            same command without `shard=` writes the lists
+executor    dask://host:8786: workers of this cluster pack, which see the same paths (default: this machine)
 
 Every video becomes one zip of JPEGs. `list.csv` lists them with their labels, segments and strides; `broken.csv` says
-which videos are left out and why. Called again, it goes on where it was.
+which videos are left out and why. Called again, it goes on where it was. A shard is a zip of such zips, of which only
+what is wanted is read; a list names what is in it as shard-00012.zip/walk/a.mp4.zip.
 Exit status: 0 if all are packed, 2 for a mistake in the command, 3 if some could not be read.
 """
 
@@ -20,47 +25,53 @@ if __name__ == "__main__":
     end_on_interrupt()  # before all that takes time to import
 
 import csv
-import errno
-import fcntl
 import io
-import os
 import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mae.cli.arguments import command_config
 from mae.cli.command import run_command
 from mae.cli.exit_status import EXIT_STOPPED
+from mae.cli.shared_work import SharedWork
 from mae.cli.typed import PATH
+from mae.data.executors import workers_of
 from mae.data.lists.class_names import CLASSES_FILE
-from mae.data.lists.given import GivenVideos, given_videos
+from mae.data.lists.given import given_videos
 from mae.data.lists.index import VideoIndex
 from mae.data.lists.places import absolute
 from mae.data.lists.write_lists import list_text
 from mae.data.pack.names import packed_names
+from mae.data.pack.one import Job, pack_one
 from mae.data.pack.outcome import Outcome
-from mae.data.pack.write import Packed, Pictures, packed_before, write_packed
-from mae.data.videos.read import pin_threads
+from mae.data.pack.output import (
+    BROKEN_FILE,
+    LIST_FILE,
+    check_earlier_list,
+    check_places,
+    made_from,
+    only_one_in,
+    remove_leftovers,
+    writing_to,
+)
+from mae.data.pack.shards import Shards
+from mae.data.pack.write import Pictures
+from mae.data.side_by_side import side_by_side
 from mae.errors import BadVideo, ConfigError
-from mae.files import abandoned, replacing
+from mae.files import replacing
 
-LIST_FILE, BROKEN_FILE = "list.csv", "broken.csv"
 LARGEST_SIDE = 65500  # pixels, of a JPEG
 
-_MADE_FROM = "# packed by mae.data.pack from "  # begins every list that this command writes
-_WRITTEN = r".+\.zip|list\.csv|classes\.txt|broken\.csv"  # names of what this command writes
-_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR)
 _PROGRESS_EVERY = 10.0  # seconds
 
 
 @dataclass(frozen=True)
-class PackConfig:
+class PackConfig(SharedWork):
     """How videos are packed."""
 
     short_side: int = 256  # pixels; larger frames are made smaller
@@ -69,14 +80,18 @@ class PackConfig:
     # What relative paths in a list are relative to; null: the list's own folder.
     root: str | None = field(default=None, metadata=PATH)
     frames: str | None = None  # which pictures of a directory are its frames; null: there is one series in each
+    videos_per_file: int = 1  # more than one: files are shards of so many packed videos
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.short_side <= LARGEST_SIDE:
             raise ConfigError(f"short_side={self.short_side} must lie in [1, {LARGEST_SIDE}] pixels")
         if not 1 <= self.quality <= 100:
             raise ConfigError(f"quality={self.quality} must lie in [1, 100]")
         if self.workers < 0:
             raise ConfigError(f"workers={self.workers} must be 0 (one per core) or more")
+        if self.videos_per_file < 1:
+            raise ConfigError(f"videos_per_file={self.videos_per_file} must be 1 (a file for each video) or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,158 +119,69 @@ def pack(source: Path, output: Path, config: PackConfig) -> Outcome:
         ConfigError: nothing to read, no place to write, or the output would mix with the input.
     """
     given = given_videos("source=", source, config.root, config.frames)
-    names = packed_names(given.index.paths, given.base)
-    _check_places(given, output, names)
-    with _writing_to(output), _only_one_in(output):
-        _check_earlier_list(output / LIST_FILE, source)
-        _remove_leftovers({output, *(output / os.path.dirname(name) for name in names.values())})
+    every = packed_names(given.index.paths, given.base)
+    names = every if config.share is None else dict(config.share.of(list(every.items())))
+    check_places(given, output, every.values())
+    with writing_to(output), only_one_in(output, config.share):
+        check_earlier_list(output / LIST_FILE, source)
         outcome = _pack_all(names, output, config)
-        outcome.notes = given.index.notes
-        _write_lists(given.index, names, outcome, source, output)
+        outcome.notes += given.index.notes
+        if config.share is None:
+            _write_lists(given.index, outcome, source, output)
     return outcome
-
-
-def _check_places(given: GivenVideos, output: Path, names: dict[str, str]) -> None:
-    """Refuses an output that would be read as input, or written over it."""
-    source, real = given.path, Path(os.path.realpath(output))
-    if source.is_dir():
-        folder = Path(os.path.realpath(source))
-        if real == folder or folder in real.parents:
-            raise ConfigError(
-                f"output={output} lies in source={source}, where packed videos would count as more videos; "
-                "give a folder elsewhere"
-            )
-    elif source == output / LIST_FILE or os.path.realpath(source) == str(real / LIST_FILE):
-        raise ConfigError(f"output={output} would get a {LIST_FILE} in place of the input; give another folder")
-    sources = set(given.index.paths)
-    for name in names.values():
-        for target in (output / name, real / name):
-            if str(target) in sources:
-                raise ConfigError(f"{target} is one of the videos and would be replaced; give another output=")
-
-
-def _check_earlier_list(path: Path, source: Path) -> None:
-    """Refuses to replace a list that was not made from the same input."""
-    if not path.exists():
-        return
-    first = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
-    if first != _made_from(source):
-        made = first.removeprefix(_MADE_FROM) if first.startswith(_MADE_FROM) else "something else"
-        raise ConfigError(f"{path} was made from {made}, not from {source}; give another output=, or remove that file")
-
-
-def _made_from(source: Path) -> str:
-    return _MADE_FROM + str(source).encode("unicode_escape", "surrogatepass").decode()
-
-
-@contextmanager
-def _writing_to(output: Path) -> Iterator[None]:
-    """Makes the folder; what cannot be written is one line."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        hint = "; make room and call again: it goes on where it was" if error.errno in _OUTPUT_ERRORS[:2] else ""
-        place = error.filename2 or error.filename or output
-        raise ConfigError(f"{place} cannot be written ({error.strerror}){hint}") from error
-
-
-@contextmanager
-def _only_one_in(output: Path) -> Iterator[None]:
-    """Keeps a second process out: it would take the files at work for leftovers."""
-    descriptor = os.open(output, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"another process is packing into {output}; wait, or give another output=") from error
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _remove_leftovers(folders: set[Path]) -> None:
-    for folder in folders:
-        for path in abandoned(folder, _WRITTEN):
-            path.unlink(missing_ok=True)
 
 
 def _pack_all(names: dict[str, str], output: Path, config: PackConfig) -> Outcome:
     """Packs videos side by side; on an error or a signal the files at work are given up."""
-    pin_threads()
     pictures = Pictures(config.short_side, config.quality)
     outcome, started, stop = Outcome(len(names)), time.perf_counter(), threading.Event()
-    workers = config.workers or os.cpu_count() or 1
-    working: dict[Future[tuple[Packed, bool]], str] = {}
+    is_sharded = config.videos_per_file > 1
+    shards = Shards(output, names.values(), config.videos_per_file, config.share) if is_sharded else None
+    jobs = [_job(path, name, output, shards) for path, name in names.items()]
+    remove_leftovers(output, names.values() if shards is None else (), config.share)
     shown = started
-
-    def take_finished(most: int) -> None:
-        nonlocal shown
-        while len(working) > most:
-            for future in wait(working, timeout=_PROGRESS_EVERY, return_when=FIRST_COMPLETED).done:
-                _note(outcome, working.pop(future), future)
-            if time.perf_counter() - shown >= _PROGRESS_EVERY:
-                shown = time.perf_counter()
-                print(outcome.progress(shown - started), file=sys.stderr, flush=True)
-
-    with ThreadPoolExecutor(workers) as pool:
+    with workers_of(config.executor, config.workers) as workers:
+        pack_it = partial(pack_one, pictures=pictures, stop=stop if workers.is_here else None)
         try:
-            for path, name in names.items():
-                working[pool.submit(_pack_one, path, output / name, pictures, stop)] = path
-                take_finished(2 * workers)
-            take_finished(0)
+            for pair in side_by_side(pack_it, jobs, workers, _PROGRESS_EVERY):
+                if pair is not None:
+                    job, done = pair
+                    outcome.note(job.path, done)
+                    if shards is not None:
+                        shards.add(names[job.path], None if isinstance(done, BadVideo) else done.place)
+                if time.perf_counter() - shown >= _PROGRESS_EVERY:
+                    shown = time.perf_counter()
+                    print(outcome.progress(shown - started), file=sys.stderr, flush=True)
+            if shards is not None:
+                shards.finish()
         finally:
             stop.set()
+    listed = names if shards is None else {path: shards.files.get(name, name) for path, name in names.items()}
+    outcome.files = {path: listed[path] for path in names if path in outcome.packed}
+    if shards is not None and shards.damaged:
+        outcome.notes += (("damaged", "; ".join(shards.damaged) + ": packed again, these files can go"),)
     outcome.seconds = time.perf_counter() - started
     return outcome
 
 
-class _GivenUp(Exception):
-    """The command ends before this video is packed."""
+def _job(path: str, name: str, output: Path, shards: Shards | None) -> Job:
+    if shards is None:
+        return Job(path, (output / name,), output / name)
+    return Job(path, tuple(shards.earlier(name)), shards.place(name))
 
 
-def _pack_one(path: str, target: Path, pictures: Pictures, stop: threading.Event) -> tuple[Packed, bool]:
-    """A packed video, and whether it is new."""
-
-    def check() -> None:
-        if stop.is_set():
-            raise _GivenUp
-
-    check()
-    earlier = packed_before(path, target, pictures)
-    return (earlier, False) if earlier else (write_packed(path, target, pictures, check), True)
-
-
-def _note(outcome: Outcome, path: str, future: Future[tuple[Packed, bool]]) -> None:
-    try:
-        packed, is_new = future.result()
-    except BadVideo as error:
-        outcome.broken[path] = str(error)
-    except OSError as error:
-        if error.errno in _OUTPUT_ERRORS:
-            raise
-        outcome.broken[path] = str(error)
-    else:
-        outcome.packed[path] = packed
-        outcome.kept += not is_new
-        outcome.new_frames += packed.frames * is_new
-
-
-def _write_lists(index: VideoIndex, names: dict[str, str], outcome: Outcome, source: Path, output: Path) -> None:
+def _write_lists(index: VideoIndex, outcome: Outcome, source: Path, output: Path) -> None:
     """`list.csv` of what is packed, in the order of the input, the class names, and what is broken."""
     good = [position for position, path in enumerate(index.paths) if path in outcome.packed]
     if good:  # otherwise the list of an earlier run stays
         kept = index.part(good)
-        text = list_text(
-            [names[path] for path in kept.paths], kept.as_written, kept.segments, kept.strides, kept.groups
-        )
-        _write(output / LIST_FILE, f"{_made_from(source)}\n{text}")
+        files = [outcome.files[path] for path in kept.paths]
+        text = list_text(files, kept.as_written, kept.segments, kept.strides, kept.groups)
+        _write(output / LIST_FILE, f"{made_from(source)}\n{text}")
         lines = [re.sub(r"[\r\n]", " ", name) for name in index.class_names or ()]
         _write(output / CLASSES_FILE, "".join(f"{line}\n" for line in lines))
     rows = io.StringIO()
-    ordered = [path for path in names if path in outcome.broken]  # not as they happened to end
+    ordered = [path for path in dict.fromkeys(index.paths) if path in outcome.broken]  # not as they happened to end
     csv.writer(rows, lineterminator="\n").writerows([("path", "reason"), *((p, outcome.broken[p]) for p in ordered)])
     _write(output / BROKEN_FILE, rows.getvalue() if ordered else "")
 
@@ -273,7 +199,7 @@ def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     source, output, config = parse(words)
     outcome = pack(source, output, config)
-    print(outcome.table(output / LIST_FILE, output / BROKEN_FILE))
+    print(outcome.table(output, config.share))
     return EXIT_STOPPED if outcome.broken else 0
 
 

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import cv2
 import numpy as np
@@ -16,9 +16,10 @@ from mae.data.videos.frame_series import split_pattern
 from mae.data.videos.kinds import ARRAYS, kind_of
 from mae.data.videos.packed_video import FORMAT, MANIFEST, VERSION, member_name
 from mae.data.videos.read import open_video
+from mae.data.videos.shards import StoredFile, content_sha256, split_shard, stretch_of
 from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
 from mae.errors import BadVideo
-from mae.files import replacing, sha256
+from mae.files import replacing
 
 MOST_FRAMES = 10**6  # names have six digits
 _OF_DAMAGED_ZIPS = (ValueError, KeyError, TypeError, EOFError, RuntimeError)  # of `zipfile` and of what it reads
@@ -72,10 +73,13 @@ def write_packed(path: str, target: Path, pictures: Pictures, check: Callable[[]
 
 
 def packed_before(path: str, target: Path, pictures: Pictures) -> Packed | None:
-    """What an earlier call has written, if it was made from this very file in this very way; None otherwise."""
+    """What an earlier call has written, if it was made from this very file in this very way; None otherwise.
+
+    `target` may lead into a shard.
+    """
     try:
-        size = target.stat().st_size
-        with zipfile.ZipFile(target) as archive:
+        with StoredFile(str(target)) as file, zipfile.ZipFile(cast(IO[bytes], file)) as archive:
+            size = file.size
             *frames, last = archive.namelist()
             about = json.loads(archive.read(last)) if last == MANIFEST else {}
         source = source_of(path)
@@ -97,9 +101,9 @@ def source_of(path: str) -> Source:
         BadVideo: there is nothing at the path.
     """
     try:
-        status = [os.stat(file) for file in _files(path)]
-        newest = max((entry.st_mtime_ns for entry in status), default=0)
-        return Source(os.path.basename(path), sum(entry.st_size for entry in status), newest)
+        stretches = [stretch_of(file) for file in _files(path)]
+        newest = max((stretch.modified_ns for stretch in stretches), default=0)
+        return Source(os.path.basename(path), sum(stretch.size for stretch in stretches), newest)
     except FileNotFoundError as error:
         raise BadVideo("missing") from error
     except OSError as error:
@@ -164,6 +168,8 @@ def _size_kept(height: int, width: int, short_side: int) -> tuple[int, int]:
 
 def _files(path: str) -> list[str]:
     """The file, or those of the pictures in a directory that are meant, sorted."""
+    if split_shard(path) is not None:
+        return [path]
     directory, pattern = split_pattern(path)
     if not os.path.isdir(directory):
         return [path]
@@ -173,6 +179,6 @@ def _files(path: str) -> list[str]:
 def _checksum(path: str) -> str:
     """sha256 of a file; of a directory, that of all of its files one after the other."""
     try:
-        return sha256(*_files(path))
+        return content_sha256(*_files(path))
     except OSError as error:
         raise BadVideo(f"cannot be read: {error.strerror}") from error

@@ -15,6 +15,9 @@ window      of arrays, what becomes black and white, as [-1000,400] (default: th
 statistics  true: compute the mean and standard deviation of each channel as well, over 16 evenly spaced frames of every
             video that is not broken, and print the settings to type (default false)
 channels    that these are of: rgb (default), grey, or stored, those of arrays; as data.channels in training
+shard       i/n: scan the i-th of n equal parts of the videos, as 3/8; numbers begin with 1. Once all are scanned, the
+            same command without `shard=` writes the files
+executor    dask://host:8786: workers of this cluster scan, which see the same paths (default: this machine)
 
 Every video is decoded once from its first frame to its last. Written are `<name>_scan.csv`, a line per video;
 `<name>_quarantine.csv`, path and reason of every broken one; and `<name>_clean.csv`, the list without those, by
@@ -37,6 +40,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -44,11 +48,14 @@ from pathlib import Path
 from mae.cli.arguments import command_config
 from mae.cli.command import run_command
 from mae.cli.exit_status import EXIT_STOPPED
+from mae.cli.shared_work import SharedWork
 from mae.cli.typed import PATH
+from mae.data.executors import workers_of
 from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.places import absolute
+from mae.data.parts import Parts
 from mae.data.scan.duplicates import Duplicates, find_duplicates
-from mae.data.scan.examine import examine
+from mae.data.scan.examine import examine_within, never
 from mae.data.scan.files import check_writable, write_scan
 from mae.data.scan.page import PACKAGES, write_page
 from mae.data.scan.statistics import channel_statistics, settings_of
@@ -58,9 +65,8 @@ from mae.data.videos.decoding import Decoding, check_window
 from mae.data.videos.file_key import FileKey, file_key
 from mae.data.videos.kinds import ARRAYS
 from mae.data.videos.read import pin_threads
-from mae.data.videos.scan_cache import ScanCache, scan_cache
+from mae.data.videos.scan_cache import ScanCache, scan_cache, software
 from mae.data.videos.scan_report import ScanReport
-from mae.data.videos.time_limit import within
 from mae.errors import BadVideo, ConfigError
 from mae.monitoring.console import format_duration, format_table
 from mae.monitoring.pages.write import check_libraries
@@ -71,7 +77,7 @@ SAY_EVERY_S = (0.5, 10.0)  # progress, on a terminal and elsewhere
 
 
 @dataclass(frozen=True)
-class ScanConfig:
+class ScanConfig(SharedWork):
     """The arguments of the command."""
 
     videos: str = field(metadata=PATH)  # a list, a folder or a video
@@ -95,6 +101,12 @@ class ScanConfig:
         return Decoding(channels=self.channels, window=check_window(self.window, ""))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.share is not None and (self.report is not None or self.statistics or self.against):
+            raise ConfigError(
+                f"shard={self.shard} scans a part; report=, statistics= and against= are for all videos: give them "
+                "with the same command without shard="
+            )
         if self.decoding.channels != "rgb" and not self.statistics:
             raise ConfigError(f"channels={self.channels} is for statistics=true: give it as well")
         if self.workers < 0:
@@ -122,6 +134,7 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
     """
     given = given_videos("videos=", config.videos, config.root, config.frames)
     paths = list(dict.fromkeys(given.index.paths))
+    paths = paths if config.share is None else config.share.of(paths)
     others = {value: given_videos("against=", value, frames=config.frames).index for value in config.against}
     folder = _results_folder(config, given)
     check_writable(folder)
@@ -129,12 +142,18 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
         check_libraries(PACKAGES)
         check_writable(absolute(config.report).parent, "report=")
     pin_threads()
+    output = folder / f"{_results_name(given)}_scan.csv"
+    parts = Parts(output, {"software": software(), "window": config.window}, config.share)
     try:
-        with scan_cache() as cache:
-            reports = _reports(paths, config, cache)
+        with scan_cache() as cache, closing(parts):
+            reports = _reports(paths, config, cache, parts)
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(f"the cache of scans cannot be written ({error}); XDG_CACHE_HOME= names another") from error
     reports = {path: reports[path] for path in paths}
+    if config.share is not None:
+        told = f"once all {config.share.count} parts are scanned, the same command without shard= writes {output}"
+        print(format_table([*scan_rows(reports), ("next", told)], f"scan, part {config.shard}"))
+        return reports
     source = given.path if given.kind == "list" else None
     written = write_scan(folder, _results_name(given), source, given.index, reports, config.root)
     rows = dict(scan_rows(reports))
@@ -143,6 +162,7 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
         duplicates = find_duplicates(given.index, others)
         rows |= dict(duplicate_rows(duplicates))
         written += _write_page(config, given, reports, duplicates)
+    parts.remove()
     print(format_table([*rows.items(), ("written", "\n".join(map(str, written)))], "scan"))
     if config.statistics:
         print(_statistics([path for path, report in reports.items() if not report.is_broken], config))
@@ -183,8 +203,8 @@ def _results_name(given: GivenVideos) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str, ScanReport]:
-    """Of every path: from the cache, or else by decoding."""
+def _reports(paths: list[str], config: ScanConfig, cache: ScanCache, parts: Parts) -> dict[str, ScanReport]:
+    """Of every path: from the cache or from another share of the scan, or else by decoding."""
     reports: dict[str, ScanReport] = {}
     keys: dict[str, FileKey] = {}
     for path in paths:
@@ -193,65 +213,51 @@ def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str
         except BadVideo as error:
             reports[path] = ScanReport(reason=str(error))
             continue
-        known = None if config.again else cache.get(keys[path])
-        if known is not None:
+        if config.again:
+            continue
+        if (known := cache.get(keys[path])) is not None:
             reports[path] = known
+        elif (known := _found_by_share(parts, keys[path])) is not None:
+            reports[path] = known
+            _keep(known, keys[path], cache, None)  # what another machine found out helps this one, too
     left = [path for path in paths if path not in reports]
     progress = _Progress(len(left), len(paths) - len(left))
-    is_stopped, running = threading.Event(), _Running()
-
-    def look(path: str) -> ScanReport:
-        with running:
-            return _look(path, config, is_stopped)
-
+    is_stopped = threading.Event()
     try:
-        for pair in side_by_side(look, left, config.workers or os.cpu_count() or 1, wait_s=1.0):
-            if pair is None:
-                cache.flush()
-            else:
-                path, report = pair
-                reports[path] = report
-                # What is broken may be so for now: a full disk, a decoder not installed. Arrays depend on the window.
-                if not report.is_broken and report.decoder not in ARRAY_NAMES:
-                    cache.put(keys[path], report)
-                progress.done(report.is_broken)
-            progress.say()
-    except BaseException:
-        is_stopped.set()
-        running.wait(STOP_WITHIN_S)  # a decoder that runs while the process ends may crash it
-        raise
+        # A decoder that runs while the process ends may crash it.
+        with workers_of(config.executor, config.workers, leave_within_s=STOP_WITHIN_S) as workers:
+            stops = is_stopped.is_set if workers.is_here else never
+            window = config.decoding.window
+            look = partial(examine_within, timeout_s=config.timeout_s, window=window, is_stopped=stops)
+            try:
+                for pair in side_by_side(look, left, workers, wait_s=1.0):
+                    if pair is None:
+                        cache.flush()
+                    else:
+                        path, found = pair
+                        reports[path] = ScanReport(reason=str(found)) if isinstance(found, BadVideo) else found
+                        _keep(reports[path], keys[path], cache, parts if config.share is not None else None)
+                        progress.done(reports[path].is_broken)
+                    progress.say()
+            finally:
+                is_stopped.set()
     finally:
         progress.end()
     return reports
 
 
-def _look(path: str, config: ScanConfig, is_stopped: threading.Event) -> ScanReport:
-    try:
-        return within(config.timeout_s, partial(examine, path, is_stopped.is_set, config.decoding.window))
-    except TimeoutError:
-        return ScanReport(reason=f"not decoded within {config.timeout_s:g} s")
+def _keep(report: ScanReport, key: FileKey, cache: ScanCache, parts: Parts | None) -> None:
+    # What is broken may be so for now: a full disk, a decoder not installed. Arrays depend on the window.
+    if not report.is_broken and report.decoder not in ARRAY_NAMES:
+        cache.put(key, report)
+    if parts is not None:
+        parts.put(key[0], [*key[1:], report.to_json()])
 
 
-class _Running:
-    """How many calls are under way."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._changed = threading.Condition()
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._count += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._count -= 1
-            self._changed.notify_all()
-
-    def wait(self, seconds: float) -> None:
-        """Until none is, or for so long."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._count, seconds)
+def _found_by_share(parts: Parts, key: FileKey) -> ScanReport | None:
+    """What a share of this scan, perhaps on another machine, has found out of the file as it is."""
+    *state, text = parts.known.get(key[0], (None, None, None))
+    return ScanReport.from_json(text) if state == list(key[1:]) else None
 
 
 class _Progress:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from mae.data.lists.video_index import Segment, VideoIndex
 from mae.data.videos.frame_directory import FrameDirectory
 from mae.data.videos.frame_series import split_pattern
+from mae.data.videos.shards import content_sha256, split_shard, stretch_of
 from mae.errors import BadVideo
-from mae.files import sha256
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,20 @@ def _same_content(paths: Iterable[str]) -> list[tuple[str, ...]]:
     for path in dict.fromkeys(paths):
         with suppress(OSError, ValueError, BadVideo):
             files = _files(path)
-            by_size[tuple(map(os.path.getsize, files))][path] = files
+            by_size[tuple(stretch_of(file).size for file in files)][path] = files
     groups: dict[str, list[str]] = defaultdict(list)
     for alike in by_size.values():
         if len(alike) > 1:
             for path, files in alike.items():
-                with suppress(OSError):
-                    groups[sha256(*files)].append(path)
+                with suppress(OSError, BadVideo):
+                    groups[content_sha256(*files)].append(path)
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 def _files(path: str) -> Sequence[str]:
     """Those that a video consists of; raises where they cannot be listed."""
+    if split_shard(path) is not None:
+        return [path]
     folder, _ = split_pattern(path)
     if stat.S_ISDIR(os.stat(folder).st_mode):
         return [os.path.join(folder, name) for name in FrameDirectory(path).names]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,18 +17,24 @@ from mae.data.videos.frame_series import missing_numbers
 from mae.data.videos.kinds import ARRAYS, VIDEO_FILE, kind_of
 from mae.data.videos.packed_video import PackedVideo
 from mae.data.videos.pyav_video import PyAVVideo
+from mae.data.videos.read import pin_threads
 from mae.data.videos.scan_report import ScanReport
+from mae.data.videos.time_limit import within
 from mae.data.videos.video import EndOfVideo, Video, bad_if_decoding_fails
 from mae.errors import BadVideo, one_line
 
 IsStopped = Callable[[], bool]
 
 
+def never() -> bool:
+    return False
+
+
 class Stopped(Exception):
     """The scan is to end before the video does."""
 
 
-def examine(path: str, is_stopped: IsStopped = lambda: False, window: tuple[float, float] | None = None) -> ScanReport:
+def examine(path: str, is_stopped: IsStopped = never, window: tuple[float, float] | None = None) -> ScanReport:
     """The report of a video file, a packed video, an array or a directory of images.
 
     Whatever is wrong with it is in the report. Raises `Stopped` soon after `is_stopped` says so.
@@ -52,6 +59,17 @@ def examine(path: str, is_stopped: IsStopped = lambda: False, window: tuple[floa
         return ScanReport(reason=one_line(error))
     except OSError as error:
         return ScanReport(reason=f"reading failed: {error.strerror or error}")
+
+
+def examine_within(
+    path: str, timeout_s: float, window: tuple[float, float] | None = None, is_stopped: IsStopped = never
+) -> ScanReport:
+    """As `examine`, given up after so many seconds, which is in the report as well."""
+    pin_threads()
+    try:
+        return within(timeout_s, partial(examine, path, is_stopped, window))
+    except TimeoutError:
+        return ScanReport(reason=f"not decoded within {timeout_s:g} s")
 
 
 def _examine_file(path: str, check: Callable[[], None]) -> ScanReport:

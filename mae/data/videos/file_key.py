@@ -4,6 +4,7 @@ import os
 import stat
 
 from mae.data.videos.frame_series import split_pattern
+from mae.data.videos.shards import split_shard, stretch_of
 from mae.errors import BadVideo
 from mae.files import utf8_name
 
@@ -11,9 +12,12 @@ FileKey = tuple[str, int, int]  # path, bytes, modification time in ns: identifi
 
 
 def file_key(path: str) -> FileKey:
-    """The key of a readable file or directory; raises `BadVideo` with the reason where there is none."""
+    """The key of a readable file, directory or video in a shard; raises `BadVideo` with the reason for none."""
     try:
         utf8_name(path)
+        if split_shard(path) is not None:
+            stretch = stretch_of(path)
+            return path, stretch.size, stretch.modified_ns
         place, _ = split_pattern(path)
         status = os.stat(place)
         if stat.S_ISDIR(status.st_mode):

@@ -1,5 +1,6 @@
 """The kinds of file that hold a video, a row each: begin here to read another one."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from mae.data.videos.opencv_video import OpenCVVideo
 from mae.data.videos.packed_video import PackedVideo, is_packed
 from mae.data.videos.pyav_video import PyAVVideo
 from mae.data.videos.scan_cache import scanned
+from mae.data.videos.shards import begins_shard, split_shard
 from mae.data.videos.video import Video
 from mae.errors import BadVideo
 
@@ -60,12 +62,17 @@ KINDS = (FRAMES, *ARRAYS, PACKED, VIDEO_FILE)  # the first that holds it is mean
 
 
 def kind_of(path: str) -> Kind:
-    """What holds the video at a path; raises `BadVideo` where it cannot be read."""
+    """What holds the video at a path; raises `BadVideo` where it cannot be read, or is a shard of many."""
+    if split_shard(path) is not None:
+        return PACKED  # shards hold nothing else
     try:
         start = b"" if is_frame_directory(path) else first_bytes(path)
     except OSError as error:  # it went away since it was asked for its key
         raise BadVideo(f"cannot be read: {error.strerror}") from error
-    return next(kind for kind in KINDS if kind.holds(path, start))
+    kind = next(kind for kind in KINDS if kind.holds(path, start))
+    if kind is PACKED and begins_shard(start):
+        raise BadVideo(f"a shard of many packed videos; one of them is {os.path.basename(path)}/NAME")
+    return kind
 
 
 def first_bytes(path: str) -> bytes:

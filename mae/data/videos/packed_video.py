@@ -6,17 +6,17 @@
 
 import json
 import math
-import os
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
 from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.frame_directory import decoded_picture
+from mae.data.videos.shards import StoredFile
 from mae.data.videos.video import EndOfVideo
 from mae.errors import BadVideo
 
@@ -76,12 +76,11 @@ class PackedVideo:
         decoding.refuse_colours()
         self._decoding = decoding
         try:
-            self._file = os.open(path, os.O_RDONLY)
+            self._file = StoredFile(path)
         except OSError as error:
             raise BadVideo(f"cannot be read: {error.strerror}") from error
         try:
-            self._length = os.fstat(self._file).st_size
-            self._members = _own_members(self._file, self._length) or _any_members(path)
+            self._members = _own_members(self._file) or _any_members(self._file)
             self._count = len(self._members) - 1
             self._frames_per_second = self._manifest()["frames_per_second"]
         except BaseException as error:
@@ -110,7 +109,7 @@ class PackedVideo:
             yield frame
 
     def close(self) -> None:
-        os.close(self._file)
+        self._file.close()
 
     def _manifest(self) -> dict[str, Any]:
         """`video.json`, checked against the members."""
@@ -143,16 +142,16 @@ class PackedVideo:
         """What stands at the place of a member; None where its header is not there."""
         expected = _LOCAL.size + len(member.name)
         # A damaged directory may ask for gigabytes.
-        if member.offset < 0 or member.offset + expected + member.size > self._length:
+        if member.offset < 0 or member.offset + expected + member.size > self._file.size:
             return None
-        raw = os.pread(self._file, expected + member.size, member.offset)
+        raw = self._file.read_at(expected + member.size, member.offset)
         if len(raw) < expected + member.size:  # the file has been cut since it was opened
             return None
         signature, *_, name_length, extra_length = _LOCAL.unpack_from(raw)
         if signature != _ZIP_START:
             return None
         start = _LOCAL.size + name_length + extra_length
-        return raw[start:] if start == expected else os.pread(self._file, member.size, member.offset + start)
+        return raw[start:] if start == expected else self._file.read_at(member.size, member.offset + start)
 
 
 class _Members:
@@ -176,17 +175,17 @@ class _Members:
         return _Member(entry["name"].decode(), int(offset), int(entry["size"]), int(entry["crc"]))
 
 
-def _own_members(file: int, length: int) -> _Members | None:
+def _own_members(file: StoredFile) -> _Members | None:
     """The members of a zip as `mae.data.pack` writes it; None where another tool has written it.
 
     `zipfile` takes a second for the directory of a film, and would for every clip of it.
     """
-    count, size, place = _directory_place(file, length)
+    count, size, place = _directory_place(file)
     near = count - (size - count * _ENTRY.itemsize) // (_FAR_ENTRY.itemsize - _ENTRY.itemsize)
     near_size = near * _ENTRY.itemsize
-    if not 0 <= near <= count or near_size + (count - near) * _FAR_ENTRY.itemsize != size or place + size > length:
+    if not 0 <= near <= count or near_size + (count - near) * _FAR_ENTRY.itemsize != size or place + size > file.size:
         return None
-    raw = os.pread(file, size, place)
+    raw = file.read_at(size, place)
     if len(raw) != size or not count:
         return None
     first, rest = np.frombuffer(raw, _ENTRY, near), np.frombuffer(raw, _FAR_ENTRY, count - near, near_size)
@@ -199,9 +198,9 @@ def _own_members(file: int, length: int) -> _Members | None:
     return _Members(first, rest) if is_own else None
 
 
-def _directory_place(file: int, length: int) -> tuple[int, int, int]:
+def _directory_place(file: StoredFile) -> tuple[int, int, int]:
     """Members, bytes and place of the directory; no members where the zip ends otherwise than we write it."""
-    tail = os.pread(file, _END_64.size + _END.size, max(length - _END_64.size - _END.size, 0))
+    tail = file.read_at(_END_64.size + _END.size, max(file.size - _END_64.size - _END.size, 0))
     if len(tail) < _END.size:
         return 0, 0, 0
     signature, *_, count, size, place, comment = _END.unpack(tail[-_END.size :])
@@ -227,9 +226,9 @@ def _are_plain(entries: np.ndarray, extra_length: int, names: np.ndarray) -> boo
     )
 
 
-def _any_members(path: str) -> list[_Member]:
+def _any_members(file: StoredFile) -> list[_Member]:
     """The members of any zip: the frames in order, then the manifest."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
         infos = {info.filename: info for info in archive.infolist()}
     manifest = infos.pop(MANIFEST, None)
     if manifest is None:

@@ -304,9 +304,9 @@ def test_leftovers_of_a_killed_run_go(videos, out):
 INTERRUPTED = """
 import os, signal, sys, time
 from mae.cli.exit_status import exit_statuses
-from mae.data.pack import __main__ as command
+from mae.data.pack import __main__ as command, one
 
-write_packed = command.write_packed
+write_packed = one.write_packed
 
 def interrupted(path, target, pictures, check):
     def wait():
@@ -319,7 +319,7 @@ def interrupted(path, target, pictures, check):
     os.kill(os.getpid(), signal.SIGINT)
     return write_packed(path, target, pictures, wait)
 
-command.write_packed = interrupted
+one.write_packed = interrupted
 with exit_statuses():
     sys.exit(command.main(sys.argv[1:]))
 """
@@ -403,7 +403,7 @@ def test_damaged_packed_videos_are_packed_anew(make_video, tmp_path, end):
 def test_progress_says_how_far_how_fast_and_how_long():
     outcome = Outcome(10, {"a": Packed(100, 5, 9), "b": Packed(50, 5, 11), "c": Packed(1, 1, 1)}, 1, 150, {"d": "why"})
     assert outcome.progress(30.0) == "4 of 10 videos, 5 frames/s, 1 broken, 1m 00s left"
-    assert "11 → 21 (1.91 times)" in outcome.table(Path("list.csv"), Path("broken.csv"))
+    assert "11 → 21 (1.91 times)" in outcome.table(Path("out"))
 
 
 def test_only_one_process_packs_into_a_folder(videos, out):
