@@ -208,6 +208,6 @@ def may_repeat(paths: Sequence[str], others: Sequence[Sequence[Any]]) -> Sequenc
         texts = paths.texts(first, end).tolist()
         told = [column.values(first, end) if isinstance(column, Column) else column[first:end] for column in others]
         hashes[first:end] = [*map(hash, zip(texts, *told, strict=True) if told else texts)]
-    order = np.argsort(hashes)
-    same = hashes[order[1:]] == hashes[order[:-1]]
-    return np.sort(order[np.append(same, False) | np.append(False, same)]).tolist()
+    ascending = np.sort(hashes)
+    repeated = np.unique(ascending[1:][ascending[1:] == ascending[:-1]])
+    return np.flatnonzero(np.isin(hashes, repeated)).tolist() if len(repeated) else []

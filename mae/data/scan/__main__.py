@@ -47,6 +47,7 @@ from mae.cli.exit_status import EXIT_STOPPED
 from mae.cli.typed import PATH
 from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.places import absolute
+from mae.data.remote.address import is_remote
 from mae.data.scan.duplicates import Duplicates, find_duplicates
 from mae.data.scan.examine import examine
 from mae.data.scan.files import check_writable, write_scan
@@ -188,6 +189,8 @@ def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str
     reports: dict[str, ScanReport] = {}
     keys: dict[str, FileKey] = {}
     for path in paths:
+        if is_remote(path):  # who scans it fetches it
+            continue
         try:
             keys[path] = file_key(path)
         except BadVideo as error:
@@ -212,7 +215,7 @@ def _reports(paths: list[str], config: ScanConfig, cache: ScanCache) -> dict[str
                 path, report = pair
                 reports[path] = report
                 # What is broken may be so for now: a full disk, a decoder not installed. Arrays depend on the window.
-                if not report.is_broken and report.decoder not in ARRAY_NAMES:
+                if path in keys and not report.is_broken and report.decoder not in ARRAY_NAMES:
                     cache.put(keys[path], report)
                 progress.done(report.is_broken)
             progress.say()
