@@ -25,7 +25,10 @@ class BalancedSchedule:
         if not 1 <= visits <= len(labels):
             raise ValueError(f"{visits} visits a step must lie in [1, {len(labels)}], the number of videos")
         self._seed, self._count, self._visits = seed, len(labels), visits
-        self._members = [np.flatnonzero(np.asarray(labels) == label) for label in np.unique(labels)]
+        # Of each class that has some, ascending.
+        self._members = np.split(
+            np.argsort(labels, kind="stable"), np.cumsum(np.unique(labels, return_counts=True)[1])[:-1]
+        )
         # Two epochs are in flight where one ends.
         self._epoch = lru_cache(maxsize=2)(self._made)
 

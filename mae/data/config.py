@@ -71,7 +71,7 @@ class FolderDataset:
 
 @dataclass(frozen=True)
 class CsvDataset:
-    """A text list, one video a line: `path`, `path label` or `path label start end`; see `mae.data.lists.lines`."""
+    """A list, one video a line or row: `path`, `path label` or `path label start end`; see `mae.data.lists`."""
 
     name: str
     frame_stride: int  # source frames between two frames of a clip, of videos whose line in the list has no stride
@@ -119,7 +119,10 @@ class DataConfig:
     decoder: str  # of video files: pyav (what `ffmpeg` shows) | opencv
     channels: str  # of pixels: rgb | grey (the luma) | stored (those of arrays), see `mae.data.videos.decoding`
     window: list[float] | None  # what becomes black and white of arrays, as [-1000,400]; null: they are uint8
-    timeout_s: float  # seconds; a video that is not decoded by then is bad
+    timeout_s: float  # seconds; a video that is not decoded by then is bad, and one that is not fetched
+    # Where copies of videos at addresses are, see `mae.data.remote.copies`; null: in the user's cache directory.
+    remote_cache: str | None = field(metadata=PATH)
+    remote_cache_gb: float  # 10⁹ bytes that they may take
     max_bad_frac: float  # of the listed videos; training stops (exit 3) when more than this are unreadable
     sampler: str  # which frames make a clip: a name of `mae.data.sampling.SAMPLERS`
     short_clip: str  # of a video too short for a clip: repeat_last | loop | skip
@@ -143,6 +146,8 @@ class DataConfig:
         check_at_least(1, self, "prefetch", "clips_per_video", "motion_candidates", prefix="data.")
         if self.ram_budget_gb is not None and self.ram_budget_gb <= 0:
             raise ConfigError(f"data.ram_budget_gb={self.ram_budget_gb} must be above 0")
+        if self.remote_cache_gb <= 0:
+            raise ConfigError(f"data.remote_cache_gb={self.remote_cache_gb} must be above 0")
         check_choice("data.sampler", self.sampler, SAMPLERS)
 
 

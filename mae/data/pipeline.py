@@ -23,8 +23,8 @@ Batch = dict[str, np.ndarray]  # each array begins with the axis of the clips
 
 @lru_cache(maxsize=4)  # clips of two epochs are in flight where one ends; more only for several pipelines
 def epoch_order(seed: int, epoch: int, num_videos: int) -> np.ndarray:
-    """The order in which an epoch visits the videos: a permutation of 0 … num_videos − 1, read-only."""
-    order = generator(seed, "order", epoch).permutation(num_videos)
+    """The order in which an epoch visits the videos: a permutation of 0 … num_videos − 1, int32, read-only."""
+    order = generator(seed, "order", epoch).permutation(num_videos).astype(np.int32)
     order.setflags(write=False)
     return order
 

@@ -12,6 +12,7 @@ from mae.cli.backend import load_backend
 from mae.cli.hydra_command import HydraCommand
 from mae.cli.overrides import CONF, share_groups
 from mae.cli.telling import tell
+from mae.data.remote.copies import use_copies
 from mae.finetuning.config import TEXTS, FinetuneConfig, register_finetune_resolvers, typed_finetune_config
 from mae.finetuning.inherited import with_inherited
 from mae.training.caller import Caller
@@ -47,6 +48,7 @@ def run(config: FinetuneConfig, caller: Caller | None = None) -> None:
     Args:
         caller: who has it made; None: the command line of this process.
     """
+    use_copies(config.data.remote_cache, config.data.remote_cache_gb)
     load_backend(config.backend)  # only now: a mistake in the command is told before that
     from mae.finetuning.evaluate import evaluate
     from mae.finetuning.probe import probe

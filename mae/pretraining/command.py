@@ -7,6 +7,7 @@ setting; `--help` prints them as the other arguments leave them.
 from mae.cli.backend import load_backend
 from mae.cli.hydra_command import HydraCommand
 from mae.cli.typed import register_resolvers
+from mae.data.remote.copies import use_copies
 from mae.pretraining.config import TEXTS, PretrainConfig, typed_config
 from mae.training.caller import Caller
 
@@ -28,6 +29,7 @@ def run(config: PretrainConfig, caller: Caller | None = None) -> None:
     Args:
         caller: who has it made; None: the command line of this process.
     """
+    use_copies(config.data.remote_cache, config.data.remote_cache_gb)
     load_backend(config.backend)  # only now: a mistake in the command is told before that
     from mae.pretraining.run import pretrain
 

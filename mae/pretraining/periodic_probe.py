@@ -163,7 +163,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def spread_evenly(labels: Iterable[int] | None, count: int, size: int) -> list[int]:
+def spread_evenly(labels: Sequence[int] | None, count: int, size: int) -> list[int]:
     """Places of at most `size` of `count` videos: equally many of each class, each class spread over the list.
 
     Without labels they are spread over the list alone. Classes with fewer videos leave room that stays free; of very
@@ -171,7 +171,7 @@ def spread_evenly(labels: Iterable[int] | None, count: int, size: int) -> list[i
     """
     if labels is None:
         return [int(position) for position in np.linspace(0, count, min(size, count), endpoint=False)]
-    labels = np.asarray(list(labels))
+    labels = np.asarray(labels)
     classes = np.unique(labels)
     most = max(size // _LEAST_OF_A_CLASS, 1)
     if len(classes) > most:

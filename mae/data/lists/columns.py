@@ -9,7 +9,7 @@ line breaks. A path that is not quoted may hold the separator as well: the field
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ _NAMES = {
     ),
 }
 _KNOWN = {name for names in _NAMES.values() for name in names}
-_OUTPUT = "output "  # begins the kind of a column that was asked for by its name, before its number among them
+OUTPUT = "output "  # begins the kind of a column that was asked for by its name, before its number among them
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,45 @@ def read_header(text: str, exists: Callable[[str], bool], outputs: Sequence[str]
     is_sure = sum(name in _KNOWN for name in names) > 1
     if exists(text) or (not is_sure and exists(words[0])) or not any(kinds):
         return None
-    if "path" not in kinds and names[0] not in _KNOWN and kinds == ["", "label"]:
-        kinds[0] = "path"  # `footage,label`
-    if "path" not in kinds and delimiter is None:
+    if "path" not in _with_path(names, kinds) and delimiter is None:
         return None
+    return _header(text, words, delimiter, outputs)
+
+
+def table_header(names: Sequence[str], outputs: Sequence[str] = ()) -> Header:
+    """What the columns of a table are, whose names are no line of it; `outputs` and errors as of `read_header`."""
+    return _header(",".join(names), names, None, outputs)
+
+
+def check_one_split(splits: Mapping[str, str], header: Header) -> None:
+    """Raises `ConfigError` where a list says of its videos that they are of several parts of a data set.
+
+    Args:
+        splits: of each part, where it is first named, as `line 2`; in that order.
+    """
+    if len(splits) > 1:
+        (one, _), (other, where), *_ = splits.items()
+        name = header.names[header.kinds.index("split")]
+        raise ConfigError(
+            f"{where}: the column {name!r} says {other!r} where earlier lines say {one!r}; one list is one part: "
+            "make one of each and give them as dataset.train= and dataset.val="
+        )
+
+
+def _header(text: str, words: Sequence[str], delimiter: str | None, outputs: Sequence[str]) -> Header:
+    names, wanted = [*map(_spelt, words)], [*map(_spelt, outputs)]
+    kinds = _with_path(names, _kinds(names, wanted))
     _check(text, names, kinds)
     for asked, name in zip(outputs, wanted, strict=True):
         if name not in names:
             raise unknown_name(f"the header {text!r} has other columns than dataset.targets: the column", asked, words)
     return Header(delimiter, tuple(kinds), tuple(words))
+
+
+def _with_path(names: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    """What each column is, where a first one of an unknown name can only be the path: `footage,label`."""
+    is_so = list(kinds) == ["", "label"] and names[0] not in _KNOWN
+    return ["path", "label"] if is_so else list(kinds)
 
 
 def read_records(header: Header, lines: Sequence[str], first: int) -> Iterator[Record]:
@@ -155,9 +185,9 @@ def lines_below(header: Header, lines: Sequence[str], first: int, as_written: bo
         # As without it: a name of several words is not told from a path by counting.
         counted = [(number, line.strip()) for number, line in enumerate(lines, start=first) if _counts(line)]
         return [parse_line(number, text, as_written=as_written) for number, text in counted]
-    outputs = [kind for kind in header.kinds if kind.startswith(_OUTPUT)]
+    outputs = [kind for kind in header.kinds if kind.startswith(OUTPUT)]
     found: list[Line] = []
-    splits: dict[str, int] = {}
+    splits: dict[str, str] = {}
     for number, last, fields in read_records(header, lines, first):
         kinds = header.kinds
         if kinds == ("path", "label") and len(fields) == 4:
@@ -165,16 +195,10 @@ def lines_below(header: Header, lines: Sequence[str], first: int, as_written: bo
         # Blanks around a path may be its own, in quotes.
         named = {kind: field if kind == "path" else field.strip() for kind, field in zip(kinds, fields, strict=True)}
         named.pop("", None)
-        splits.setdefault(named.pop("split", ""), number)
-        asked = tuple(named.pop(f"{_OUTPUT}{position}") for position in range(len(outputs)))
+        splits.setdefault(named.pop("split", ""), f"line {number}")
+        asked = tuple(named.pop(f"{OUTPUT}{position}") for position in range(len(outputs)))
         found.append(line_of(number, named, last, as_written)._replace(outputs=asked or None))
-    if len(splits) > 1:
-        (one, _), (other, number), *_ = splits.items()
-        name = header.names[header.kinds.index("split")]
-        raise ConfigError(
-            f"line {number}: the column {name!r} says {other!r} where earlier lines say {one!r}; one list is one part: "
-            "make one of each and give them as dataset.train= and dataset.val="
-        )
+    check_one_split(splits, header)
     return found
 
 
@@ -185,7 +209,7 @@ def _spelt(name: str) -> str:
 
 def _kinds(names: Sequence[str], outputs: Sequence[str]) -> list[str]:
     """What each column is; of several that may be the same, the likeliest is, of those that are not among `outputs`."""
-    kinds = [f"{_OUTPUT}{outputs.index(name)}" if name in outputs else "" for name in names]
+    kinds = [f"{OUTPUT}{outputs.index(name)}" if name in outputs else "" for name in names]
     for kind, known in _NAMES.items():
         if kind and (called := next((name for name in known if name in names and name not in outputs), None)):
             kinds[names.index(called)] = kind

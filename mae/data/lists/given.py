@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mae.data.lists.endings import ending
 from mae.data.lists.folder import index_folder, index_shard
 from mae.data.lists.found import NO_FRAMES, is_frames
 from mae.data.lists.index import choose_frames, single_video
 from mae.data.lists.listed_files import has_pattern
-from mae.data.lists.places import absolute, existing_directory
+from mae.data.lists.places import absolute, existing_base
+from mae.data.lists.tables import PARQUET
 from mae.data.lists.text_list import NOTHING, Wanted, index_csv
 from mae.data.lists.video_index import VideoIndex
+from mae.data.remote.address import is_remote, parent_address, without_scheme
 from mae.data.videos.shards import is_shard, split_shard
 from mae.errors import ConfigError
 
-LIST_EXTENSIONS = (".csv", ".txt", ".tsv", ".lst", ".list")
+LIST_EXTENSIONS = (".csv", ".txt", ".tsv", ".lst", ".list", PARQUET)
 
 Kind = Literal["list", "folder", "video"]
 
@@ -25,15 +28,19 @@ class GivenVideos:
     """The videos that a user named."""
 
     kind: Kind
-    path: Path  # absolute: what was named
+    path: Path  # absolute: what was named; of an address what stands behind its scheme
     base: Path  # absolute: the folder that `names` are relative to
     index: VideoIndex
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What to show for each video and to name files by: relative to `base`, or absolute where it lies elsewhere."""
+        """What to show for each video and to name files by: relative to `base`, or absolute where it lies elsewhere.
+
+        Of an address it is what stands behind its scheme, `bucket/walk/a.mp4`.
+        """
         prefix = os.path.join(self.base, "")
-        return tuple(path.removeprefix(prefix) for path in self.index.paths)
+        names = (path.removeprefix(prefix) for path in self.index.paths)
+        return tuple(without_scheme(name) if is_remote(name) else name for name in names)
 
 
 def given_videos(
@@ -44,7 +51,7 @@ def given_videos(
     frames_option: str | None = "frames=",
     wanted: Wanted = NOTHING,
 ) -> GivenVideos:
-    """The videos of a list, of a folder, or the one video at a path.
+    """The videos of a list, of a folder, or the one video at a path; a list or a video at an address.
 
     A directory is a folder with videos, unless it holds a series of pictures: those are the frames of one video. Of
     several series `clip7/img_*.jpg` is one. A shard is a folder with the videos it holds. Any other file is a list if
@@ -63,14 +70,16 @@ def given_videos(
         ConfigError: nothing is there, a folder without videos, a malformed list, a root for what is no list, or
             several series of pictures of which none is chosen.
     """
+    if is_remote(value):
+        return _at_address(option, str(value), root, frames, frames_option, wanted)
     path = absolute(value)
     kind = _kind(option, value, path, frames)
     if root is not None and kind != "list":
         raise ConfigError(f"root={root} is for lists; {option}{value} is a {kind}")
     if kind == "list":
-        base = path.parent if root is None else existing_directory(root, "root=")
+        base = path.parent if root is None else existing_base(root, "root=")
         index = choose_frames(index_csv(path, base, wanted=wanted), frames, option=frames_option)
-        return GivenVideos(kind, path, base, index)
+        return GivenVideos(kind, path, base if isinstance(base, Path) else _as_path(base), index)
     if kind == "folder" and not path.is_dir():
         return GivenVideos(kind, path, path, index_shard(path, option))
     if kind == "folder":
@@ -78,6 +87,25 @@ def given_videos(
     if frames is not None and not path.is_dir():
         raise ConfigError(f"{frames_option}{frames} is for directories of pictures; {option}{value} is none")
     return GivenVideos(kind, path, path.parent, choose_frames(single_video(path), frames, option=frames_option))
+
+
+def _at_address(
+    option: str, value: str, root: str | None, frames: str | None, frames_option: str | None, wanted: Wanted
+) -> GivenVideos:
+    """A list by its ending, or else a video."""
+    path = _as_path(value)
+    if ending(value) in LIST_EXTENSIONS:
+        base = parent_address(value) if root is None else existing_base(root, "root=")
+        index = choose_frames(index_csv(value, base, wanted=wanted), frames, option=frames_option)
+        return GivenVideos("list", path, path.parent, index)
+    if root is not None or frames is not None:
+        given = f"root={root} is for lists" if root is not None else f"{frames_option}{frames} is for directories"
+        raise ConfigError(f"{given}; {option}{value} is a video at an address")
+    return GivenVideos("video", path, path.parent, single_video(value))
+
+
+def _as_path(address: str) -> Path:
+    return Path("/") / without_scheme(address)
 
 
 def given_video(option: str, value: str | Path, frames: str | None = None) -> VideoIndex:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mae.data.lists.column import Coded, Column
 from mae.data.lists.video_index import VideoIndex, list_digest
 from mae.errors import ConfigError
 from mae.seeds import generator
+
+_MOST_SINGLE = 10**6  # videos that are groups by themselves
+_MOST_SUMS = 10**8  # numbers that groups are compared by
 
 
 def hold_out(index: VideoIndex, share: float, root: Path) -> tuple[VideoIndex, VideoIndex]:
@@ -37,11 +41,9 @@ def hold_out_groups(index: VideoIndex, share: float) -> tuple[VideoIndex, VideoI
     Raises:
         ConfigError: there is one group alone, or none can be held out.
     """
-    _, group_of = np.unique(index.groups or index.paths, return_inverse=True)
+    group_of = _group_of(index.groups or index.paths)
     count = int(group_of.max()) + 1
-    members = _members(index)
-    sums = np.zeros((count, members.shape[1]))
-    np.add.at(sums, group_of, members)
+    sums = _sums(index, group_of, count, share)
     total = sums.sum(axis=0)
     wanted, held = share * total, np.zeros(len(total))
     is_held = np.zeros(count, bool)
@@ -62,16 +64,34 @@ def hold_out_groups(index: VideoIndex, share: float) -> tuple[VideoIndex, VideoI
     return index.part(np.flatnonzero(~of_video).tolist()), index.part(np.flatnonzero(of_video).tolist())
 
 
-def _members(index: VideoIndex) -> np.ndarray:
-    """(n, 1 + classes): a one for the video itself, and for each class or label that it has."""
-    ones = np.ones((len(index.paths), 1))
-    sets: Sequence[Sequence[int]] = index.label_sets or [[label] for label in index.labels or ()]
-    if not sets:
-        return ones
-    classes = np.zeros((len(sets), index.num_classes or 0))
-    for row, labels in enumerate(sets):
-        classes[row, list(labels)] = 1
-    return np.concatenate([ones, classes], axis=1)
+def _group_of(names: Sequence[str]) -> np.ndarray:
+    """(n,) number of each video's group, in the alphabet of their names."""
+    if isinstance(names, Coded):
+        _, numbers = np.unique(names.choices, return_inverse=True)
+        return numbers[names.codes]
+    if isinstance(names, Column) and len(names) > _MOST_SINGLE:
+        raise ConfigError(
+            f"dataset.holdout= of a list of {len(names)} videos needs a column group, of fewer groups than videos; or "
+            "give another list as dataset.val="
+        )
+    return np.unique([*names], return_inverse=True)[1]
+
+
+def _sums(index: VideoIndex, group_of: np.ndarray, count: int, share: float) -> np.ndarray:
+    """(count, 1 + classes): videos of each group, and how many of them have each class or label."""
+    classes = (index.num_classes or 0) if index.label_sets or index.labels else 0
+    if count * (1 + classes) > _MOST_SUMS:
+        raise ConfigError(
+            f"dataset.holdout={share:g}: {count} groups with {classes} classes are too many to weigh; give another "
+            "list as dataset.val="
+        )
+    sums = np.zeros((count, 1 + classes))
+    sums[:, 0] = np.bincount(group_of, minlength=count)
+    if index.label_sets:
+        np.add.at(sums[:, 1:], group_of, index.truths(classes))
+    elif index.labels:
+        np.add.at(sums, (group_of, 1 + np.asarray(index.labels)), 1)
+    return sums
 
 
 def _distance(held: np.ndarray, wanted: np.ndarray) -> float:

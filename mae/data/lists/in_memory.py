@@ -8,6 +8,7 @@ from mae.data.lists.labels import numbered_labels
 from mae.data.lists.lines import Line
 from mae.data.lists.places import absolute, existing_directory
 from mae.data.lists.video_index import VideoIndex, list_digest
+from mae.data.remote.address import is_remote
 from mae.errors import ConfigError, shown
 
 Entry = str | Path | tuple[str | Path, int | str]  # a path, or a path and its label
@@ -32,7 +33,7 @@ def index_entries(option: str, entries: Sequence[Entry], root: str | None = None
         labels, names, by_name = numbered_labels(lines, None, option)
     except ConfigError as error:
         raise ConfigError(f"{option}[…], {error}") from error
-    paths = tuple(str(base / os.path.expanduser(line.path)) for line in lines)
+    paths = tuple(line.path if is_remote(line.path) else str(base / os.path.expanduser(line.path)) for line in lines)
     digest = list_digest([line.path for line in lines], labels)
     return VideoIndex(paths, labels, names, digest, is_numbered_by_name=by_name)
 

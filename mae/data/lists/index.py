@@ -1,24 +1,32 @@
 """The list of videos of a data set: from `dataset=` to absolute paths, labels and segments."""
 
 import hashlib
+import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, RenderedDataset
+from mae.data.lists.column import Column, Paths
 from mae.data.lists.folder import index_folder
 from mae.data.lists.found import NO_FRAMES
 from mae.data.lists.listed_files import ListedFiles, has_pattern, missing_in_shard
-from mae.data.lists.places import absolute, existing_directory, find_file
+from mae.data.lists.places import absolute_place, existing_directory, find_file
 from mae.data.lists.split_folders import split_folders
 from mae.data.lists.text_list import NOTHING, Wanted, index_csv
 from mae.data.lists.video_index import VideoIndex, list_digest
+from mae.data.remote.address import is_remote
 from mae.data.videos.frame_directory import series_in
 from mae.data.videos.frame_series import describe, how_to_choose
 from mae.data.videos.shards import split_shard
 from mae.errors import ConfigError
+
+# Videos that are looked for at the start, each: of more, so many; of those at addresses, so many.
+MOST_LOOKED_FOR, SAMPLE, MOST_ASKED = 250_000, 10_000, 64
 
 __all__ = [
     "VideoIndex",
@@ -73,21 +81,38 @@ def index_rendered(
 
 
 def single_video(path: str | Path) -> VideoIndex:
-    """One file as a data set without labels; whether it can be read is found out when it is."""
-    path = absolute(path)
-    return VideoIndex((str(path),), None, None, list_digest([path.name], None))
+    """One file, or what is at an address, as a data set without labels; it is read only when it is wanted."""
+    place = absolute_place(path)
+    return VideoIndex((str(place),), None, None, list_digest([os.path.basename(place)], None))
 
 
-def check_files(index: VideoIndex, max_bad_frac: float, files: ListedFiles | None = None) -> int:
+def places_to_look(index: VideoIndex) -> Sequence[int]:
+    """The videos of a list that are looked for at the start: all, or of millions and of addresses an even sample."""
+    count = len(index.paths)
+    if isinstance(index.paths, Column) and count > MOST_LOOKED_FOR:
+        places = np.linspace(0, count - 1, SAMPLE).round().astype(int).tolist()
+    else:
+        places = list(range(count))
+    remote = [place for place in places if is_remote(index.paths[place])]
+    asked = set(remote[:: max(-(-len(remote) // MOST_ASKED), 1)])
+    return places if len(asked) == len(remote) else sorted(asked | set(places).difference(remote))
+
+
+def check_files(
+    index: VideoIndex, max_bad_frac: float, files: ListedFiles | None = None, places: Sequence[int] | None = None
+) -> int:
     """How many of the listed files and directories of frames are missing.
+
+    Args:
+        places: those that are looked for; None: all.
 
     Raises:
         ConfigError: all are missing, or more than `max_bad_frac` of them; a directory has a start and an end.
     """
     files = files or ListedFiles()
     missing = []
-    for position, path in enumerate(index.paths):
-        segment = None if index.segments is None else index.segments[position]
+    for position in range(len(index.paths)) if places is None else places:
+        path, segment, _ = index.entry(position)
         if not files.exists(path):
             missing.append(path)
         elif segment is not None and files.is_directory(path):
@@ -96,14 +121,18 @@ def check_files(index: VideoIndex, max_bad_frac: float, files: ListedFiles | Non
                 "list a directory with the frames wanted"
             )
     total = len(index.paths)
-    if len(missing) == total:
+    looked = total if places is None else len(places)
+    listed = f"{total} listed videos" if looked == total else f"{looked} videos looked for, of {total} listed ones,"
+    if len(missing) == looked:
         raise ConfigError(
-            f"none of the {total} listed videos exists, the first would be {missing[0]}{_why(missing[0])}; "
+            f"none of the {listed} exists, the first would be {missing[0]}{_why(missing[0])}; "
             f"dataset.root= says what the paths in the list are relative to{_word_too_many(missing[0])}"
         )
-    if len(missing) > max_bad_frac * total:
+    # Of a sample a few more may be missing than of all.
+    expected = max_bad_frac * looked
+    if len(missing) > expected + (0 if looked == total else 3 * math.sqrt(expected)):
         raise ConfigError(
-            f"{len(missing)} of {total} listed videos are missing, more than data.max_bad_frac={max_bad_frac:g} "
+            f"{len(missing)} of {listed} are missing, more than data.max_bad_frac={max_bad_frac:g} "
             f"allows, the first: {missing[0]}{_why(missing[0])}; get them, take them off the list or raise "
             "data.max_bad_frac"
         )
@@ -111,7 +140,11 @@ def check_files(index: VideoIndex, max_bad_frac: float, files: ListedFiles | Non
 
 
 def choose_frames(
-    index: VideoIndex, frames: str | None, files: ListedFiles | None = None, option: str | None = "data.frames="
+    index: VideoIndex,
+    frames: str | None,
+    files: ListedFiles | None = None,
+    option: str | None = "data.frames=",
+    places: Sequence[int] | None = None,
 ) -> VideoIndex:
     """The list with the frames named that are meant of every directory of pictures in it.
 
@@ -119,23 +152,46 @@ def choose_frames(
         frames: their pattern; None: a directory has to hold one series, which is asked of the first one only: the
             others are looked into when they are read.
         option: what `frames` is called in messages; None: the caller has no such option.
+        places: the videos that are looked at, for all; None: each.
 
     Raises:
-        ConfigError: the first directory holds several series.
+        ConfigError: the first directory holds several series; directories beside files where not each is looked at.
     """
     files = files or ListedFiles()
     if frames in (None, NO_FRAMES):
-        first = next((path for path in index.paths if files.is_directory(path) and not has_pattern(path)), None)
+        looked_at = index.paths if places is None else (index.paths[place] for place in places)
+        first = next((path for path in looked_at if files.is_directory(path) and not has_pattern(path)), None)
         if first is not None and len(series := series_in(first)) > 1:
             raise ConfigError(
                 f"{first} holds several series of pictures, {describe(series)}; {how_to_choose(series, option)}"
             )
         return index
     assert frames is not None
+    if isinstance(index.paths, Paths) and places is not None and len(places) < len(index.paths):
+        return _with_frames_of_all(index, index.paths, frames, files, places)
     chosen = [files.is_directory(path) and not has_pattern(path) for path in index.paths]
     paths = [os.path.join(path, frames) if is_one else path for path, is_one in zip(index.paths, chosen, strict=True)]
-    digest = hashlib.sha256(f"{index.digest} frames {frames}".encode()).hexdigest() if any(chosen) else index.digest
-    return replace(index, paths=tuple(paths), digest=digest)
+    return replace(index, paths=tuple(paths), digest=_digest_with(index, frames) if any(chosen) else index.digest)
+
+
+def _with_frames_of_all(
+    index: VideoIndex, paths: Paths, frames: str, files: ListedFiles, places: Sequence[int]
+) -> VideoIndex:
+    """As `choose_frames`, of so many videos that what some are is taken for what all are."""
+    looked_at = [paths[place] for place in places]
+    kinds = {files.is_directory(path): path for path in looked_at if files.exists(path) and not has_pattern(path)}
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"{kinds[True]} is a directory of frames and {kinds[False]} is none: in a list of {len(paths)} videos all "
+            "have to be one or the other where data.frames= says which pictures are frames"
+        )
+    if True not in kinds:
+        return index
+    return replace(index, paths=Paths(paths.base, paths.written, f"/{frames}"), digest=_digest_with(index, frames))
+
+
+def _digest_with(index: VideoIndex, frames: str) -> str:
+    return hashlib.sha256(f"{index.digest} frames {frames}".encode()).hexdigest()
 
 
 def checked_list(
@@ -150,9 +206,16 @@ def checked_list(
     classes = None if dataset.classes is None else find_file("dataset.classes", dataset.classes, dataset.root)
     wanted = NOTHING if task is None else Wanted(task, tuple(dataset.targets))
     index = index_csv(find_file(option, value, dataset.root), dataset.root, classes, wanted)
-    files = ListedFiles()
-    index = replace(index, missing=check_files(index, max_bad_frac, files))
-    return choose_frames(index, frames, files)
+    places = places_to_look(index)
+    files = ListedFiles(lists_directories=len(places) == len(index.paths))
+    files.ask_addresses(index.paths[place] for place in places)
+    missing = check_files(index, max_bad_frac, files, places)
+    if len(places) == len(index.paths):
+        index = replace(index, missing=missing)
+    else:
+        told = f"{len(places)} of {len(index.paths)} videos, evenly over the list, of which {missing} are missing"
+        index = replace(index, notes=(*index.notes, ("looked for", told)))
+    return choose_frames(index, frames, files, places=places)
 
 
 def _why(path: str) -> str:

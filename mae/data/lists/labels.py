@@ -43,19 +43,24 @@ def numbered_labels(
 
 def unknown_class(line: Line, name: str, known: Sequence[str], source: str | Path) -> ConfigError:
     """The error for a name that is not among those that a file, `source`, has."""
-    return ConfigError(f"line {line.number}: {unknown_name(f'{source}: the class', name, known)}")
+    return ConfigError(f"{line.where}: {unknown_name(f'{source}: the class', name, known)}")
+
+
+def no_group(line: Line) -> ConfigError:
+    """The error for a video without a group in a list that has some."""
+    return ConfigError(f"{line.where}: {line.path!r} has no group; expected one on every line")
 
 
 def _check_like(line: Line, first: Line) -> None:
     if (line.label is None) != (first.label is None):
         one, other = (line, first) if line.label is None else (first, line)
         raise ConfigError(
-            f"line {one.number}: {one.path!r} has no label but line {other.number} has one, {other.label!r}; "
+            f"{one.where}: {one.path!r} has no label but {other.where} has one, {other.label!r}; "
             "give every line `path label`, or none a label"
         )
     if isinstance(line.label, str) != isinstance(first.label, str):
         raise ConfigError(
-            f"line {line.number}: the label of {line.path!r} is {line.label!r}, but that of line {first.number} is "
+            f"{line.where}: the label of {line.path!r} is {line.label!r}, but that of {first.where} is "
             f"{first.label!r}; expected numbers or names, not both"
         )
 
@@ -65,7 +70,7 @@ def check_number(line: Line, names: tuple[str, ...] | None, source: str | Path) 
     assert not isinstance(line.label, str)
     if line.label is None:
         return
-    where = f"line {line.number}: label {line.label} of {line.path!r}"
+    where = f"{line.where}: label {line.label} of {line.path!r}"
     if line.label < 0:
         raise ConfigError(f"{where} is negative; expected `path label` with classes from 0, or only `path`")
     if line.label > LARGEST_CREDIBLE_LABEL:

@@ -54,6 +54,12 @@ class Line(NamedTuple):
     last: int = 0  # in the file: of its last line, as a field in quotes may hold line breaks; 0: `number`
     group: str | None = None  # videos of one are not to be divided between lists
     outputs: tuple[str, ...] | None = None  # fields of the columns that hold what is learnt, instead of a label
+    unit: str = "line"  # what `number` counts: row, in a table
+
+    @property
+    def where(self) -> str:
+        """What a message calls it."""
+        return f"{self.unit} {self.number}"
 
     @property
     def numbers(self) -> range:
@@ -100,23 +106,24 @@ def parse_line(number: int, text: str, names_directories: bool = False, as_writt
     return line_of(number, {**found, "path": _unquoted(found["path"])}, as_written=as_written)
 
 
-def line_of(number: int, fields: dict[str, str], last: int = 0, as_written: bool = False) -> Line:
+def line_of(number: int, fields: dict[str, str], last: int = 0, as_written: bool = False, unit: str = "line") -> Line:
     """The line of named fields: path, label, start, end, stride, group; all but the first may be missing or empty.
 
     Args:
         as_written: whether the label is left as it stands: text, also where it is a number.
+        unit: what `number` counts.
 
     Raises:
         ConfigError: a field that is not what its name says; the message names it.
     """
-    path = fields["path"]
+    path, where = fields["path"], f"{unit} {number}"
     if not path:
-        raise ConfigError(f"line {number} has no path")
+        raise ConfigError(f"{where} has no path")
     written = fields.get("label", "")
-    label = written or None if as_written else class_label(number, path, written)
-    segment = _segment(number, path, fields.get("start", ""), fields.get("end", ""))
-    stride = _stride(number, path, fields.get("stride", ""))
-    return Line(number, path, label, segment, "start" in fields, stride, last, fields.get("group"))
+    label = written or None if as_written else class_label(where, path, written)
+    segment = _segment(where, path, fields.get("start", ""), fields.get("end", ""))
+    stride = _stride(where, path, fields.get("stride", ""))
+    return Line(number, path, label, segment, "start" in fields, stride, last, fields.get("group"), unit=unit)
 
 
 def _csv_fields(text: str) -> dict[str, str] | None:
@@ -156,8 +163,11 @@ def _unquoted(path: str) -> str:
     return path
 
 
-def class_label(number: int, path: str, text: str) -> Label | None:
+def class_label(where: str, path: str, text: str) -> Label | None:
     """The class that a field says: a number, or a name; None for an empty one.
+
+    Args:
+        where: what a message calls the line, as `line 3`.
 
     Raises:
         ConfigError: a number that is none of a class; the message names the line and the path.
@@ -165,35 +175,32 @@ def class_label(number: int, path: str, text: str) -> Label | None:
     if re.fullmatch(_INTEGER, text):
         return int(text.split(".")[0])
     if re.fullmatch(_NUMBER, text) or text.casefold() in ("nan", "<na>"):  # what tables write for nothing
-        raise ConfigError(
-            f"line {number}: label {text} of {path!r} is neither the number of a class nor the name of one"
-        )
+        raise ConfigError(f"{where}: label {text} of {path!r} is neither the number of a class nor the name of one")
     return text or None
 
 
-def _segment(number: int, path: str, start: str, end: str) -> Segment | None:
+def _segment(where: str, path: str, start: str, end: str) -> Segment | None:
     if not start and not end:
         return None
     if not start or not end:
-        raise ConfigError(f"line {number}: {path!r} has a start or an end only; give both in seconds, or neither")
+        raise ConfigError(f"{where}: {path!r} has a start or an end only; give both in seconds, or neither")
     for name, text in (("start", start), ("end", end)):
         if not re.fullmatch(_NUMBER, text):
-            raise ConfigError(f"line {number}: {name} {text} of {path!r} is no number of seconds")
+            raise ConfigError(f"{where}: {name} {text} of {path!r} is no number of seconds")
     segment = float(start), float(end)
     if not 0 <= segment[0] < segment[1] or math.isinf(segment[1]):
         raise ConfigError(
-            f"line {number}: start {start} and end {end} of {path!r} are no segment; "
-            "expected 0 <= start < end, in seconds"
+            f"{where}: start {start} and end {end} of {path!r} are no segment; expected 0 <= start < end, in seconds"
         )
     return segment
 
 
-def _stride(number: int, path: str, stride: str) -> int | None:
+def _stride(where: str, path: str, stride: str) -> int | None:
     if not stride:
         return None
     if not re.fullmatch(r"[0-9]+(\.0*)?", stride) or float(stride) < 1:
         raise ConfigError(
-            f"line {number}: stride {stride} of {path!r} is none: expected a whole number of frames from 1 on, or an "
+            f"{where}: stride {stride} of {path!r} is none: expected a whole number of frames from 1 on, or an "
             "empty field for dataset.frame_stride"
         )
     return int(stride.split(".")[0])

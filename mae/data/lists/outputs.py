@@ -41,7 +41,7 @@ def label_sets(
     for line, label in entries:
         if isinstance(label, str) != isinstance(kind, str):
             raise ConfigError(
-                f"line {line.number}: {line.path!r} has the label {label!r}, but line {first.number} has {kind!r}; "
+                f"{line.where}: {line.path!r} has the label {label!r}, but {first.where} has {kind!r}; "
                 "expected numbers or names, not both"
             )
     if isinstance(kind, int):
@@ -57,7 +57,7 @@ def label_sets(
 
 
 def _label(line: Line, text: str) -> Label:
-    label = class_label(line.number, line.path, text)
+    label = class_label(line.where, line.path, text)
     assert label is not None
     return label
 
@@ -71,7 +71,7 @@ def label_columns(lines: Sequence[Line], columns: Sequence[str]) -> Sets:
 
     def is_there(line: Line, column: str, text: str) -> bool:
         if text.casefold() not in _YES_NO:
-            raise ConfigError(f"line {line.number}: {column} of {line.path!r} is {text!r}; expected 1 or 0")
+            raise ConfigError(f"{line.where}: {column} of {line.path!r} is {text!r}; expected 1 or 0")
         return _YES_NO[text.casefold()]
 
     return tuple(
@@ -101,10 +101,10 @@ def numbers(lines: Sequence[Line], columns: Sequence[str]) -> Numbers | None:
         for position, text in enumerate(texts):
             if not _NUMBER.fullmatch(text):
                 column = columns[position] if len(columns) == len(texts) else columns[0]
-                raise ConfigError(f"line {line.number}: {column} of {line.path!r} is {text!r}; expected a number")
+                raise ConfigError(f"{line.where}: {column} of {line.path!r} is {text!r}; expected a number")
         if len(texts) != len(told[0]):
             raise ConfigError(
-                f"line {line.number}: {line.path!r} has {len(texts) or 'no'} numbers, but line {lines[0].number} has "
+                f"{line.where}: {line.path!r} has {len(texts) or 'no'} numbers, but {lines[0].where} has "
                 f"{len(told[0]) or 'none'}; expected as many on every line"
             )
     return tuple(tuple(map(float, texts)) for texts in told)
@@ -120,5 +120,5 @@ def _parts(line: Line) -> tuple[str, ...]:
         return ()
     parts = tuple(part.strip() for part in BETWEEN.split(str(line.label)))
     if not all(parts):
-        raise ConfigError(f"line {line.number}: {line.label!r} of {line.path!r} has an empty field between two others")
+        raise ConfigError(f"{line.where}: {line.label!r} of {line.path!r} has an empty field between two others")
     return parts

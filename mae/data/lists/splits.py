@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from mae.data.config import CsvDataset, DatasetConfig, FolderDataset, RenderedDataset
+from mae.data.lists.column import distinct, mapped
 from mae.data.lists.folder import index_folder
 from mae.data.lists.hold_out import hold_out, hold_out_groups
 from mae.data.lists.index import build_index, checked_list, index_rendered
@@ -29,7 +32,7 @@ class Splits:
     def shared(self) -> tuple[str, ...]:
         """Videos of the training that are validated or tested on as well."""
         held = {path for index in (self.val, self.test) if index is not None for path in index.paths}
-        return tuple(path for path in dict.fromkeys(self.train.paths) if path in held)
+        return tuple(dict.fromkeys(path for path in self.train.paths if path in held))
 
 
 def build_splits(
@@ -74,13 +77,13 @@ def build_splits(
 def _check_differs(train: VideoIndex) -> None:
     """Raises `ConfigError` for a training list whose videos are all alike in what is to be learnt."""
     said = f"all {len(train.paths)} training videos, as {train.paths[0]}, "
-    if len(set(train.labels or ())) == 1:
+    if train.labels and len(np.unique(np.asarray(train.labels))) == 1:
         raise ConfigError(
             f"{said}are of one class, {train.name_of((train.labels or (0,))[0])!r}: there is nothing to tell "
             f"apart{_left_out(train)}"
         )
-    for position, numbers in enumerate(zip(*(train.targets or ()), strict=True)):
-        if len(set(numbers)) == 1:
+    for position, numbers in enumerate(np.asarray(train.targets).T if train.targets else ()):
+        if np.all(numbers == numbers[0]):
             which = "" if train.class_names is None else f" as {train.name_of(position)}"
             raise ConfigError(f"{said}have the same number{which}, {numbers[0]:g}: there is nothing to learn")
 
@@ -89,7 +92,7 @@ def _check_groups(train: VideoIndex, index: VideoIndex | None) -> None:
     """Raises `ConfigError` where a group is in both lists."""
     if index is None or index.groups is None or train.groups is None:
         return
-    known = set(train.groups)
+    known = set(distinct(train.groups))
     both = [path for path, group in zip(index.paths, index.groups, strict=True) if group in known]
     if both:
         group = index.groups[index.paths.index(both[0])]
@@ -197,7 +200,7 @@ def with_classes(index: VideoIndex, names: Sequence[str] | None, num_classes: in
                 f"{_named(index.class_names, position)}; they must be the same, in the same order"
             )
         index = _renumbered(index, names, source)
-    largest = max((label for _, labels in _labels_of(index) for label in labels), default=-1)
+    largest = max(_classes_of(index), default=-1)
     if largest >= num_classes:
         first = next(path for path, labels in _labels_of(index) if largest in labels)
         raise ConfigError(
@@ -205,6 +208,13 @@ def with_classes(index: VideoIndex, names: Sequence[str] | None, num_classes: in
             f"classes 0 … {num_classes - 1}: the list belongs to another set of classes"
         )
     return replace(index, class_names=index.class_names if names is None else tuple(names))
+
+
+def _classes_of(index: VideoIndex) -> set[int]:
+    """The classes or labels that some video has."""
+    if index.label_sets:
+        return {label for labels in set(distinct(index.label_sets)) for label in labels}
+    return set(np.unique(np.asarray(index.labels)).tolist()) if index.labels else set()
 
 
 def _labels_of(index: VideoIndex) -> Iterator[tuple[str, Sequence[int]]]:
@@ -231,7 +241,7 @@ def _renumbered(index: VideoIndex, names: Sequence[str], source: str) -> VideoIn
     """Names are numbered by their own alphabet: the same class may have another number elsewhere."""
     own = index.class_names
     assert own is not None
-    unknown = sorted({own[label] for _, labels in _labels_of(index) for label in labels} - set(names))
+    unknown = sorted({own[label] for label in _classes_of(index)} - set(names))
     if unknown:
         first = next(path for path, labels in _labels_of(index) if own.index(unknown[0]) in labels)
         raise ConfigError(
@@ -240,8 +250,8 @@ def _renumbered(index: VideoIndex, names: Sequence[str], source: str) -> VideoIn
         )
     numbers = {name: number for number, name in enumerate(names)}
     if index.label_sets is None:
-        return replace(index, labels=tuple(numbers[own[label]] for label in index.labels or ()))
-    sets = tuple(tuple(sorted(numbers[own[label]] for label in labels)) for labels in index.label_sets)
+        return replace(index, labels=mapped(lambda label: numbers[own[label]], index.labels or ()))
+    sets = mapped(lambda labels: tuple(sorted(numbers[own[label]] for label in labels)), index.label_sets)
     return replace(index, label_sets=sets)
 
 

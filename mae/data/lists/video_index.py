@@ -1,41 +1,48 @@
 """What a list of videos is, wherever it came from."""
 
 import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from mae.data.lists.column import Coded, distinct, mapped, may_repeat, taken
 from mae.errors import some
 
 Segment = tuple[float, float]  # start and end in seconds, 0 <= start < end
 _Entry = tuple[str, Segment | None, int | None]  # path, segment and stride of a video
 
 _CLASSES_SHOWN = 10
+_AT_ONCE = 1 << 16  # lines or numbers that are made into text together
 # Of `VideoIndex`, what has one value for each video.
 _COLUMNS = ("paths", "labels", "segments", "strides", "groups", "label_sets", "targets", "written")
 
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """The videos of a data set; an example is an index into `paths`."""
+    """The videos of a data set; an example is an index into `paths`.
 
-    paths: tuple[str, ...]  # absolute: of video files, packed videos (.zip) or directories of frames
-    labels: tuple[int, ...] | None  # class of each, from 0
+    What has one value for each video is a tuple, or a `mae.data.lists.column.Column` where there may be millions.
+    """
+
+    paths: Sequence[str]  # absolute, or addresses: of video files, packed videos (.zip) or directories of frames
+    labels: Sequence[int] | None  # class of each, from 0
     class_names: tuple[str, ...] | None  # by number; None where only numbers are known
     digest: str  # sha256 of relative paths, labels, segments and strides: the same list elsewhere has the same
-    segments: tuple[Segment | None, ...] | None = None  # the part of each that counts; None: the whole video
-    strides: tuple[int | None, ...] | None = None  # source frames between two of a clip; None: dataset.frame_stride
+    segments: Sequence[Segment | None] | None = None  # the part of each that counts; None: the whole video
+    strides: Sequence[int | None] | None = None  # source frames between two of a clip; None: dataset.frame_stride
     missing: int = 0  # listed files that were not there at the start
     is_numbered_by_name: bool = False  # labels are the places of names in their alphabet, and mean nothing elsewhere
     notes: tuple[tuple[str, str], ...] = ()  # name and value of what else a person should see: what is left out
-    groups: tuple[str, ...] | None = None  # of each, as a patient: videos of one belong into one list
+    groups: Sequence[str] | None = None  # of each, as a patient: videos of one belong into one list
     # What is learnt of each instead of a class, with `class_names` for their names:
-    label_sets: tuple[tuple[int, ...], ...] | None = None  # of task=multilabel: numbers of its labels, ascending
-    targets: tuple[tuple[float, ...], ...] | None = None  # of task=regression: numbers, as many for each
-    written: tuple[str, ...] | None = None  # labels of a task that nothing here knows, as the list has them
+    label_sets: Sequence[tuple[int, ...]] | None = None  # of task=multilabel: numbers of its labels, ascending
+    targets: Sequence[tuple[float, ...]] | None = None  # of task=regression: numbers, as many for each
+    written: Sequence[str] | None = None  # labels of a task that nothing here knows, as the list has them
 
     @property
     def num_classes(self) -> int | None:
@@ -48,8 +55,8 @@ class VideoIndex:
         if self.class_names is not None:
             return len(self.class_names)
         if self.label_sets is not None:
-            return max(label for labels in self.label_sets for label in labels) + 1
-        return None if self.labels is None else max(self.labels) + 1
+            return max(label for labels in distinct(self.label_sets) for label in labels) + 1
+        return None if self.labels is None else int(np.max(np.asarray(self.labels))) + 1
 
     @property
     def is_labelled(self) -> bool:
@@ -60,9 +67,9 @@ class VideoIndex:
     def as_written(self) -> Sequence[int | str] | None:
         """What is learnt of each video, as a field of a list; None: nothing."""
         if self.targets is not None:
-            return tuple(";".join(map(repr, numbers)) for numbers in self.targets)
+            return mapped(lambda numbers: ";".join(map(repr, numbers)), self.targets)
         if self.label_sets is not None:
-            return tuple(";".join(map(str, labels)) for labels in self.label_sets)
+            return mapped(lambda labels: ";".join(map(str, labels)), self.label_sets)
         return self.labels or self.written
 
     def truths(self, outputs: int) -> np.ndarray:
@@ -74,24 +81,25 @@ class VideoIndex:
             return np.array(self.targets, np.float64)
         if self.label_sets is None:
             return np.array(self.labels, np.int32)
-        made = np.zeros((len(self.paths), outputs), np.uint8)
-        for row, labels in enumerate(self.label_sets):
+        sets = distinct(self.label_sets)
+        made = np.zeros((len(sets), outputs), np.uint8)
+        for row, labels in enumerate(sets):
             made[row, list(labels)] = 1
-        return made
+        return made[self.label_sets.codes] if isinstance(self.label_sets, Coded) else made
 
     @property
     def empty_classes(self) -> tuple[str, ...]:
         """Classes below `num_classes` that no video has, by name, or by number where names are unknown."""
         if self.labels is None or self.num_classes is None:
             return ()
-        seen = set(self.labels)
+        seen = self._counts
         names = self.class_names or tuple(str(number) for number in range(self.num_classes))
         return tuple(name for number, name in enumerate(names) if number not in seen)
 
     @property
     def duplicates(self) -> int:
         """Entries that repeat the path, the segment and the stride of an earlier one."""
-        return len(self.paths) - len(set(self.entries()))
+        return len(self._may_repeat) - len({self.entry(index) for index in self._may_repeat})
 
     @property
     def contradictions(self) -> dict[str, tuple[int, ...]]:
@@ -99,31 +107,54 @@ class VideoIndex:
         if self.labels is None:
             return {}
         labels: dict[_Entry, dict[int, None]] = {}
-        for entry, label in zip(self.entries(), self.labels, strict=True):
-            labels.setdefault(entry, {})[label] = None
+        for index in self._may_repeat:
+            labels.setdefault(self.entry(index), {})[self.labels[index]] = None
         return {entry[0]: tuple(found) for entry, found in labels.items() if len(found) > 1}
+
+    @cached_property
+    def _may_repeat(self) -> Sequence[int]:
+        """The places of all videos whose entry another one has, too, and of others."""
+        told = [column for column in (self.segments, self.strides) if column is not None]
+        return may_repeat(self.paths, told)
+
+    @cached_property
+    def _counts(self) -> dict[int, int]:
+        """How many videos each class has that has some, ascending."""
+        counts = np.bincount(np.asarray(self.labels))
+        return {label: int(counts[label]) for label in np.flatnonzero(counts).tolist()}
+
+    def entry(self, index: int) -> _Entry:
+        """Path, segment and stride of a video; what is equal in all three is the same example."""
+        segment = None if self.segments is None else self.segments[index]
+        return self.paths[index], segment, None if self.strides is None else self.strides[index]
 
     def name_of(self, label: int) -> str:
         """The class of a label by name, or by number where names are unknown."""
         return str(label) if self.class_names is None else self.class_names[label]
 
     def entries(self) -> Iterator[_Entry]:
-        """Path, segment and stride of each video; what is equal in all three is the same example."""
-        nothing = (None,) * len(self.paths)
-        return zip(self.paths, self.segments or nothing, self.strides or nothing, strict=True)
+        """The entry of each video."""
+        columns = (
+            itertools.repeat(None, len(self.paths)) if column is None else column
+            for column in (self.segments, self.strides)
+        )
+        return zip(self.paths, *columns, strict=True)
 
     def part(self, indices: Sequence[int]) -> "VideoIndex":
         """A list of the videos at `indices` alone, in their order and in the same numbering of the classes."""
         columns = {name: column for name in _COLUMNS if (column := getattr(self, name)) is not None}
-        kept: dict[str, Any] = {name: tuple(column[i] for i in indices) for name, column in columns.items()}
-        digest = hashlib.sha256(f"{self.digest} {list(indices)}".encode()).hexdigest()
-        return replace(self, **kept, digest=digest, missing=0)
+        kept: dict[str, Any] = {name: taken(column, indices) for name, column in columns.items()}
+        digest = hashlib.sha256(f"{self.digest} [".encode())
+        for first in range(0, len(indices), _AT_ONCE):
+            digest.update((", " * (first > 0) + ", ".join(map(str, indices[first : first + _AT_ONCE]))).encode())
+        digest.update(b"]")
+        return replace(self, **kept, digest=digest.hexdigest(), missing=0)
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of what a person should see before training on the list."""
         videos = [f"{len(self.paths)} listed"]
         videos += [f"{self.missing} missing"] if self.missing else []
-        videos += [f"{self.duplicates} listed more than once"] if self.duplicates else []
+        videos += [f"{duplicates} listed more than once"] if (duplicates := self.duplicates) else []
         cut = 0 if self.segments is None else sum(segment is not None for segment in self.segments)
         videos += [f"{cut} with start and end"] if cut else []
         videos += [f"list hash {self.digest[:16]}"]
@@ -132,7 +163,7 @@ class VideoIndex:
             rows.append(("strides in the list", _counted(self.strides)))
         rows += self._class_rows()
         if self.groups is not None:
-            rows.append(("groups", str(len(set(self.groups)))))
+            rows.append(("groups", str(len(set(distinct(self.groups))))))
         rows += self.notes
         rows += [("first video", self.paths[0]), ("last video", self.paths[-1])]
         return rows
@@ -147,29 +178,31 @@ class VideoIndex:
             return []
         if self.labels is None:
             return [("classes", f"{self.num_classes}, no labels")]
-        counts = Counter(self.labels)
-        counted = [f"{self.name_of(label)} ({counts[label]})" for label in sorted(counts)]
+        counted = [f"{self.name_of(label)} ({count})" for label, count in self._counts.items()]
         rows = [("classes", f"{self.num_classes}: {some(counted, _CLASSES_SHOWN)}")]
-        if self.empty_classes:
+        if empty := self.empty_classes:
             hint = ""
-            if self.class_names is None and self.empty_classes == ("0",):
+            if self.class_names is None and empty == ("0",):
                 hint = "; labels begin with 1 here: classes are counted from 0"
-            elif self.class_names is None and 2 * len(self.empty_classes) > self.num_classes:
+            elif self.class_names is None and 2 * len(empty) > self.num_classes:
                 hint = "; are the numbers behind the paths labels?"
-            told = f"{len(self.empty_classes)} of {self.num_classes}: {some(self.empty_classes, 5)}{hint}"
+            told = f"{len(empty)} of {self.num_classes}: {some(empty, 5)}{hint}"
             rows.append(("classes without video", told))
-        if self.contradictions:
-            path, labels = next(iter(self.contradictions.items()))
+        if contradictions := self.contradictions:
+            path, labels = next(iter(contradictions.items()))
             named = " and ".join(self.name_of(label) for label in labels)
-            rows.append(("under two labels", f"{len(self.contradictions)}, the first: {path} ({named})"))
+            rows.append(("under two labels", f"{len(contradictions)}, the first: {path} ({named})"))
         return rows
 
-    def _label_rows(self, sets: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
+    def _label_rows(self, sets: Sequence[tuple[int, ...]]) -> list[tuple[str, str]]:
         """How many videos each label has, and how many have none."""
-        counts = Counter(label for labels in sets for label in labels)
+        often = Counter(sets)
+        counts: Counter[int] = Counter()
+        for labels, count in often.items():
+            counts.update(dict.fromkeys(labels, count))
         counted = [f"{self.name_of(label)} ({counts[label]})" for label in sorted(counts)]
         rows = [("labels", f"{self.num_classes}: {some(counted, _CLASSES_SHOWN)}")]
-        without = sum(not labels for labels in sets)
+        without = often[()]
         return [*rows, ("videos without label", str(without))] if without else rows
 
     def _number_rows(self, targets: np.ndarray) -> list[tuple[str, str]]:
@@ -194,17 +227,19 @@ def _counted(strides: Sequence[int | None]) -> str:
 
 
 def list_digest(
-    relative: Sequence[str],
-    labels: Sequence[int | str] | None,
-    segments: Sequence[Segment | None] | None = None,
-    strides: Sequence[int | None] | None = None,
+    relative: Iterable[str],
+    labels: Iterable[int | str] | None,
+    segments: Iterable[Segment | None] | None = None,
+    strides: Iterable[int | None] | None = None,
 ) -> str:
     """sha256 of one line per video: path, label and, where it has them, start and end, and stride, between tabs."""
-    lines = [f"{path}\t{'' if labels is None else labels[index]}" for index, path in enumerate(relative)]
+    columns: list[Iterable[str]] = [relative]
+    columns.append(itertools.repeat("\t") if labels is None else (f"\t{label}" for label in labels))
     if segments is not None:
-        ends = ["" if segment is None else f"\t{segment[0]!r}\t{segment[1]!r}" for segment in segments]
-        lines = [line + end for line, end in zip(lines, ends, strict=True)]
+        columns.append("" if segment is None else f"\t{segment[0]!r}\t{segment[1]!r}" for segment in segments)
     if strides is not None:
-        ends = ["" if stride is None else f"\tstride {stride}" for stride in strides]
-        lines = [line + end for line, end in zip(lines, ends, strict=True)]
-    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")).hexdigest()
+        columns.append("" if stride is None else f"\tstride {stride}" for stride in strides)
+    lines, digest = zip(*columns, strict=False), hashlib.sha256()  # what is repeated has no end
+    while texts := ["".join((*line, "\n")) for line in itertools.islice(lines, _AT_ONCE)]:
+        digest.update("".join(texts).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -54,6 +54,7 @@ from mae.data.executors import workers_of
 from mae.data.lists.given import GivenVideos, given_videos
 from mae.data.lists.places import absolute
 from mae.data.parts import Parts
+from mae.data.remote.address import is_remote
 from mae.data.scan.duplicates import Duplicates, find_duplicates
 from mae.data.scan.examine import examine_within, never
 from mae.data.scan.files import check_writable, write_scan
@@ -209,7 +210,7 @@ def _reports(paths: list[str], config: ScanConfig, cache: ScanCache, parts: Part
     keys: dict[str, FileKey] = {}
     for path in paths:
         try:
-            keys[path] = file_key(path)
+            keys[path] = (path, 0, 0) if is_remote(path) else file_key(path)  # who scans an address fetches it
         except BadVideo as error:
             reports[path] = ScanReport(reason=str(error))
             continue
@@ -248,7 +249,7 @@ def _reports(paths: list[str], config: ScanConfig, cache: ScanCache, parts: Part
 
 def _keep(report: ScanReport, key: FileKey, cache: ScanCache, parts: Parts | None) -> None:
     # What is broken may be so for now: a full disk, a decoder not installed. Arrays depend on the window.
-    if not report.is_broken and report.decoder not in ARRAY_NAMES:
+    if not report.is_broken and report.decoder not in ARRAY_NAMES and not is_remote(key[0]):
         cache.put(key, report)
     if parts is not None:
         parts.put(key[0], [*key[1:], report.to_json()])

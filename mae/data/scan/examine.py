@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from mae.data.remote.copies import local_file
 from mae.data.scan.observed import Observed, fingerprint
 from mae.data.scan.seeking import seeks_exactly
 from mae.data.videos.arrays.array_video import ArrayVideo
@@ -35,7 +36,7 @@ class Stopped(Exception):
 
 
 def examine(path: str, is_stopped: IsStopped = never, window: tuple[float, float] | None = None) -> ScanReport:
-    """The report of a video file, a packed video, an array or a directory of images.
+    """The report of a video file, a packed video, an array or a directory of images; or of a file at an address.
 
     Whatever is wrong with it is in the report. Raises `Stopped` soon after `is_stopped` says so.
 
@@ -48,13 +49,13 @@ def examine(path: str, is_stopped: IsStopped = never, window: tuple[float, float
             raise Stopped
 
     try:
-        file_key(path)
-        with bad_if_decoding_fails():
-            kind = kind_of(path)
+        with local_file(path) as file, bad_if_decoding_fails():
+            file_key(file)
+            kind = kind_of(file)
             if kind is VIDEO_FILE:
-                return _examine_file(path, check)
+                return _examine_file(file, check)
             decoding = Decoding(channels="stored", window=window) if kind in ARRAYS else RGB
-            return _examine_frames(kind.open(path, decoding), ScanReport(decoder=kind.name), check)
+            return _examine_frames(kind.open(file, decoding), ScanReport(decoder=kind.name), check)
     except BadVideo as error:
         return ScanReport(reason=one_line(error))
     except OSError as error:

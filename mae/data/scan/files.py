@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mae.data.bad_videos import HEADER
+from mae.data.lists.endings import ending
 from mae.data.lists.index import VideoIndex, index_csv
 from mae.data.lists.places import absolute
+from mae.data.lists.tables import PARQUET
 from mae.data.lists.text_list import NOTHING, read_lines
 from mae.data.lists.write_lists import list_text
 from mae.data.videos.scan_report import ScanReport
@@ -53,10 +55,13 @@ def write_scan(
     }
     broken = {path for path, report in reports.items() if report.is_broken}
     if source is not None:
-        keeps_lines = root is not None or index_csv(source, folder, wanted=NOTHING).paths == index.paths
+        is_table = ending(source.name) == PARQUET
+        keeps_lines = not is_table and (
+            root is not None or index_csv(source, folder, wanted=NOTHING).paths == index.paths
+        )
         # Elsewhere, relative paths would lead to other files or to none.
         text = _without(source, index, broken, root) if keeps_lines else _listed(index, broken)
-        texts[folder / f"{name}_clean{source.suffix}"] = text
+        texts[folder / f"{name}_clean{'.csv' if is_table else source.suffix}"] = text
     elif len(index.paths) > 1:
         texts[folder / f"{name}_clean.csv"] = _listed(index, broken)
     for path, text in texts.items():

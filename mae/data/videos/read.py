@@ -9,6 +9,7 @@ from functools import partial
 import cv2
 import numpy as np
 
+from mae.data.remote.copies import local_file
 from mae.data.transforms.crops import resized
 from mae.data.videos.decoding import RGB, Decoding, check_window
 from mae.data.videos.file_key import FileKey, file_key
@@ -62,26 +63,28 @@ def read_frames(
     reading faster, but changes no clip.
 
     Args:
-        path: of a video file, a packed video, an array (`mae.data.videos.kinds`), or a directory of images.
+        path: of a video file, a packed video, an array (`mae.data.videos.kinds`), or a directory of images; or the
+            address of a file, of which a copy is read, see `mae.data.remote.copies`.
         choose: gives ascending frame numbers, repeats allowed, for a frame count of at least 1.
         views: gives pieces of a frame, from its index among the distinct chosen ones and its pixels, (H, W, 3) uint8
             RGB, or (H, W, c) as `decoding` says, upright, valid during the call. A frame whose size differs from the
             first one's is resized to it.
         segment: seconds; the frames round(start · rate) up to round(end · rate) are all there is.
-        timeout_s: seconds that all of it may take; None: any.
+        timeout_s: seconds that all of it may take, and fetching it before that; None: any.
         decoding: what pixels are made of frames.
 
     Raises:
         BadVideo: no such file, nothing in it decodes, or not in time.
         ConfigError: a library that this kind of file needs is not installed.
     """
-    read = partial(_read, path, choose, views, segment, decoding)
-    if timeout_s is None:
-        return read()
-    try:
-        return within(timeout_s, read)
-    except TimeoutError as error:
-        raise BadVideo(f"not decoded within {timeout_s:g} s") from error
+    with local_file(path, timeout_s) as file:
+        read = partial(_read, file, choose, views, segment, decoding)
+        if timeout_s is None:
+            return read()
+        try:
+            return within(timeout_s, read)
+        except TimeoutError as error:
+            raise BadVideo(f"not decoded within {timeout_s:g} s") from error
 
 
 def read_video(
@@ -94,7 +97,8 @@ def read_video(
     """The frames of a video as (T, H, W, 3) uint8 RGB, upright; those of another size get that of the first.
 
     Args:
-        path: of a video file, of a packed video, of an array (.npy, .npz, TIFF, DICOM), or of a directory of images.
+        path: of a video file, of a packed video, of an array (.npy, .npz, TIFF, DICOM), or of a directory of images; or
+            the address of a file, as s3://bucket/a.mp4.
         frames: their numbers from 0, in any order, repeats allowed; None: all of them.
         decoder: of video files: "pyav", which gives what `ffmpeg` shows, or "opencv".
         channels: "rgb"; "grey": the luma, (T, H, W, 1); "stored": those of an array, (T, H, W, C).
@@ -127,9 +131,10 @@ def read_video(
 @contextmanager
 def open_video(path: str, decoding: Decoding = RGB) -> Iterator[Video]:
     """The video at a path; raises `BadVideo` where it cannot be opened."""
-    file_key(path)
-    with closing(kind_of(path).open(path, decoding)) as video:
-        yield video
+    with local_file(path) as file:
+        file_key(file)
+        with closing(kind_of(file).open(file, decoding)) as video:
+            yield video
 
 
 def _read(path: str, choose: Choose, views: Views, segment: Segment | None, decoding: Decoding) -> Frames:

@@ -1,0 +1,1 @@
+"""Files at addresses, as s3://bucket/a.mp4: through `fsspec`, and copies on the disk."""
