@@ -81,7 +81,7 @@ def theirs(read: Callable[[Callable[[int], np.ndarray]], np.ndarray]) -> Visit:
         starts = generator(SEED, "clip start", *counters)
         frames = read(lambda count: SAMPLERS["dense_stride"](count, FRAMES, STRIDE, starts, "repeat_last"))
         box = multi_scale_crop_box(*frames[0].shape[:2], generator(SEED, "crop", *counters))
-        clip = np.stack([crop_frame(frame, crop_of_box(box, SIZE)) for frame in frames])
+        clip = np.stack([crop_frame(frame, crop_of_box(box, (SIZE, SIZE))) for frame in frames])
         assert clip.shape == (FRAMES, SIZE, SIZE, 3)
         return 1
 

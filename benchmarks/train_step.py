@@ -35,7 +35,7 @@ def synthetic_batch(a: Any, options: argparse.Namespace) -> dict[str, Any]:
     from mae.masking import tube_mask
 
     rng = np.random.default_rng(0)
-    shape = (options.clips, a.num_frames, a.image_size, a.image_size, a.in_channels)
+    shape = (options.clips, *a.video_shape)
     batch = {
         "videos": rng.integers(0, 256, shape, "uint8"),
         "is_masked": tube_mask(a.grid, options.mask_ratio, options.clips, seed=0),

@@ -41,6 +41,7 @@ from mae.errors import ConfigError, check_at_least, check_choice
 from mae.monitoring.panels import in_colours
 from mae.monitoring.pictures import check_output, save_picture
 from mae.options import CLIP_KINDS, PRECISIONS
+from mae.picture_size import PictureSize, check_picture_size
 from mae.presets import Architecture
 
 BRIGHTEST = 99.5  # percentile of a map that is as bright as can be: a single token must not darken all others
@@ -64,7 +65,7 @@ class AttentionConfig:
     precision: str = "float32"
     backend: str | None = None  # tensorflow | jax; null: as KERAS_BACKEND says, else tensorflow where it is installed
     num_heads: int | None = None  # of the model, as the next two
-    image_size: int | None = None
+    image_size: PictureSize | None = None
     num_frames: int | None = None
 
     @property
@@ -72,7 +73,7 @@ class AttentionConfig:
         return Path(self.output or f"{Path(self.video).stem}_attention.png")
 
     @property
-    def sizes(self) -> dict[str, int | None]:
+    def sizes(self) -> dict[str, PictureSize | None]:
         """Of the model, as `mae.evaluation.trained` takes them."""
         return {"num_heads": self.num_heads, "image_size": self.image_size, "num_frames": self.num_frames}
 
@@ -81,7 +82,8 @@ class AttentionConfig:
         if self.sampler is not None:
             check_choice("sampler", self.sampler, CLIP_KINDS)
         check_choice("precision", self.precision, PRECISIONS)
-        check_at_least(1, self, "block", "frame_stride", "num_heads", "image_size", "num_frames")
+        check_at_least(1, self, "block", "frame_stride", "num_heads", "num_frames")
+        check_picture_size(self.image_size)
         if self.head not in ("mean", "each") and not (self.head.isdecimal() and int(self.head) > 0):
             raise ConfigError(f"head={self.head} must be mean, each, or a number from 1")
         if self.token is not None and not _is_place(self.token):
@@ -174,11 +176,11 @@ def lay_over(clip: np.ndarray, brightness: np.ndarray, a: Architecture) -> np.nd
     """A map in colours over the frames in grey.
 
     Args:
-        clip: (T, S, S, c) uint8.
+        clip: (T, H, W, c) uint8.
         brightness: (t·h·w,), from 0 to 1; what is above is as bright.
 
     Returns:
-        (T, S, S, 3) float32 in [0, 1].
+        (T, H, W, 3) float32 in [0, 1].
     """
     grid = rearrange(brightness, "(t h w) -> t h w", t=a.grid[0], h=a.grid[1])
     size = clip.shape[2], clip.shape[1]

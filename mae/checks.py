@@ -41,8 +41,8 @@ def check_floats(what: str, array: Any) -> None:
 def check_videos(videos: Any, architecture: Architecture) -> None:
     """Raises `ValueError` unless `videos` are (b, T, H, W, c) of the sizes of a model, in floats or uint8."""
     a = architecture
-    side = a.image_size
-    check_shape("videos", videos, batch=None, frames=a.num_frames, height=side, width=side, channels=a.in_channels)
+    height, width = a.picture_size
+    check_shape("videos", videos, batch=None, frames=a.num_frames, height=height, width=width, channels=a.in_channels)
     check_pixels("videos", videos)
 
 

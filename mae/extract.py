@@ -157,7 +157,7 @@ def _extract(
     names, paths = list(named), list(named.values())
     entries: dict[str, Entry] = {}
     gathered: list[dict[str, np.ndarray]] = []
-    for number, part in read_videos(paths, plan, trained.model.architecture.image_size, trained.decoding):
+    for number, part in read_videos(paths, plan, trained.model.architecture.picture_size, trained.decoding):
         name = names[number]
         if isinstance(part, BadVideo):
             gathered = []
@@ -238,7 +238,7 @@ def _settings(config: ExtractConfig, trained: Any) -> dict[str, Any]:
 def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
     from mae.files import replacing
 
-    path = folder / SETTINGS
+    path, settings = folder / SETTINGS, json.loads(json.dumps(settings))  # lists, as a file has them
     if not path.exists():
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(settings, indent=2) + "\n")

@@ -20,7 +20,6 @@ if __name__ == "__main__":
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mae.cli.arguments import command_config
@@ -30,6 +29,7 @@ from mae.data.clips import ClipSpec, clip_of
 from mae.data.lists.given import given_video
 from mae.data.rendered.shapes import CLASS_NAMES, render_video
 from mae.data.sampling import CENTERS
+from mae.data.transforms.crops import resized
 from mae.data.videos.decoding import Decoding, check_window
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, clip_mask, running_cell_mask
@@ -109,7 +109,7 @@ def _pixels(is_masked: np.ndarray, architecture: Architecture) -> np.ndarray:
 
 
 def _clip(config: MasksConfig, architecture: Architecture) -> np.ndarray:
-    """(T, S, S, 3) uint8."""
+    """(T, H, W, 3) uint8."""
     a, decoding = architecture, Decoding(window=check_window(config.window, ""))
     spec = ClipSpec(a.num_frames, config.frame_stride, a.image_size, sampler=CENTERS["dense"], decoding=decoding)
     if config.video is None:
@@ -121,8 +121,8 @@ def _demo_clip(config: MasksConfig, spec: ClipSpec) -> np.ndarray:
     """A video of the demo set, of the size that is asked for; its last frame repeats where it is too short."""
     video = render_video(CLASS_NAMES[0], generator(config.seed, "shapes", 0, 0))
     frames = video[np.minimum(np.arange(spec.num_frames) * spec.frame_stride, len(video) - 1)]
-    size = (spec.image_size, spec.image_size)
-    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in frames])
+    size = spec.picture_size
+    return np.stack([resized(frame, size) for frame in frames])
 
 
 def main(arguments: list[str]) -> None:

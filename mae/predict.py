@@ -145,7 +145,7 @@ def _by_video(
     paths, names = given.index.paths, given.names
     gathered: list[Prediction] = []
     current = 0
-    for number, part in read_videos(paths, plan, trained.model.architecture.image_size, trained.decoding):
+    for number, part in read_videos(paths, plan, trained.model.architecture.picture_size, trained.decoding):
         if number != current:
             yield gathered
             gathered, current = [], number

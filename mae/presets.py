@@ -12,10 +12,11 @@ from typing import Any
 from mae.errors import ConfigError, check_choice, shown
 from mae.normalisation import Statistics, statistics_of
 from mae.options import ATTENTIONS, POSITIONS, REMATS
+from mae.picture_size import PictureSize, height_and_width, picture_size, size_setting
 
 # What the sizes may be, far beyond what was ever trained: a file that claims more is damaged, or made to do harm.
 WHOLE = {
-    **dict.fromkeys(("image_size", "num_frames"), (1, 1 << 16)),
+    "num_frames": (1, 1 << 16),
     **dict.fromkeys(("patch_size", "tubelet_size", "in_channels", "depth", "decoder_depth"), (1, 1 << 10)),
     **dict.fromkeys(("embed_dim", "decoder_embed_dim"), (1, 1 << 16)),
     **dict.fromkeys(("num_heads", "decoder_num_heads"), (1, 1 << 12)),
@@ -30,7 +31,7 @@ COMPUTED = ("attention", "attention_chunk", "lean", "remat")  # how it is comput
 class Architecture:
     """Every size of an encoder and its decoder. Raises `ConfigError` for sizes that do not fit together."""
 
-    image_size: int = 224  # pixels, height and width
+    image_size: PictureSize = 224  # pixels, height and width: one number of a square, or both
     num_frames: int = 16
     patch_size: int = 16  # pixels, height and width of a tubelet
     tubelet_size: int = 2  # frames in a tubelet
@@ -56,12 +57,14 @@ class Architecture:
     decoder_num_heads: int = 6
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "image_size", picture_size("image_size", self.image_size))
         self._check_ranges()
         for name, values in self.statistics._asdict().items():
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, values)  # a tuple, whatever list it was in a file
-        if self.image_size % self.patch_size:
-            raise ConfigError(f"image_size={self.image_size} is not divisible by patch_size={self.patch_size}")
+        if any(length % self.patch_size for length in self.picture_size):
+            told = size_setting(self.image_size)
+            raise ConfigError(f"image_size={told} is not divisible by patch_size={self.patch_size}")
         if self.num_frames % self.tubelet_size:
             raise ConfigError(f"num_frames={self.num_frames} is not divisible by tubelet_size={self.tubelet_size}")
         for width, heads in (("embed_dim", "num_heads"), ("decoder_embed_dim", "decoder_num_heads")):
@@ -71,7 +74,8 @@ class Architecture:
                 raise ConfigError(f"{width}={getattr(self, width)} must be even: half sines, half cosines")
         if self.num_tokens > MAX_TOKENS:
             raise ConfigError(
-                f"num_frames={self.num_frames} and image_size={self.image_size} in tubelets of {self.tubelet} are "
+                f"num_frames={self.num_frames} and image_size={size_setting(self.image_size)} in tubelets of "
+                f"{self.tubelet} are "
                 f"{self.num_tokens} tokens; there may be {MAX_TOKENS}"
             )
         check_choice("positions", self.positions, POSITIONS)
@@ -105,8 +109,13 @@ class Architecture:
     @property
     def grid(self) -> tuple[int, int, int]:
         """Tokens along time, height and width."""
-        side = self.image_size // self.patch_size
-        return self.num_frames // self.tubelet_size, side, side
+        height, width = self.picture_size
+        return self.num_frames // self.tubelet_size, height // self.patch_size, width // self.patch_size
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Rows and columns of a clip."""
+        return height_and_width(self.image_size)
 
     @property
     def final_norm_epsilon(self) -> float:
@@ -131,7 +140,7 @@ class Architecture:
     @property
     def video_shape(self) -> tuple[int, int, int, int]:
         """Frames, rows, columns and channels of a clip."""
-        return self.num_frames, self.image_size, self.image_size, self.in_channels
+        return self.num_frames, *self.picture_size, self.in_channels
 
     @property
     def patch_dim(self) -> int:
@@ -185,11 +194,12 @@ def architecture(preset: str, **overrides: Any) -> Architecture:
 
     Args:
         preset: `vit_micro`, `vit_tiny`, `vit_small`, `vit_base`, `vit_large`, `vit_huge` or `vit_giant`.
-        overrides: `image_size` (pixels), `num_frames`, `patch_size` (pixels), `tubelet_size` (frames), `in_channels`,
-            `embed_dim`, `depth`, `num_heads`, `mlp_ratio`, `positions` (`sincos`, `sincos_factorised` or `learnable`),
-            `decoder_embed_dim`, `decoder_depth`, `decoder_num_heads`, `drop_path_rate`, `dropout_rate`,
-            `attention_dropout_rate`, `layer_norm_epsilon`, `head_norm_epsilon`; how it is computed, with the same
-            results: `attention` (`chunked`, `plain` or `fused`), `attention_chunk`, `lean`, `remat` (`none`, `blocks`).
+        overrides: `image_size` (pixels; or height and width, as `(96, 160)`), `num_frames`, `patch_size` (pixels),
+            `tubelet_size` (frames), `in_channels`, `embed_dim`, `depth`, `num_heads`, `mlp_ratio`, `positions`
+            (`sincos`, `sincos_factorised` or `learnable`), `decoder_embed_dim`, `decoder_depth`, `decoder_num_heads`,
+            `drop_path_rate`, `dropout_rate`, `attention_dropout_rate`, `layer_norm_epsilon`, `head_norm_epsilon`; how
+            it is computed, with the same results: `attention` (`chunked`, `plain` or `fused`), `attention_chunk`,
+            `lean`, `remat` (`none`, `blocks`).
 
     Raises:
         ConfigError: no such preset or size, with the nearest name, or sizes that do not fit together.

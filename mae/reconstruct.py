@@ -37,8 +37,7 @@ from mae.errors import ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, clip_mask, num_masked
 from mae.monitoring.pictures import check_output, save_picture
 from mae.options import CLIP_KINDS, MASK_MOTIONS, PRECISIONS, TARGETS
-
-SIZES = ("num_heads", "decoder_num_heads", "image_size", "num_frames")
+from mae.picture_size import PictureSize, check_picture_size
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class ReconstructConfig:
     backend: str | None = None  # tensorflow | jax; null: as KERAS_BACKEND says, else tensorflow where it is installed
     num_heads: int | None = None  # of the model, as the next three
     decoder_num_heads: int | None = None
-    image_size: int | None = None
+    image_size: PictureSize | None = None
     num_frames: int | None = None
 
     @property
@@ -69,7 +68,7 @@ class ReconstructConfig:
         return Path(self.output or f"{Path(self.video).stem}_reconstruction.png")
 
     @property
-    def sizes(self) -> dict[str, int | None]:
+    def sizes(self) -> dict[str, PictureSize | None]:
         """Of the model, as `mae.evaluation.trained` takes them."""
         return {
             "num_heads": self.num_heads,
@@ -89,7 +88,8 @@ class ReconstructConfig:
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
         check_choice("precision", self.precision, PRECISIONS)
-        check_at_least(1, self, "frame_stride", *SIZES)
+        check_at_least(1, self, "frame_stride", "num_heads", "decoder_num_heads", "num_frames")
+        check_picture_size(self.image_size)
         if self.seed < 0:
             raise ConfigError(f"seed={self.seed} must not be negative")
         if self.output_path.exists() and Path(self.video).exists() and self.output_path.samefile(self.video):

@@ -67,6 +67,24 @@ def test_grids():
     assert architecture("vit_base", image_size=112, num_frames=32).grid == (16, 7, 7)
 
 
+@pytest.mark.parametrize("frames", [8, 16, 32, 64])
+@pytest.mark.parametrize("tubelet", [1, 2, 4])
+@pytest.mark.parametrize("patch", [8, 14, 16, 32])
+def test_other_shapes(frames, tubelet, patch):
+    a = architecture(
+        "vit_base", image_size=[2 * patch, 3 * patch], num_frames=frames, tubelet_size=tubelet, patch_size=patch
+    )
+    assert a.grid == (frames // tubelet, 2, 3)
+    assert a.num_tokens == 6 * frames // tubelet
+    assert (a.image_size, a.picture_size) == ((2 * patch, 3 * patch), (2 * patch, 3 * patch))
+    assert a.video_shape == (frames, 2 * patch, 3 * patch, 3)
+    assert a.patch_dim == tubelet * patch**2 * 3
+
+
+def test_a_square_is_one_number():
+    assert architecture("vit_base", image_size=(224, 224)) == PRESETS["vit_base"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -85,6 +103,8 @@ def test_grids():
         ({"num_frames": 2 * 10**9}, "num_frames=2000000000 must be a whole number from 1 to 65536"),
         ({"image_size": 65536}, "there may be 131072"),
         ({"image_size": []}, r"image_size=\[\] must be"),
+        ({"image_size": (32, 40)}, r"image_size=\[32,40\] is not divisible by patch_size=16"),
+        ({"image_size": (65536, 64)}, "there may be 131072"),
         ({"lean": "no"}, "lean='no' must be true or false"),
         ({"positions": []}, "positions"),
         ({"positions": "sinus"}, "did you mean 'sincos'"),

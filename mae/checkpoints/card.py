@@ -46,8 +46,9 @@ def _facts(kind: str, metadata: Metadata) -> list[tuple[str, Any]]:
         for name, value in metadata.training.told.items()
         if name != "licence" and (kind == "pretrainer" or name not in PRETRAINED)
     }
+    height, width = a.picture_size
     return [
-        ("clip", f"{a.num_frames} frames of {a.image_size} × {a.image_size} pixels, {a.in_channels} channels"),
+        ("clip", f"{a.num_frames} frames of {height} × {width} pixels, {a.in_channels} channels"),
         ("mean, standard deviation", ", ".join(str(list(values)) for values in mean_and_std)),
         *((name, getattr(a, name)) for name in (*parts, *decoder)),
         *told.items(),

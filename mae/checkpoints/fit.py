@@ -17,6 +17,7 @@ from mae.checkpoints.weights import RELEASED_FRAMES, RELEASED_PIXELS, Weights
 from mae.errors import ConfigError, some
 from mae.models.positions import position_table
 from mae.normalisation import statistics_of
+from mae.picture_size import height_and_width
 from mae.presets import MAX_TOKENS, PRESETS, Architecture
 
 _SHOWN = 12  # names of a list in an error's one line; all of them are the error's attributes
@@ -213,10 +214,12 @@ def _other_positions(weights: Weights, kind: str, own: str) -> UnfitError:
 def file_grid(weights: Weights) -> tuple[int, int, int]:
     """Tokens along time, height and width the file was trained with; what it does not say is as released."""
     kernel, told = weights.arrays[PATCH_KERNEL], weights.told
-    side = told.get("image_size", RELEASED_PIXELS) // kernel.shape[-3]
-    grid = (told.get("num_frames", RELEASED_FRAMES) // kernel.shape[0] if kernel.ndim == 5 else 1), side, side
+    height, width = height_and_width(told.get("image_size", RELEASED_PIXELS))
+    t = told.get("num_frames", RELEASED_FRAMES) // kernel.shape[0] if kernel.ndim == 5 else 1
+    grid = t, height // kernel.shape[-4], width // kernel.shape[-3]
     if math.prod(grid) > MAX_TOKENS:
-        raise UnfitError(f"{weights.source} tells of {grid[0]}×{side}×{side} tokens; there may be {MAX_TOKENS}")
+        listed = "×".join(map(str, grid))
+        raise UnfitError(f"{weights.source} tells of {listed} tokens; there may be {MAX_TOKENS}")
     return grid
 
 

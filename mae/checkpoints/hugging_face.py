@@ -7,11 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from mae.checkpoints.metadata import KEY, Metadata, metadata_from
-from mae.checkpoints.schema import FLAG, Rule, above_zero, check, class_names, one_or_equal, read_json, table, whole
+from mae.checkpoints.schema import (
+    FLAG,
+    Rule,
+    above_zero,
+    check,
+    class_names,
+    one_or_equal,
+    one_or_pair,
+    read_json,
+    table,
+    whole,
+)
 from mae.checkpoints.strangers import check_model_type
 from mae.checkpoints.weights import Weights
 from mae.errors import ConfigError, shown
 from mae.options import CLASSIFICATION, MULTILABEL, REGRESSION
+from mae.picture_size import LARGEST
 from mae.presets import ABOVE_ZERO, WHOLE, Architecture
 
 # Two norms of transformers' VideoMAE have PyTorch's default epsilon whatever layer_norm_eps says (5.23, measured).
@@ -60,7 +72,8 @@ class _Dialect:
                 )
         for name, rule in self.rules.items():
             if name in told:
-                _check_square(path.parent, name, told[name])
+                if name != self.sizes["image_size"][0]:
+                    _check_square(path.parent, name, told[name])
                 check(path, name, told[name], rule)
         return told
 
@@ -70,7 +83,9 @@ class _Dialect:
         rules = {
             theirs: one_or_equal(whole(*WHOLE[ours])) if ours in WHOLE else above_zero(ABOVE_ZERO[ours])
             for ours, (theirs, _) in self.sizes.items()
+            if ours != "image_size"
         }
+        rules[self.sizes["image_size"][0]] = one_or_pair(whole(1, LARGEST))
         flags = dict.fromkeys(("use_mean_pooling", "norm_pix_loss", "use_learnable_pos_emb"), FLAG)
         return rules | {"intermediate_size": whole(1, 1 << 22)} | flags
 
@@ -121,7 +136,7 @@ def read_config(folder: Path, weights: Weights, inflate: bool = False) -> None:
     for ours, (theirs, default) in dialect.sizes.items():
         if weights.kind == "pretrainer" or not ours.startswith("decoder"):
             value = told.get(theirs, default)
-            weights.told[ours] = value[0] if isinstance(value, list) else value
+            weights.told[ours] = _one_if_equal(value)
     if "mlp_ratio" not in dialect.sizes:
         weights.told["mlp_ratio"] = told.get("intermediate_size", 3072) / weights.told["embed_dim"]
     if not inflate:
@@ -212,7 +227,14 @@ def make_config(model: Any, kind: str, metadata: Metadata) -> dict[str, Any]:
     return dict(sorted(config.items()))
 
 
+def _one_if_equal(value: Any) -> Any:
+    """A size as ours are: one number where a list repeats it, else both."""
+    if not isinstance(value, list):
+        return value
+    return value[0] if len(set(value)) == 1 else tuple(value)
+
+
 def _check_square(folder: Path, name: str, value: Any) -> None:
     if isinstance(value, list) and any(other != value[0] for other in value):
         listed = ", ".join(map(shown, value[:4]))
-        raise ConfigError(f"{folder}: {name}=[{listed}], and this project's models take squares only")
+        raise ConfigError(f"{folder}: {name}=[{listed}], and this project's patches are squares")

@@ -43,7 +43,7 @@ def write_onnx(model: Any, path: Path, metadata: Metadata, video_size: Sequence[
     if (size := 4 * twin.count_params()) > _MAX_BYTES:
         raise ConfigError(f"its weights take {size} bytes, an ONNX file holds {_MAX_BYTES}: write it as savedmodel")
     a = model.architecture
-    height, width = video_size or (a.image_size, a.image_size)
+    height, width = video_size or a.picture_size
     videos = keras.Input((a.num_frames, height, width, a.in_channels), dtype="uint8", name="videos")
     ready = videos if video_size is None else VideoPreprocessor(a.image_size, normalise=False)(videos)
     made = twin(ready)

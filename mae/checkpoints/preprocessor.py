@@ -9,9 +9,9 @@ from keras import ops
 from keras.backend import standardize_dtype
 
 from mae.data.transforms.crops import view_crops
-from mae.errors import ConfigError
 from mae.normalisation import statistics_of
 from mae.patches import normalise
+from mae.picture_size import PictureSize, height_and_width, picture_size
 
 # OpenCV's arithmetic: weights are counted in 2048ths.
 _WEIGHT_BITS = 11
@@ -20,24 +20,24 @@ _Taps = tuple[np.ndarray, np.ndarray]  # indices and weights, both (2, S) int32
 
 @keras.saving.register_keras_serializable("mae")
 class VideoPreprocessor(keras.layers.Layer):
-    """Resizes the short side, cuts out the square in the middle, and normalises; goes before a model or into an export.
+    """Resizes, cuts out what lies in the middle, and normalises; goes before a model or into an export.
 
     Pixels are those that the commands evaluate and predict with, to the last bit: OpenCV resizes for them (bilinear,
     without smoothing) in whole numbers, and this layer computes with the same whole numbers. No value differs (OpenCV
     5.0, x86-64; `pytest tests/library/test_preprocessor.py` compares them).
 
     Args:
-        image_size: pixels, height and width of the result; of a model `model.architecture.image_size`.
+        image_size: pixels of the result, or height and width; of a model `model.architecture.image_size`.
         normalise: False: give the pixels themselves, uint8, which models of this package take as well.
         mean: of each channel in [0, 1]; None: ImageNet's for three channels, else 0.5. Of a model
             `model.architecture.statistics.mean`.
         std: the standard deviation that goes with `mean`; None: likewise.
 
     Input: (b, t, h, w, c) uint8; h and w must be known when the layer is called, b and t need not be.
-    Output: (b, t, image_size, image_size, c) float32, normalised, or uint8.
+    Output: (b, t, height, width, c) float32, normalised, or uint8.
 
     Raises:
-        ConfigError: a size below 1.
+        ConfigError: no size.
         ValueError: input of another type, without five axes, or of unknown height or width.
 
     Example:
@@ -50,16 +50,14 @@ class VideoPreprocessor(keras.layers.Layer):
 
     def __init__(
         self,
-        image_size: int = 224,
+        image_size: PictureSize = 224,
         normalise: bool = True,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if image_size < 1:
-            raise ConfigError(f"image_size={image_size} must be at least 1")
-        self.image_size = image_size
+        self.image_size = picture_size("image_size", image_size)
         self.normalise = normalise
         self.mean, self.std = mean, std
 
@@ -72,10 +70,10 @@ class VideoPreprocessor(keras.layers.Layer):
                 "height and width known"
             )
         height, width, channels = shape[2:]
-        (crop,) = view_crops(height, width, self.image_size, 1)
-        (resized_height, resized_width), (top, left) = crop.resized, crop.window
-        rows = _taps(height, resized_height, slice(top, top + crop.size), clamps=False)
-        columns = _taps(width, resized_width, slice(left, left + crop.size), clamps=True)
+        (crop,) = view_crops(height, width, height_and_width(self.image_size), 1)
+        across, along = (slice(start, start + length) for start, length in zip(crop.window, crop.size, strict=True))
+        rows = _taps(height, crop.resized[0], across, clamps=False)
+        columns = _taps(width, crop.resized[1], along, clamps=True)
         pixels = _resize(videos, rows, columns)
         return normalise(pixels, statistics_of(channels, self.mean, self.std)) if self.normalise else pixels
 
@@ -103,7 +101,7 @@ def _taps(length: int, resized: int, window: slice, clamps: bool) -> _Taps:
 
 
 def _resize(videos: Any, rows: _Taps, columns: _Taps) -> Any:
-    """(b, t, h, w, c) uint8 → (b, t, S, S, c) uint8, by the fixed-point arithmetic of `cv2.resize`, INTER_LINEAR."""
+    """(b, t, h, w, c) uint8 → (b, t, H, W, c) uint8, by the fixed-point arithmetic of `cv2.resize`, INTER_LINEAR."""
     row_sums = []
     for indices, weights in zip(*rows, strict=True):
         taken = ops.take(videos, indices, axis=2)

@@ -87,7 +87,7 @@ def _check_video_size(video_size: Sequence[int] | None, format: str) -> None:
 
 def _write_card(model: Any, folder: Path, metadata: Metadata, format: str, video_size: Sequence[int] | None) -> None:
     a, kind = metadata.architecture, model_kind(model)
-    height, width = video_size or (a.image_size, a.image_size)
+    height, width = video_size or a.picture_size
     clip = f"clips of {a.num_frames} frames, {height} × {width} pixels, {a.in_channels} channels"
     if format == "savedmodel":
         takes = f"{clip}: uint8 (b, {a.num_frames}, {height}, {width}, {a.in_channels}), normalised inside"

@@ -30,7 +30,7 @@ def write_saved_model(model: Any, folder: Path, metadata: Metadata, video_size: 
     """
     tf = tensorflow_for("writing a SavedModel")
     a: Architecture = model.architecture
-    height, width = video_size or (a.image_size, a.image_size)
+    height, width = video_size or a.picture_size
     served = tf.TensorSpec((None, a.num_frames, height, width, a.in_channels), tf.uint8, name="videos")
     resized: Any = VideoPreprocessor(a.image_size, normalise=False) if video_size else lambda videos: videos
     is_classifier = model_kind(model) == "classifier"

@@ -71,6 +71,12 @@ def one_or_equal(rule: Rule) -> Rule:
     )
 
 
+def one_or_pair(rule: Rule) -> Rule:
+    """One value, or a list of height and width, or one that repeats the value."""
+    equal, pair = one_or_equal(rule), listing(rule, 2, 2)
+    return Rule(f"{rule.text}, or a list of height and width", lambda value: equal.allows(value) or pair.allows(value))
+
+
 # Printable: a name is shown as it is, and could otherwise write what it likes to a terminal.
 _NAME = Rule(
     f"printable text of up to {MAX_NAME} characters",

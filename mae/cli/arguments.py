@@ -6,7 +6,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar, get_args, get_origin
 
 from mae.cli.quoting import NONE, swept, unquoted
-from mae.cli.typed import checked_values, text_settings
+from mae.cli.typed import checked_values, takes_one_or_several, text_settings
 from mae.errors import ConfigError, check_choice
 
 Arguments = TypeVar("Arguments", bound=Any)
@@ -31,6 +31,8 @@ def command_config(cls: type[Arguments], arguments: Sequence[str], in_front: Seq
     for key, value, is_named in _pairs(named, arguments, in_front):
         if _is_list(named[key]):
             lists[key] = [*lists.get(key, []), *(_listed(value) if is_named else [value])]
+        elif takes_one_or_several(named[key]) and value[:1] == "[":
+            filled[key] = _listed(value)
         else:
             filled[key] = None if value == NONE and texts.get(key, True) else unquoted(value)
     filled |= {key: [unquoted(value) for value in values] for key, values in lists.items()}
@@ -66,7 +68,8 @@ def _default(field: Field[Any]) -> Any:
 
 
 def _is_list(field: Field[Any]) -> bool:
-    return any(get_origin(kind) is list for kind in (field.type, *get_args(field.type)))
+    is_list = any(get_origin(kind) in (list, tuple) for kind in (field.type, *get_args(field.type)))
+    return is_list and not takes_one_or_several(field)
 
 
 def _listed(value: str) -> list[str]:

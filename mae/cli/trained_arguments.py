@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from mae.cli.typed import PATH
 from mae.errors import check_at_least, check_choice
 from mae.options import CLIP_KINDS, PRECISIONS
+from mae.picture_size import PictureSize, check_picture_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class TrainedArguments:
     precision: str = "float32"
     backend: str | None = None  # tensorflow | jax; null: as KERAS_BACKEND says, else tensorflow where it is installed
     num_heads: int | None = None  # of the model, as the next two; null: as the checkpoint tells
-    image_size: int | None = None
+    image_size: PictureSize | None = None
     num_frames: int | None = None
 
     def __post_init__(self) -> None:
@@ -32,8 +33,9 @@ class TrainedArguments:
         if self.sampler is not None:
             check_choice("sampler", self.sampler, CLIP_KINDS)
         check_at_least(1, self, "frame_stride", "batch_size")
+        check_picture_size(self.image_size)
 
     @property
-    def sizes(self) -> dict[str, int | None]:
+    def sizes(self) -> dict[str, PictureSize | None]:
         """Of the model, as `mae.evaluation.trained` takes them."""
         return {"num_heads": self.num_heads, "image_size": self.image_size, "num_frames": self.num_frames}

@@ -7,7 +7,7 @@ from dataclasses import Field, dataclass, fields, make_dataclass
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mae.cli.backend import default_backend
@@ -66,6 +66,21 @@ def _are_texts(field: Field[Any]) -> bool:
     return any(kind == list[str] for kind in (field.type, *get_args(field.type)))
 
 
+def takes_one_or_several(field: Field[Any]) -> bool:
+    """Whether a field is a number or a list of them, as the size of a picture is."""
+    kinds = set(get_args(field.type)) - {NoneType}
+    return len(kinds) > 1 and any(get_origin(kind) in (list, tuple) for kind in kinds)
+
+
+def _type_for(field: Field[Any], node: DictConfig | Mapping[str, Any]) -> Any:
+    """The type of a field; of one that takes a number or several that of what it is given: OmegaConf has no union."""
+    if not takes_one_or_several(field):
+        return field.type
+    several = isinstance(node.get(field.name), list | tuple | ListConfig)
+    (kind,) = (kind for kind in get_args(field.type) if kind is not NoneType and bool(get_origin(kind)) == several)
+    return kind | None if NoneType in get_args(field.type) else kind
+
+
 def checked_sections(
     cls: type, composed: DictConfig, sections: Mapping[str, type], choices: Mapping[str, Choice]
 ) -> dict[str, Any]:
@@ -108,7 +123,7 @@ def checked_values(
         ConfigError: an unknown key, with the nearest one; a value of the wrong type, or one that is not a number.
     """
     typed = {field.name: field for field in fields(cls) if field.name not in elsewhere}
-    types = {name: field.type for name, field in typed.items()}
+    types = {name: _type_for(field, node) for name, field in typed.items()}
     schema = OmegaConf.structured(make_dataclass(cls.__name__, types.items()))
     for key in node:
         if key not in elsewhere:

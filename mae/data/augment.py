@@ -8,6 +8,7 @@ from mae.data.config import Augmentation
 from mae.data.transforms.color_jitter import color_jitter
 from mae.data.transforms.crops import (
     Crop,
+    Size,
     crop_of_box,
     flipped_at_random,
     multi_scale_crop_box,
@@ -21,21 +22,21 @@ from mae.normalisation import Statistics, usual_statistics
 CENTER = Augmentation("center", False, 0.0, 0.0, 0.0, 0.0, None, 0.0)  # none at all
 
 
-def draw_crop(augmentation: Augmentation, height: int, width: int, size: int, rng: np.random.Generator) -> Crop:
+def draw_crop(augmentation: Augmentation, height: int, width: int, size: Size, rng: np.random.Generator) -> Crop:
     """The part of a video of `height` × `width` pixels that a clip shows."""
     if augmentation.crop == "center":
         (crop,) = view_crops(height, width, size, 1)
     elif augmentation.crop == "multi_scale":
-        crop = crop_of_box(multi_scale_crop_box(height, width, rng), size)
+        crop = crop_of_box(multi_scale_crop_box(height, width, rng, size), size)
     else:
-        crop = crop_of_box(random_resized_crop_box(height, width, rng), size)
+        crop = crop_of_box(random_resized_crop_box(height, width, rng, size), size)
     return flipped_at_random(crop, rng) if augmentation.flip else replace(crop, flip=False)
 
 
 def augment_pixels(
     clip: np.ndarray, augmentation: Augmentation, rng: np.random.Generator, statistics: Statistics | None = None
 ) -> np.ndarray:
-    """Colours, RandAugment and erasing, in this order: (T, S, S, c) uint8 → the same shape and type.
+    """Colours, RandAugment and erasing, in this order: (T, H, W, c) uint8 → the same shape and type.
 
     Args:
         statistics: what the clip will be normalised by; None: the usual ones.

@@ -17,6 +17,7 @@ from mae.data.videos.read import read_frames
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.motion import block_motion
 from mae.normalisation import Statistics
+from mae.picture_size import PictureSize, height_and_width, picture_size
 from mae.seeds import generator
 
 CropsOf = Callable[[int, int], Sequence[Crop]]  # of height and width
@@ -28,7 +29,7 @@ class ClipSpec:
 
     num_frames: int
     frame_stride: int  # source frames between two frames of a clip; a list may say another for some of its videos
-    image_size: int  # pixels, height and width
+    image_size: PictureSize  # pixels, height and width: one number of a square, or both
     augmentation: Augmentation = CENTER  # of training clips
     sampler: str = "dense_stride"  # of training clips: a name of `mae.data.sampling.SAMPLERS`
     short_clip: str = "repeat_last"  # what a video too short for its clip gives
@@ -38,6 +39,7 @@ class ClipSpec:
     statistics: Statistics | None = None  # what the model normalises by; None: by the usual ones of its channels
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "image_size", picture_size("image_size", self.image_size))
         check_at_least(1, self, "frame_stride", prefix="dataset.")
         check_choice("data.sampler", self.sampler, SAMPLERS)
         check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
@@ -54,9 +56,14 @@ class ClipSpec:
         return KINDS[self.sampler]
 
     @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width."""
+        return height_and_width(self.image_size)
+
+    @property
     def clip_shape(self) -> tuple[int, int, int, int]:
         """Frames, rows, columns and channels."""
-        return self.num_frames, self.image_size, self.image_size, self.decoding.count
+        return self.num_frames, *self.picture_size, self.decoding.count
 
     @property
     def clip_bytes(self) -> int:
@@ -65,7 +72,7 @@ class ClipSpec:
 
 
 class ClipReader:
-    """Reads clips as (num_frames, image_size, image_size, c) uint8; an example is a position in the index.
+    """Reads clips as (num_frames, height, width, c) uint8; an example is a position in the index.
 
     Holds no state: a clip depends on its file, the seed, the epoch and the example only. All methods raise
     `BadVideo` where the file gives no clip.
@@ -87,7 +94,7 @@ class ClipReader:
         them, inside the crop, which they share.
 
         Returns:
-            The clips (clips_per_video, T, S, S, c), and for each whether its video was too short for it, so that it
+            The clips (clips_per_video, T, H, W, c), and for each whether its video was too short for it, so that it
             shows frames again: (clips_per_video,) bool.
         """
         spec, visit = self.spec, [clip_counters(epoch, example, clip) for clip in range(self.spec.clips_per_video)]
@@ -105,7 +112,7 @@ class ClipReader:
 
         def crops(height: int, width: int) -> list[Crop]:
             drawn = [
-                draw_crop(spec.augmentation, height, width, spec.image_size, self._generator("crop", clip))
+                draw_crop(spec.augmentation, height, width, spec.picture_size, self._generator("crop", clip))
                 for clip in visit
             ]
             return [crop for crop in drawn for _ in purposes]
@@ -131,11 +138,11 @@ class ClipReader:
         def choose(count: int) -> np.ndarray:
             return sample(count, spec.num_frames, self._stride(example), not_asked, "repeat_last")[None]
 
-        clips, _ = self._read(example, choose, lambda h, w: view_crops(h, w, spec.image_size, 1))
+        clips, _ = self._read(example, choose, lambda h, w: view_crops(h, w, spec.picture_size, 1))
         return clips[0]
 
     def test_clips(self, example: int, views: TestViews) -> np.ndarray:
-        """Every crop of every test clip, crops of a clip beside each other: (clips · crops, T, S, S, c)."""
+        """Every crop of every test clip, crops of a clip beside each other: (clips · crops, T, H, W, c)."""
         spec = self.spec
 
         def choose(count: int) -> np.ndarray:
@@ -144,7 +151,7 @@ class ClipReader:
             return clips.repeat(views.crops, axis=0)
 
         def crops(height: int, width: int) -> Sequence[Crop]:
-            return views.clips * view_crops(height, width, spec.image_size, views.crops)
+            return views.clips * view_crops(height, width, spec.picture_size, views.crops)
 
         clips, _ = self._read(example, choose, crops)
         return clips
@@ -160,7 +167,7 @@ class ClipReader:
     def _read(
         self, example: int, choose: Callable[[int], np.ndarray], crops_of: CropsOf
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Clips from one decoding pass: frame numbers (k, T), one crop each → (k, T, S, S, c), is_short (k,)."""
+        """Clips from one decoding pass: frame numbers (k, T), one crop each → (k, T, H, W, c), is_short (k,)."""
         index = self.index
         segment = None if index.segments is None else index.segments[example]
         cutter = _Cutter(choose, crops_of)
@@ -174,7 +181,7 @@ class ClipReader:
 
 
 def clip_of(option: str, given: str, video: VideoIndex, spec: ClipSpec) -> np.ndarray:
-    """The centre clip of the one video that an option names, (num_frames, image_size, image_size, c) uint8.
+    """The centre clip of the one video that an option names, (num_frames, height, width, c) uint8.
 
     Args:
         option: for the message, such as `video=`.

@@ -7,7 +7,7 @@ import numpy as np
 from mae.seeds import generator
 
 ClipCounters = tuple[int, ...]
-# Of epoch, example and clip of the visit, and of the pixels of that clip (T, S, S, 3); same shape for all.
+# Of epoch, example and clip of the visit, and of the pixels of that clip (T, H, W, 3); same shape for all.
 Extra = Callable[[int, int, int, np.ndarray], np.ndarray]
 Extras = Mapping[str, Extra]
 

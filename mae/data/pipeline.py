@@ -87,7 +87,7 @@ def training_batches(
         balances: whether every class is visited equally often, instead of every video.
 
     Returns:
-        Batches `videos` (b, T, S, S, c) uint8, `valid` (b,) float32, `short` (b,) float32 (1 where a video was
+        Batches `videos` (b, T, H, W, c) uint8, `valid` (b,) float32, `short` (b,) float32 (1 where a video was
         too short for its clip), `example` (b,) int32, `decode_ms` (b,) float32 (a visit's time shared by its clips) and
         the extras (b, …). Side effect: OpenCV's own threads are switched off in this process.
     """

@@ -4,6 +4,7 @@ A plan says which frames they are made of; what reads them goes on where a video
 in parts.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from mae.data.read_ahead import read_ahead
 from mae.data.sampling import segment_test_clips
-from mae.data.transforms.crops import crop_frame, view_crops
+from mae.data.transforms.crops import Size, crop_frame, view_crops
 from mae.data.videos.decoding import RGB, Decoding
 from mae.data.videos.read import open_video, read_frames
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
@@ -95,7 +96,7 @@ class ClipPlan:
 class Part:
     """Consecutive windows of a video; all of it, unless it is long."""
 
-    clips: np.ndarray  # (k, clips, T, S, S, c) uint8
+    clips: np.ndarray  # (k, clips, T, H, W, c) uint8
     frames: np.ndarray  # (k, clips, T) frame numbers
     windows: np.ndarray  # (k, 2) first frame and frame after the last
     frames_per_second: float | None
@@ -107,12 +108,12 @@ class Part:
 
 
 def read_videos(
-    paths: Sequence[str], plan: ClipPlan, size: int, decoding: Decoding = RGB
+    paths: Sequence[str], plan: ClipPlan, size: Size, decoding: Decoding = RGB
 ) -> Iterator[tuple[int, Part | BadVideo]]:
     """The clips of each video in order, decoded ahead in threads; a long video comes in several parts.
 
     Args:
-        size: pixels, height and width of a clip: the square in the middle of the picture.
+        size: height and width of a clip, in pixels: what lies in the middle of the picture.
         decoding: what pixels are made of frames.
 
     Yields:
@@ -131,7 +132,7 @@ def read_videos(
             yield number, part
 
 
-def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0, decoding: Decoding = RGB) -> Part:
+def read_part(path: str, plan: ClipPlan, size: Size, first_window: int = 0, decoding: Decoding = RGB) -> Part:
     """The windows from `first_window` on, as many as `PART_BYTES` of cropped frames allow, at least one.
 
     Raises:
@@ -139,7 +140,7 @@ def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0, decod
     """
     with open_video(path, decoding) as video:
         frames_per_second = video.frames_per_second
-    at_once = max(PART_BYTES // (decoding.count * size**2 * plan.frames_per_window), 1)
+    at_once = max(PART_BYTES // (decoding.count * math.prod(size) * plan.frames_per_window), 1)
     windows, frames, more = np.empty((0, 2), np.int64), np.empty((0, plan.clips, plan.num_frames), np.int64), False
 
     def choose(count: int) -> np.ndarray:
@@ -160,7 +161,7 @@ def read_part(path: str, plan: ClipPlan, size: int, first_window: int = 0, decod
     return Part(pixels[np.searchsorted(read.numbers, frames)], frames, windows, frames_per_second, more)
 
 
-def _or_error(path: str, plan: ClipPlan, size: int, first_window: int, decoding: Decoding) -> Part | BadVideo:
+def _or_error(path: str, plan: ClipPlan, size: Size, first_window: int, decoding: Decoding) -> Part | BadVideo:
     try:
         return read_part(path, plan, size, first_window, decoding)
     except BadVideo as error:

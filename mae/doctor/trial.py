@@ -43,7 +43,7 @@ class Trial:
     def _batch(self, seed: int) -> dict[str, np.ndarray]:
         a, rng, clips = self._sizes, np.random.default_rng(seed), self._batch_size
         return {
-            "videos": rng.integers(0, 256, (clips, a.num_frames, a.image_size, a.image_size, a.in_channels), "uint8"),
+            "videos": rng.integers(0, 256, (clips, *a.video_shape), "uint8"),
             "is_masked": tube_mask(a.grid, self._mask_ratio, clips, seed),
             "valid": np.ones(clips, "float32"),
             "short": np.zeros(clips, "float32"),

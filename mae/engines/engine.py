@@ -150,7 +150,7 @@ class Engine(Protocol):
     def inference(self, model: Any, function: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
         """`function` of normalised videos as a compiled function of clips, on all devices of this process.
 
-        It takes (b, T, S, S, c) uint8, any b, of which the devices compute equal shares, so a multiple of their number
+        It takes (b, T, H, W, c) uint8, any b, of which the devices compute equal shares, so a multiple of their number
         is best. It gives what `function` returns, a tensor or a tuple of them whose first axis is b, as float32 arrays
         in the order of the clips. A worker may call it without the others.
         """

@@ -16,7 +16,7 @@ def attention_map(model: Any, videos: Any, block: int, token: int | None) -> Any
 
     Args:
         model: with an `architecture` and an `encoder`.
-        videos: (b, T, S, S, c) as in `mae.evaluation.features.encode`.
+        videos: (b, T, H, W, c) as in `mae.evaluation.features.encode`.
         block: index of the encoder's block.
         token: index of the token that attends; None: the pooled output.
 

@@ -24,9 +24,11 @@ from mae.files import checksums
 from mae.models.classifier import Classifier
 from mae.models.pretrainer import Pretrainer
 from mae.models.video_encoder import VideoEncoder
+from mae.picture_size import PictureSize, shown_size
 from mae.presets import Architecture
 from mae.seeds import seed_initializers
 
+Sizes = Mapping[str, PictureSize | None]
 # Of a random encoder.
 _NO_DECODER: dict[str, Any] = {"decoder_embed_dim": 2, "decoder_depth": 1, "decoder_num_heads": 1}
 # What the shapes and values of an encoder's weights do not show.
@@ -67,12 +69,12 @@ class Trained:
         a = self.model.architecture
         spacing = f" at stride {self.frame_stride}" if self.sampler == "dense" else ", one of each segment"
         pixels = "" if self.decoding.channels == "rgb" else f" of {a.in_channels} channels ({self.decoding.channels})"
-        size = f"{a.image_size}×{a.image_size}{pixels}"
+        size = f"{shown_size(a.image_size)}{pixels}"
         told = f"{self.source}: {a.num_frames} frames{spacing} (sampler {self.sampler}), {size}"
         return f"{told}; the file does not tell {', '.join(self.assumed)}: assumed" if self.assumed else told
 
 
-def load_trained(path: str | Path, dtype: Any, sizes: Mapping[str, int | None]) -> Trained:
+def load_trained(path: str | Path, dtype: Any, sizes: Sizes) -> Trained:
     """The model that a checkpoint is: a pre-training model, a classifier, or an encoder alone.
 
     Args:
@@ -96,7 +98,7 @@ def load_classifier(
     classes: str | None,
     frame_stride: int | None,
     dtype: Any,
-    sizes: Mapping[str, int | None],
+    sizes: Sizes,
     sampler: str | None = None,
 ) -> Trained:
     """A classifier with its trained head.
@@ -124,7 +126,7 @@ def load_encoder(
     path: str | Path,
     frame_stride: int | None,
     dtype: Any,
-    sizes: Mapping[str, int | None],
+    sizes: Sizes,
     sampler: str | None = None,
     inflate: bool = False,
 ) -> Trained:
@@ -136,9 +138,7 @@ def load_encoder(
     return _encoder(weights, Training(frame_stride), dtype, sizes, sampler)
 
 
-def load_pretrainer(
-    path: str | Path, given: Training, dtype: Any, sizes: Mapping[str, int | None], sampler: str | None = None
-) -> Trained:
+def load_pretrainer(path: str | Path, given: Training, dtype: Any, sizes: Sizes, sampler: str | None = None) -> Trained:
     """A model with encoder and decoder.
 
     Args:
@@ -162,7 +162,7 @@ def _classifier(
     classes: str | None,
     given: Training,
     dtype: Any,
-    sizes: Mapping[str, int | None],
+    sizes: Sizes,
     sampler: str | None,
 ) -> Trained:
     checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
@@ -186,9 +186,7 @@ def _classifier(
     return Trained(model, weights.source, checksum, class_names, *clips)
 
 
-def _encoder(
-    weights: Weights, given: Training, dtype: Any, sizes: Mapping[str, int | None], sampler: str | None
-) -> Trained:
+def _encoder(weights: Weights, given: Training, dtype: Any, sizes: Sizes, sampler: str | None) -> Trained:
     checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
     final_norm = "encoder/norm/gamma" in weights.arrays
     model = VideoEncoder(_architecture(weights, sizes), final_norm, name="video_encoder", dtype=dtype)
@@ -197,9 +195,7 @@ def _encoder(
     return Trained(model, weights.source, checksum, (), *clips)
 
 
-def _pretrainer(
-    weights: Weights, given: Training, dtype: Any, sizes: Mapping[str, int | None], sampler: str | None
-) -> Trained:
+def _pretrainer(weights: Weights, given: Training, dtype: Any, sizes: Sizes, sampler: str | None) -> Trained:
     checksum, clips = checkpoint_hash(weights.source), _clips(weights, sizes, given, sampler)
     told, kind, assumed = clips
     unknown = [name for name in PRETRAINED if name in RELEASED.told and name not in told.told]
@@ -231,7 +227,7 @@ def checkpoint_hash(source: Path) -> str:
     return lines[0] if len(lines) == 1 else hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Architecture:
+def _architecture(weights: Weights, sizes: Sizes) -> Architecture:
     given = {name: value for name, value in sizes.items() if value is not None}
     told = {**weights.sizes(), **given}
     for side in ("", "decoder_") if weights.kind == "pretrainer" else ("",):
@@ -245,7 +241,7 @@ def _architecture(weights: Weights, sizes: Mapping[str, int | None]) -> Architec
 
 
 def _clips(
-    weights: Weights, sizes: Mapping[str, int | None], given: Training, sampler: str | None
+    weights: Weights, sizes: Sizes, given: Training, sampler: str | None
 ) -> tuple[Training, str, tuple[str, ...]]:
     """The last three fields of a `Trained`."""
     told = replace(weights.training, **given.told)

@@ -51,10 +51,10 @@ def _labels(reader: ClipReader, outputs: int) -> Extra:
 
 def _with_mixtures(config: FinetuneConfig, steps: range, batches: Iterator[Batch]) -> Iterator[Batch]:
     """Adds `mixture` (b, DRAW_WIDTH), a row for each clip that is a function of the step alone."""
-    size = config.model.architecture.image_size
+    height, width = config.model.architecture.picture_size
 
     def add(step: int, batch: Batch) -> Batch:
-        row = draw_mixture(config.mixing, config.seed, step, size, size).row()
+        row = draw_mixture(config.mixing, config.seed, step, height, width).row()
         return {**batch, "mixture": np.tile(row, (len(batch["label"]), 1))}
 
     return map(add, steps, batches)

@@ -26,7 +26,7 @@ from mae.training.caller import Caller
 from mae.training.clips import clip_spec
 from mae.training.run_directory import RunDirectory
 
-Logits = Callable[[np.ndarray], np.ndarray]  # (b, T, S, S, c) uint8 → (b, outputs) float32
+Logits = Callable[[np.ndarray], np.ndarray]  # (b, T, H, W, c) uint8 → (b, outputs) float32
 
 
 def evaluate(config: FinetuneConfig, caller: Caller | None = None) -> None:

@@ -10,7 +10,7 @@ from mae.patches import in_unit_range, normalise
 
 
 def finetuning_losses(model: Classifier, loss: TaskLoss, group: int | None) -> Losses:
-    """The loss of each clip of a batch with `videos` (b, T, S, S, c) uint8, `label` (b, …) and, where clips are mixed,
+    """The loss of each clip of a batch with `videos` (b, T, H, W, c) uint8, `label` (b, …) and, where clips are mixed,
     `mixture`, the same `Mixture.row()` for every clip of a global batch; in training.
 
     Args:

@@ -10,6 +10,7 @@ from mae.data.sampling import KINDS, SAMPLERS
 from mae.data.videos.decoding import Decoding, decoding
 from mae.errors import check_at_least, check_choice
 from mae.normalisation import Statistics, statistics_of
+from mae.picture_size import PictureSize, picture_size
 
 # Settings `augment.` of the published recipes, as `conf/` has them.
 AUGMENTATIONS = {
@@ -30,7 +31,7 @@ class Clip:
     Args:
         num_frames: of a clip.
         frame_stride: source frames between two frames of a clip; samplers by segments do not ask for it.
-        image_size: pixels, height and width.
+        image_size: pixels; or height and width, as `(96, 160)`.
         sampler: which frames make a clip. `dense_stride`: every `frame_stride`-th from a random start;
             `videomae_dense`: as published for fine-tuning; `tsn_segments`: one of each of `num_frames` equal parts of
             the video, as published for Something-Something; `dense_stride_center` and `tsn_midpoints`: always the
@@ -54,7 +55,7 @@ class Clip:
 
     num_frames: int = 16
     frame_stride: int = 4
-    image_size: int = 224
+    image_size: PictureSize = 224
     sampler: str = "dense_stride"
     in_channels: int = 3
     channels: str | None = None
@@ -63,7 +64,8 @@ class Clip:
     std: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        check_at_least(1, self, "num_frames", "frame_stride", "image_size", "in_channels")
+        check_at_least(1, self, "num_frames", "frame_stride", "in_channels")
+        object.__setattr__(self, "image_size", picture_size("image_size", self.image_size))
         check_choice("sampler", self.sampler, SAMPLERS)
         # What follows is filled in, so that clips are equal where they are the same.
         decoded = self.decoding()

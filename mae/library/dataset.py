@@ -74,7 +74,7 @@ class Reading:
 class ClipDataset(keras.utils.PyDataset):
     """Batches of clips, which `mae.load_dataset` makes: `(clips, labels, weights)`, NumPy arrays.
 
-    - clips: (b, T, S, S, c) uint8, RGB unless `mae.Clip` says otherwise.
+    - clips: (b, T, H, W, c) uint8, RGB unless `mae.Clip` says otherwise.
     - labels: (b,) int32, -1 where there are none; several labels (b, labels) uint8, numbers (b, numbers) float32.
     - weights: (b,) float32: 1, or 0 for a video that cannot be read, whose clip is black.
 

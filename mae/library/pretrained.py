@@ -13,6 +13,7 @@ from mae.library.clip import Clip
 from mae.models.classifier import Classifier
 from mae.models.pretrainer import Pretrainer
 from mae.models.video_encoder import VideoEncoder
+from mae.picture_size import PictureSize, size_setting
 
 _MODELS = (Pretrainer, Classifier, VideoEncoder)
 # What is true of the very weights of a file, and not of what becomes of them.
@@ -57,7 +58,7 @@ def from_pretrained(
     dtype: Any = None,
     num_heads: int | None = None,
     decoder_num_heads: int | None = None,
-    image_size: int | None = None,
+    image_size: PictureSize | None = None,
     num_frames: int | None = None,
 ) -> Pretrainer | Classifier | VideoEncoder:
     """The model that a run or a file holds, with its weights.
@@ -72,8 +73,8 @@ def from_pretrained(
         dtype: a Keras dtype policy, as `mixed_bfloat16`; None: the global one.
         num_heads: of attention, where the file does not tell them and no preset is as wide.
         decoder_num_heads: of attention in the decoder, where the file does not tell them.
-        image_size: of the model, where the file does not tell it or it should run at another; fixed tables of
-            positions are made for it, learnable ones interpolated.
+        image_size: of the model, pixels or height and width, where the file does not tell it or it should run at
+            another; fixed tables of positions are made for it, learnable ones interpolated.
         num_frames: of the model's clips, where the file does not tell them or it should take others.
 
     Raises:
@@ -169,8 +170,8 @@ def _check_clip(clip: Clip, model: Any) -> None:
     a = model.architecture
     if (clip.num_frames, clip.image_size) != (a.num_frames, a.image_size):
         raise ConfigError(
-            f"clip has num_frames={clip.num_frames} and image_size={clip.image_size}, the model takes {a.num_frames} "
-            f"frames of {a.image_size} pixels"
+            f"clip has num_frames={clip.num_frames} and image_size={size_setting(clip.image_size)}, the model takes "
+            f"{a.num_frames} frames of {size_setting(a.image_size)} pixels"
         )
     if clip.statistics != a.statistics:
         raise ConfigError(

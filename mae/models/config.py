@@ -20,8 +20,8 @@ class ModelConfig(_Chosen):
     preset: str
 
     def __post_init__(self) -> None:
-        for name in ("mean", "std"):
-            if (values := getattr(self, name)) is not None:
+        for name in ("mean", "std", "image_size"):
+            if (values := getattr(self, name)) is not None and not isinstance(values, int):
                 object.__setattr__(self, name, list(values))  # a plain list, whatever composed it
         _ = self.architecture  # raises for sizes that do not fit together
 

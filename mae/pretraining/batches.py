@@ -32,7 +32,7 @@ def masked_batches(
 
 
 def drawn_mask(config: PretrainConfig, rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
-    """(n,) bool, True where the encoder does not see; `clip` (T, S, S, 3) uint8 is asked where masks follow motion."""
+    """(n,) bool, True where the encoder does not see; `clip` (T, H, W, 3) uint8 is asked where masks follow motion."""
     c, tubelet = config, config.model.architecture.tubelet
     return clip_mask(clip, tubelet, c.masking, c.mask_ratio, c.mask_motion, c.mask_motion_share, rng)
 

@@ -186,7 +186,7 @@ def spread_evenly(labels: Sequence[int] | None, count: int, size: int) -> list[i
 
 
 def readable_clips(read: Callable[[int], np.ndarray], indices: Iterable[int]) -> tuple[np.ndarray, list[int]]:
-    """The clips of those of the indices that can be read, (k, T, S, S, c), and the indices; none: `BadVideo`."""
+    """The clips of those of the indices that can be read, (k, T, H, W, c), and the indices; none: `BadVideo`."""
     clips, kept, reason = [], [], "no video to read"
     for position, clip in read_ahead(indices, read):
         if isinstance(clip, BadVideo):

@@ -11,7 +11,7 @@ from mae.target_config import Target
 def pretraining_losses(
     model: Pretrainer, target: str | Target, num_masked: int, num_predicted: tuple[int, bool] | None = None
 ) -> Losses:
-    """The loss of each clip of a batch with `videos` (b, T, S, S, c) uint8 and `is_masked` (b, n); in training.
+    """The loss of each clip of a batch with `videos` (b, T, H, W, c) uint8 and `is_masked` (b, n); in training.
 
     Args:
         target: or its name, see `mae.target_config.Target`.

@@ -271,7 +271,7 @@ def test_a_table_that_is_the_models_is_no_other_whatever_the_file_tells(tmp_path
         ({"qkv_bias": False}, "qkv_bias=False, and this project's models have qkv_bias=True only"),
         ({"qk_scale": 0.5}, "qk_scale=0.5, and this project's models have qk_scale=None only"),
         ({"use_mean_pooling": False}, "use_mean_pooling=False, and its tensors are those of pooling=mean"),
-        ({"image_size": [32, 64]}, r"image_size=\[32, 64\], and this project's models take squares only"),
+        ({"patch_size": [8, 16]}, r"patch_size=\[8, 16\], and this project's patches are squares"),
         ({"num_attention_heads": 6}, "was made with num_heads=6, the model has num_heads=3"),
     ],
 )

@@ -23,12 +23,15 @@ SIZES = [
     (64, 64, 32),
     (239, 321, 112),
     (33, 200, 8),
+    (30, 40, (16, 24)),
+    (40, 30, (16, 24)),
+    (20, 77, (32, 16)),
 ]
 
 
 def by_opencv(videos, size):
     """What `ClipReader` cuts for the view in the middle."""
-    (crop,) = view_crops(*videos.shape[2:4], size, 1)
+    (crop,) = view_crops(*videos.shape[2:4], size if isinstance(size, tuple) else (size, size), 1)
     return np.stack([[crop_frame(frame, crop) for frame in video] for video in videos])
 
 
@@ -82,7 +85,7 @@ def test_what_is_no_video_is_told(videos):
 
 
 def test_sizes_that_cannot_be_are_told():
-    with pytest.raises(ConfigError, match="image_size=0 must be at least 1"):
+    with pytest.raises(ConfigError, match="image_size=0 must be a whole number"):
         VideoPreprocessor(0)
     with pytest.raises(ValueError, match="height and width known"):
         VideoPreprocessor(24)(keras.Input((4, None, 40, 3), dtype="uint8"))

@@ -19,6 +19,7 @@ from mae.checkpoints.containers.torch_zip import read_torch
 from mae.checkpoints.load import load_checkpoint
 from mae.checkpoints.metadata import KEY, Training
 from mae.checkpoints.preprocessor import VideoPreprocessor
+from mae.checkpoints.read import read_weights
 from mae.checkpoints.run_state import Checkpoints, variables_to_arrays
 from mae.checkpoints.save import FORMATS, save_checkpoint
 from mae.engines.start import build_optimizer
@@ -101,6 +102,23 @@ def test_hugging_face_names_layouts_and_sizes(models, kind, tmp_path):
     for name, value in golden_config.items():
         if kind == "pretrainer" or not name.startswith("decoder"):
             assert config[name] == value, name
+
+
+def test_pictures_that_are_no_squares(tmp_path):
+    """Files without a kind of their own for sizes tell them as a list; what is loaded computes the same."""
+    model = build("pretrainer", image_size=(16, 32))
+    videos = np.random.default_rng(0).integers(0, 256, (1, *model.architecture.video_shape), np.uint8)
+    is_masked = np.arange(16)[None] % 4 != 0
+    for format in ("huggingface", "pytorch", "keras"):
+        path = tmp_path / NAMES[format]
+        save_checkpoint(model, path, format)
+        assert read_weights(path).architecture().image_size == (16, 32)
+        again = build("pretrainer", image_size=(16, 32))
+        assert load_checkpoint(path, again).interpolated == ()
+        np.testing.assert_allclose(again(videos, is_masked), model(videos, is_masked), atol=1e-4)
+    assert json.loads((tmp_path / "hf" / "config.json").read_text())["image_size"] == [16, 32]
+    with pytest.raises(ValueError, match="height 16, width 32, channels 3"):
+        model(videos.swapaxes(2, 3), is_masked)
 
 
 def text(name):

@@ -21,13 +21,13 @@ def video(tmp_path):
     ("suffix", "kind", "words"),
     [
         (".png", "pretrainer", {}),
-        (".gif", "classifier", {"head": "each", "token": "1,2,3"}),
+        (".gif", "classifier", {"head": "each", "token": "1,2,3", "image_size": (24, 40)}),
         (".mp4", "classifier", {"head": "2", "block": 1}),
     ],
 )
 def test_writes_each_format_of_any_encoder(tmp_path, video, suffix, kind, words):
     output = tmp_path / f"out{suffix}"
-    config = AttentionConfig(str(write("A", kind, tmp_path)), video, str(output), **SIZES, **words)
+    config = AttentionConfig(str(write("A", kind, tmp_path)), video, str(output), **(SIZES | words))
     said = show_attention(config)
     assert said.startswith(f"{output}: block {words.get('block', 2)} of ")
     assert ("token 1,2,3" if "token" in words else "the pooled output") in said
@@ -66,6 +66,7 @@ def test_panels_of_a_moving_picture_stand_in_three_rows_at_most():
         ({"token": "1,2"}, "token=1,2 must be three whole numbers"),
         ({"head": "0"}, "head=0 must be mean, each, or a number"),
         ({"block": 0}, "block=0 must be at least 1"),
+        ({"image_size": [8]}, r"image_size=\[8\] must be a whole number from 1"),
         ({"output": "a.bmp"}, "'.bmp' does not exist"),
         ({"output": "no/such/a.png"}, "there is no directory"),
     ],

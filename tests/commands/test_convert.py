@@ -135,6 +135,14 @@ def test_values_that_are_set_have_the_types_of_their_fields():
     }
 
 
+def test_a_size_is_one_number_or_both_and_a_mean_one_for_each_channel():
+    assert parse(["a", "b", "to=keras", "image_size=96"]).image_size == 96
+    assert parse(["a", "b", "to=keras", "image_size=[96, 160]", "mean=[0.5,0.25]"]).image_size == [96, 160]
+    assert parse(["a", "b", "to=keras", "mean=[0.5,0.25]"]).mean == [0.5, 0.25]
+    with pytest.raises(ConfigError, match="image_size: Value 'x' of type 'str' could not be converted to Integer"):
+        parse(["a", "b", "to=keras", "image_size=[96,x]"])
+
+
 def test_describe(tmp_path):
     model = build_pretrainer("vit_tiny", **SIZES)
     save_checkpoint(model, tmp_path / "x.pth", "pytorch")

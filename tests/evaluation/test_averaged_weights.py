@@ -60,7 +60,7 @@ def video(shapes):
     frames = np.stack(frames)
     assert len(frames) % 4 == 0
     start = (len(frames) - 8) // 2
-    clip = crop_clip(frames, view_crops(*frames.shape[1:3], 16, 1)[0])[start : start + 8 : 2]
+    clip = crop_clip(frames, view_crops(*frames.shape[1:3], (16, 16), 1)[0])[start : start + 8 : 2]
     return path, normalise(clip[None].astype("f4") / 255, 3)
 
 

@@ -27,34 +27,36 @@ OFFSETS = (
 )
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the video
+Size = tuple[int, int]  # height, width
 
 # Of the Inception crop (arXiv:1409.4842), as fine-tuning uses it.
 AREA_SCALE = (0.08, 1.0)  # of the picture's area
 ASPECT_RATIO = (3 / 4, 4 / 3)  # width / height
 TRIES = 10
+SQUARE = (1, 1)  # a size whose aspect is meant
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A box of the video, resized, of which a square window is the picture; all in pixels.
+    """A box of the video, resized, of which a window is the picture; all in pixels.
 
     Training boxes are resized to the window itself. Evaluation views resize the whole frame and cut afterwards,
     as published: cutting first would change the pixels at the window's edge.
     """
 
     box: Box
-    resized: tuple[int, int]  # height, width the box is resized to
-    window: tuple[int, int]  # top, left of the square within the resized box
-    size: int  # height and width of the square
+    resized: Size  # what the box is resized to
+    window: Size  # top, left of the picture within the resized box
+    size: Size  # of the picture
     flip: bool = False  # mirrored left to right, at last
 
 
-def crop_of_box(box: Box, size: int) -> Crop:
-    """The whole box as a square of `size` pixels; its aspect is not kept."""
-    return Crop(box, (size, size), (0, 0), size)
+def crop_of_box(box: Box, size: Size) -> Crop:
+    """The whole box as a picture of `size`; its aspect is not kept."""
+    return Crop(box, size, (0, 0), size)
 
 
-def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(picture: np.ndarray, size: Size) -> np.ndarray:
     """(H, W, c) → (height, width, c), bilinear without smoothing first."""
     return _with_channels(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR))
 
@@ -65,7 +67,7 @@ def _with_channels(picture: np.ndarray) -> np.ndarray:
 
 
 def crop_frame(frame: np.ndarray, crop: Crop) -> np.ndarray:
-    """Cuts a crop out of one frame: (H, W, c) uint8 → (size, size, c) uint8, contiguous memory of its own.
+    """Cuts a crop out of one frame: (H, W, c) uint8 → (*size, c) uint8, contiguous memory of its own.
 
     Resizing is bilinear without smoothing first, as in the published recipes, however small the picture gets.
     """
@@ -74,23 +76,30 @@ def crop_frame(frame: np.ndarray, crop: Crop) -> np.ndarray:
     is_resized = (height, width) != crop.resized
     if is_resized:
         picture = resized(picture, crop.resized)
-    top, left = crop.window
-    picture = picture[top : top + crop.size, left : left + crop.size]
+    (top, left), (height, width) = crop.window, crop.size
+    picture = picture[top : top + height, left : left + width]
     if crop.flip:
         return _with_channels(cv2.flip(picture, 1))
     return np.ascontiguousarray(picture) if is_resized else picture.copy()
 
 
-def multi_scale_crop_box(height: int, width: int, rng: np.random.Generator) -> Box:
+def largest_box(height: int, width: int, size: Size) -> tuple[float, float]:
+    """Height and width of the largest box in a picture that has the aspect of `size`: of a square the short side."""
+    if height * size[1] <= width * size[0]:
+        return height, height * size[1] / size[0]
+    return width * size[0] / size[1], width
+
+
+def multi_scale_crop_box(height: int, width: int, rng: np.random.Generator, size: Size = SQUARE) -> Box:
     """A random box of the published pre-training augmentation.
 
-    Height and width are each one of `SCALES` of the short side, at most one scale apart; the place is one of the
-    13 `OFFSETS`. All pairs and all places are equally likely.
+    Height and width are each one of `SCALES` of the largest box with the aspect of `size`, at most one scale apart; the
+    place is one of the 13 `OFFSETS`. All pairs and all places are equally likely.
     """
     i, j = SCALE_PAIRS[rng.integers(len(SCALE_PAIRS))]
     down, right = OFFSETS[rng.integers(len(OFFSETS))]
-    short = min(height, width)
-    box_height, box_width = (max(int(short * SCALES[k]), 1) for k in (i, j))
+    largest = largest_box(height, width, size)
+    box_height, box_width = (max(int(side * SCALES[k]), 1) for side, k in zip(largest, (i, j), strict=True))
     return (height - box_height) * down // 4, (width - box_width) * right // 4, box_height, box_width
 
 
@@ -98,41 +107,42 @@ def random_resized_crop_box(
     height: int,
     width: int,
     rng: np.random.Generator,
+    size: Size = SQUARE,
     scale: tuple[float, float] = AREA_SCALE,
-    ratio: tuple[float, float] = ASPECT_RATIO,
 ) -> Box:
     """A random box of the published fine-tuning augmentation (Inception crop, arXiv:1409.4842).
 
-    Its area is uniform in `scale` of the picture's, its width / height log-uniform in `ratio`, its place uniform.
-    After ten boxes that do not fit: the largest central box whose ratio lies in `ratio`.
+    Its area is uniform in `scale` of the picture's, its width / height log-uniform in `ASPECT_RATIO` of that of
+    `size`, its place uniform. After ten boxes that do not fit: the largest central one whose ratio is not beyond.
     """
+    narrowest, widest = (limit * size[1] / size[0] for limit in ASPECT_RATIO)
     for _ in range(TRIES):
         area = rng.uniform(*scale) * height * width
-        aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        aspect = math.exp(rng.uniform(math.log(narrowest), math.log(widest)))
         box_height, box_width = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
         if 0 < box_height <= height and 0 < box_width <= width:
             top, left = rng.integers(height - box_height + 1), rng.integers(width - box_width + 1)
             return int(top), int(left), box_height, box_width
-    box_height = max(min(height, round(width / ratio[0])), 1)
-    box_width = max(min(width, round(height * ratio[1])), 1)
+    box_height = max(min(height, round(width / narrowest)), 1)
+    box_width = max(min(width, round(height * widest)), 1)
     return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
 
 
-def view_crops(height: int, width: int, size: int, crops: int) -> tuple[Crop, ...]:
-    """The views of evaluation: short side resized to `size`, then squares spread over the long side.
+def view_crops(height: int, width: int, size: Size, crops: int) -> tuple[Crop, ...]:
+    """The views of evaluation: the video resized to just cover `size`, then pictures spread over what it has more.
 
-    One crop lies in the middle; `crops` of them at 0, 1/(crops − 1), … 1 of the room on the long side, so three at
-    0, ½, 1. A square video gives the same picture `crops` times.
+    Of squares: short side resized to theirs, long side where they are spread. One crop lies in the middle; `crops` of
+    them at 0, 1/(crops − 1), … 1 of the room, so three at 0, ½, 1. A video of the aspect of `size` gives the same
+    picture `crops` times.
     """
     if crops < 1:
         raise ValueError(f"{crops} crops of a video; at least 1 is needed")
-    short = min(height, width)
-    resized = round(height * size / short), round(width * size / short)
-    room = max(resized) - size
+    is_wide = height * size[1] <= width * size[0]
+    resized = (size[0], round(width * size[0] / height)) if is_wide else (round(height * size[1] / width), size[1])
+    room = resized[is_wide] - size[is_wide]
     starts = [room // 2] if crops == 1 else [room * k // (crops - 1) for k in range(crops)]
-    box = (0, 0, height, width)
-    windows = [(0, start) if width > height else (start, 0) for start in starts]
-    return tuple(Crop(box, resized, window, size) for window in windows)
+    windows = [(0, start) if is_wide else (start, 0) for start in starts]
+    return tuple(Crop((0, 0, height, width), resized, window, size) for window in windows)
 
 
 def flipped_at_random(crop: Crop, rng: np.random.Generator, probability: float = 0.5) -> Crop:

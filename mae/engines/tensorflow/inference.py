@@ -17,7 +17,7 @@ def compiled(
     Compiled when it is first called, so make it once for a model.
     """
     a = model.architecture
-    spec = tf.TensorSpec((None, a.num_frames, a.image_size, a.image_size, a.in_channels), tf.uint8)
+    spec = tf.TensorSpec((None, *a.video_shape), tf.uint8)
 
     def of_pixels(pixels: tf.Tensor) -> Any:
         return function(normalise(pixels, a.statistics))

@@ -20,6 +20,7 @@ from mae.evaluation.tasks.task import Evaluated, Task
 from mae.evaluation.trained import checkpoint_hash
 from mae.monitoring.console import format_table
 from mae.options import CLASSIFICATION
+from mae.picture_size import size_setting
 from mae.signals import Check
 
 SCORES = "test_scores"  # begins the name of the directory that an interrupted test leaves
@@ -29,7 +30,7 @@ SCORES = "test_scores"  # begins the name of the directory that an interrupted t
 class VideoEvaluation:
     """A classifier, and the labelled videos to evaluate it on."""
 
-    logits: Callable[[np.ndarray], np.ndarray]  # of (batch_size, T, S, S, c) uint8
+    logits: Callable[[np.ndarray], np.ndarray]  # of (batch_size, T, H, W, c) uint8
     reader: ClipReader  # of the list to evaluate
     class_names: tuple[str, ...]  # one for each output
     batch_size: int  # clips computed at a time
@@ -55,12 +56,13 @@ class VideoEvaluation:
             Interrupted: SIGINT or SIGTERM, after what was evaluated is saved.
         """
         digest, list_hash, spec = checkpoint_hash(checkpoint), self.reader.index.digest, self.reader.spec
+        pixels = f"{size_setting(spec.image_size)} pixels"
         identity = {
             "checkpoint": digest,
             "list": list_hash,
             "views": f"{views.sampler} {views.clips}×{views.crops}",
             # The same command with another stride tests other frames.
-            "clip": f"{spec.num_frames} at {spec.frame_stride}, {spec.short_clip}, {spec.image_size} pixels",
+            "clip": f"{spec.num_frames} at {spec.frame_stride}, {spec.short_clip}, {pixels}",
         }
         # One directory for each thing that is tested: what another test left is neither taken up nor in the way.
         name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]

@@ -28,8 +28,8 @@ def run_views(
     any number of replicas can share it and a compiled function keeps its shape.
 
     Args:
-        read: all views of a video, (views, T, S, S, c) uint8, or raises `BadVideo`.
-        logits: of (batch_size, T, S, S, c) uint8 → (batch_size, classes).
+        read: all views of a video, (views, T, H, W, c) uint8, or raises `BadVideo`.
+        logits: of (batch_size, T, H, W, c) uint8 → (batch_size, classes).
         save_every: batches between saves.
         check: called after every batch with the views done and the views in all; may raise, as `Interrupted` where a
             signal came: what was evaluated is saved then.

@@ -159,8 +159,8 @@ def fill(
     Args:
         caches: of one list of videos, one for each kind of features.
         videos: those to do, whatever the caches hold of them.
-        read: gives the clip of a video, (T, S, S, c) uint8, or raises `BadVideo`; called in threads.
-        compute: features of (batch_size, T, S, S, c) uint8, one array for each cache; as `replicated(…)`.
+        read: gives the clip of a video, (T, H, W, c) uint8, or raises `BadVideo`; called in threads.
+        compute: features of (batch_size, T, H, W, c) uint8, one array for each cache; as `replicated(…)`.
         save_every: batches between saves.
         check: called after every batch with the videos done and the videos in all; may raise, as `Interrupted`.
         workers: threads that decode; 0: one per CPU core.

@@ -23,9 +23,9 @@ class FeatureFigures:
     What they cost is a number of clips and of updates, the same on every machine: results depend on no clock.
 
     Args:
-        encoded: (b, T, S, S, c) uint8 → one vector for each clip (b, d) and its tokens (b, t·cells, d), float32, in
+        encoded: (b, T, H, W, c) uint8 → one vector for each clip (b, d) and its tokens (b, t·cells, d), float32, in
             which those of one time are beside each other.
-        clips: (k, T, S, S, c) uint8.
+        clips: (k, T, H, W, c) uint8.
         labels: (k,) classes; None: only what needs no labels.
         times: t.
         batch_size: clips computed at a time.

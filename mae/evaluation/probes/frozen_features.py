@@ -18,6 +18,7 @@ from mae.evaluation.features import encode, pool
 from mae.evaluation.interruptible import interruptible
 from mae.evaluation.probes.feature_cache import FeatureCache, fill
 from mae.evaluation.trained import Trained
+from mae.picture_size import size_setting
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,10 @@ def _described(spec: ClipSpec) -> str:
     decoding = spec.decoding
     told = "" if decoding.channels == "rgb" else f", {decoding.count} channels ({decoding.channels})"
     told += "" if decoding.window is None else f", window {decoding.window}"
+    told = f"{size_setting(spec.image_size)} pixels{told}"
     if spec.kind == "dense":
-        return f"center: {spec.num_frames} frames, stride {spec.frame_stride}, {spec.image_size} pixels{told}"
-    return f"{spec.kind}: {spec.num_frames} frames, {spec.image_size} pixels{told}"
+        return f"center: {spec.num_frames} frames, stride {spec.frame_stride}, {told}"
+    return f"{spec.kind}: {spec.num_frames} frames, {told}"
 
 
 def _size(count: float) -> str:

@@ -31,7 +31,7 @@ def other_orders(num_clips: int, times: int) -> np.ndarray:
 
 
 def reordered(clips: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Clips (k, T, S, S, c) with their tubelets in the given orders (k, times)."""
+    """Clips (k, T, H, W, c) with their tubelets in the given orders (k, times)."""
     count, num_frames = clips.shape[:2]
     tubelets = clips.reshape(count, orders.shape[1], num_frames // orders.shape[1], *clips.shape[2:])
     return tubelets[np.arange(count)[:, None], orders].reshape(clips.shape)

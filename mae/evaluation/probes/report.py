@@ -13,6 +13,7 @@ from mae.evaluation.probes.run import Labelled, Repetition, used
 from mae.evaluation.probes.spread import feature_spread
 from mae.evaluation.report import accuracies, versions, video_counts
 from mae.monitoring.console import format_table
+from mae.picture_size import PictureSize
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Probed:
 
     config: ProbeConfig
     seed: int
-    clip: Mapping[str, int | str]  # as {"num_frames": 16, "frame_stride": 4, "image_size": 224, "sampler": "dense"}
+    clip: Mapping[
+        str, PictureSize | str
+    ]  # as {"num_frames": 16, "frame_stride": 4, "image_size": 224, "sampler": "dense"}
     train_paths: Sequence[str]
     train_hash: str
     test_paths: Sequence[str]

@@ -44,6 +44,19 @@ def test_multi_scale_boxes_are_the_published_ones_and_equally_likely():
     assert 60 < min(small) <= max(small) < 145, "expected about 100 each"
 
 
+def test_boxes_for_pictures_that_are_no_squares():
+    """Largest of the aspect 2 : 3 in 240 × 320 is 213.3 × 320; in 240 × 400 it is 240 × 360."""
+    rng = np.random.default_rng(0)
+    sides = {multi_scale_crop_box(240, 320, rng, (16, 24))[2:] for _ in range(400)}
+    heights, widths = (213, 186, 160, 140), (320, 280, 240, 211)
+    assert sides == {(heights[i], widths[j]) for i, j in SCALE_PAIRS}
+    assert max(multi_scale_crop_box(240, 400, rng, (16, 24))[2:] for _ in range(400)) == (240, 360)
+    boxes = np.array([random_resized_crop_box(1000, 1000, rng, (10, 30)) for _ in range(400)])
+    small = boxes[boxes[:, 2] * boxes[:, 3] < 250_000]
+    assert 3 * 0.74 < (small[:, 3] / small[:, 2]).min() < 3 * 0.80
+    assert 3 * 1.25 < (small[:, 3] / small[:, 2]).max() < 3 * 1.36
+
+
 @pytest.mark.parametrize("make_box", [multi_scale_crop_box, random_resized_crop_box])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (9, 1), (5, 3), (33, 47), (113, 67)])
 def test_boxes_lie_inside(make_box, height, width):
@@ -121,9 +134,15 @@ def test_random_resized_boxes_spread_as_published():
         (33, 47, 16, 3, (16, 23), [(0, 0), (0, 3), (0, 7)]),  # 47·16/33 = 22.8
         (1, 3, 8, 3, (8, 24), [(0, 0), (0, 8), (0, 16)]),
         (24, 48, 24, 5, (24, 48), [(0, 0), (0, 6), (0, 12), (0, 18), (0, 24)]),
+        # Wider than the picture of 2 : 3: room on its long side; narrower: above and below.
+        (24, 48, (16, 24), 3, (16, 32), [(0, 0), (0, 4), (0, 8)]),
+        (24, 30, (16, 24), 3, (19, 24), [(0, 0), (1, 0), (3, 0)]),
+        (30, 24, (24, 16), 1, (24, 19), [(0, 1)]),
+        (20, 30, (16, 24), 3, (16, 24), [(0, 0)] * 3),
     ],
 )
 def test_views(height, width, size, crops, resized, windows):
+    size = (size, size) if isinstance(size, int) else size
     assert view_crops(height, width, size, crops) == tuple(
         Crop((0, 0, height, width), resized, window, size) for window in windows
     )
@@ -131,35 +150,37 @@ def test_views(height, width, size, crops, resized, windows):
 
 def test_no_view():
     with pytest.raises(ValueError, match="0 crops of a video"):
-        view_crops(10, 10, 8, 0)
+        view_crops(10, 10, (8, 8), 0)
 
 
 def test_a_view_is_cut_from_the_resized_frame():
     clip = noise(33, 47)
     whole = np.stack([cv2.resize(frame, (23, 16), interpolation=cv2.INTER_LINEAR) for frame in clip])
-    for crop, left in zip(view_crops(33, 47, 16, 3), (0, 3, 7), strict=True):
+    for crop, left in zip(view_crops(33, 47, (16, 16), 3), (0, 3, 7), strict=True):
         np.testing.assert_array_equal(crop_clip(clip, crop), whole[:, :, left : left + 16])
 
 
 def test_a_box_is_resized_as_a_whole():
     frame = noise(33, 47)[0]
     expected = cv2.resize(np.ascontiguousarray(frame[3:20, 5:40]), (16, 16), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(crop_frame(frame, crop_of_box((3, 5, 17, 35), 16)), expected)
+    np.testing.assert_array_equal(crop_frame(frame, crop_of_box((3, 5, 17, 35), (16, 16))), expected)
 
 
 def test_bilinear_by_hand():
     """From 2 to 4 columns: new centres lie at −¼, ¼, ¾, 1¼ of the old ones; beyond the ends the end itself."""
     row = np.array([0, 100], np.uint8).reshape(1, 2, 1).repeat(3, axis=2).repeat(2, axis=0)
-    crop = crop_of_box((0, 0, 2, 2), 4)
+    crop = crop_of_box((0, 0, 2, 2), (4, 4))
     assert crop_frame(row, crop)[0, :, 0].tolist() == [0, 25, 75, 100]
 
 
 CROPS = [
-    crop_of_box((3, 5, 17, 30), 16),
-    crop_of_box((3, 5, 16, 16), 16),
-    crop_of_box((0, 0, 33, 47), 16),
-    *view_crops(33, 47, 16, 3),
-    *view_crops(33, 47, 33, 3),
+    crop_of_box((3, 5, 17, 30), (16, 16)),
+    crop_of_box((3, 5, 16, 16), (16, 16)),
+    crop_of_box((0, 0, 33, 47), (16, 16)),
+    *view_crops(33, 47, (16, 16), 3),
+    *view_crops(33, 47, (33, 33), 3),
+    *view_crops(33, 47, (8, 20), 2),
+    crop_of_box((3, 5, 17, 30), (8, 20)),
 ]
 
 
@@ -181,14 +202,14 @@ def test_a_cropped_frame_owns_its_memory(crop, flip):
     before = cropped.copy()
     frame[:] = 0
     np.testing.assert_array_equal(cropped, before)
-    assert cropped.shape == (crop.size, crop.size, 3)
+    assert cropped.shape == (*crop.size, 3)
     assert cropped.dtype == np.uint8
     assert cropped.flags.c_contiguous
 
 
 def test_the_whole_frame_unchanged_is_a_copy():
     frame = noise(16, 16)[0]
-    cropped = crop_frame(frame, crop_of_box((0, 0, 16, 16), 16))
+    cropped = crop_frame(frame, crop_of_box((0, 0, 16, 16), (16, 16)))
     np.testing.assert_array_equal(cropped, frame)
     assert not np.shares_memory(cropped, frame)
 
@@ -204,7 +225,7 @@ def test_channels_may_come_in_any_order():
 def test_a_constant_clip_stays_constant(height, width):
     clip = noise(height, width, frames=1).repeat(3, axis=0)
     rng = np.random.default_rng(2)
-    crops = [crop_of_box(random_resized_crop_box(height, width, rng), 8), *view_crops(height, width, 8, 3)]
+    crops = [crop_of_box(random_resized_crop_box(height, width, rng), (8, 8)), *view_crops(height, width, (8, 8), 3)]
     for crop in crops:
         cropped = crop_clip(clip, crop)
         assert cropped.shape == (3, 8, 8, 3)
@@ -213,7 +234,7 @@ def test_a_constant_clip_stays_constant(height, width):
 
 
 def test_flips_come_as_often_as_asked():
-    crop = crop_of_box((0, 0, 4, 4), 4)
+    crop = crop_of_box((0, 0, 4, 4), (4, 4))
     rng = np.random.default_rng(0)
     assert 440 < sum(flipped_at_random(crop, rng).flip for _ in range(1000)) < 560
     assert not any(flipped_at_random(crop, rng, probability=0.0).flip for _ in range(100))
