@@ -26,9 +26,8 @@ class BalancedSchedule:
             raise ValueError(f"{visits} visits a step must lie in [1, {len(labels)}], the number of videos")
         self._seed, self._count, self._visits = seed, len(labels), visits
         # Of each class that has some, ascending.
-        self._members = np.split(
-            np.argsort(labels, kind="stable"), np.cumsum(np.unique(labels, return_counts=True)[1])[:-1]
-        )
+        _, counts = np.unique(np.asarray(labels), return_counts=True)
+        self._members = np.split(np.argsort(np.asarray(labels), kind="stable"), np.cumsum(counts)[:-1])
         # Two epochs are in flight where one ends.
         self._epoch = lru_cache(maxsize=2)(self._made)
 

@@ -171,15 +171,15 @@ def spread_evenly(labels: Sequence[int] | None, count: int, size: int) -> list[i
     """
     if labels is None:
         return [int(position) for position in np.linspace(0, count, min(size, count), endpoint=False)]
-    labels = np.asarray(labels)
-    classes = np.unique(labels)
+    class_of = np.asarray(labels)
+    classes = np.unique(class_of)
     most = max(size // _LEAST_OF_A_CLASS, 1)
     if len(classes) > most:
         classes = classes[np.linspace(0, len(classes), most, endpoint=False).astype(int)]
     share = size // len(classes)
     indices: list[int] = []
     for number in classes:
-        members = np.flatnonzero(labels == number)
+        members = np.flatnonzero(class_of == number)
         chosen = np.linspace(0, len(members), min(share, len(members)), endpoint=False).astype(int)
         indices += members[chosen].tolist()
     return sorted(indices)

@@ -184,7 +184,9 @@ def mapped(function: Callable[[Any], Other], column: Sequence[Any]) -> Sequence[
 
 def distinct(column: Sequence[Value]) -> Sequence[Value]:
     """The values that a column has, some of them perhaps several times."""
-    return column.choices if isinstance(column, Coded) else column
+    if isinstance(column, Coded):
+        return [column.choices[code] for code in np.flatnonzero(np.bincount(column.codes)).tolist()]
+    return column
 
 
 def taken(column: Sequence[Value], indices: Sequence[int]) -> Sequence[Value]:

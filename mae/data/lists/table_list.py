@@ -52,6 +52,8 @@ def index_table(
     Raises:
         ConfigError: as there; the message names the row.
     """
+    if not len(table):
+        raise ConfigError("lists no video; expected a path on every row")
     paths = Paths(str(base), _plain_paths(table, base))
     segments, strides = _segments(table), _strides(table)
     _check_splits(table)

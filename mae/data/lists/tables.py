@@ -207,23 +207,24 @@ def _beginning(list_path: Path) -> tuple[int, str] | None:
 def _seen(list_path: Path, above: int, delimiter: str) -> _Seen | None:
     """Looks at the lines below some; None where they are not told from each other by bytes alone."""
     mark = re.escape(delimiter.encode())
-    # A quote that neither begins nor ends a field; a comment; a line end that is two in one reader and one in another.
-    odd = re.compile(rb"(?<![\n" + mark + rb'])"(?![\r\n' + mark + rb"])|(?:^|\n)[ \t]*#|\r(?!\n)")
+    quoted = re.compile(rb"(?<=[\n" + mark + rb'])"[^"\r\n]*"(?=[\r\n' + mark + rb"]|\Z)")
     lines, has_quotes, last = 0, False, b"\n"
     with list_path.open("rb") as file:
         for _ in range(above):
             file.readline()
         while chunk := file.read(_CHUNK):
             chunk += file.readline()
-            if chunk.translate(None, _USUAL) or (_is_odd(chunk) and odd.search(b"\n" + chunk)):
+            quotes = chunk.count(b'"')
+            if quotes and quotes != 2 * sum(1 for _ in quoted.finditer(b"\n" + chunk)):
                 return None
-            lines, has_quotes, last = lines + chunk.count(b"\n"), has_quotes or b'"' in chunk, chunk[-1:]
+            if chunk.translate(None, _USUAL) or _has_comment(chunk) or chunk.count(b"\r") != chunk.count(b"\r\n"):
+                return None
+            lines, has_quotes, last = lines + chunk.count(b"\n"), has_quotes or quotes > 0, chunk[-1:]
     return _Seen(lines + (last != b"\n"), has_quotes)
 
 
-def _is_odd(chunk: bytes) -> bool:
-    """Whether there may be something odd in it: bytes are found faster than patterns."""
-    return any(byte in chunk for byte in (b'"', b"#", b"\r"))
+def _has_comment(chunk: bytes) -> bool:
+    return b"#" in chunk and re.search(rb"^[ \t]*#", chunk, re.MULTILINE) is not None
 
 
 def _columns(list_path: Path, above: int, header: Header, seen: _Seen) -> dict[str, Any] | None:

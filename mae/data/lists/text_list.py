@@ -63,20 +63,16 @@ def index_csv(
     if isinstance(beside, str) and classes is None:
         with suppress(ConfigError):  # the list itself will tell
             classes = names if exists_at(names := at_address(beside, CLASSES_FILE)) else None
-    with ExitStack() as copies:
-        named = {}
-        for file in (place, classes):
-            if isinstance(file, str) and is_remote(file):
-                named[copies.enter_context(local_list(file))] = file
-        here = {address: copy for copy, address in named.items()}
-        path = here[place] if isinstance(place, str) else place
+    base = beside if root is None else existing_base(root)
+    with ExitStack() as held:
+        copies = {file: held.enter_context(local_list(str(file))) for file in (place, classes) if is_remote(file)}
+        path = Path(copies.get(place, place))
         try:
-            return _File.opened(path, beside if root is None else existing_base(root), here.get(str(classes), classes),
-                                wanted).index_of(wanted)  # fmt: skip
+            return _File.opened(path, base, copies.get(classes, classes), wanted).index_of(wanted)
         except ConfigError as error:
             message = str(error)
-            for copy, address in named.items():
-                message = message.replace(str(copy), address)
+            for address, copy in copies.items():
+                message = message.replace(str(copy), str(address))
             raise ConfigError(message) from error
 
 

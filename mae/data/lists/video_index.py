@@ -81,7 +81,7 @@ class VideoIndex:
             return np.array(self.targets, np.float64)
         if self.label_sets is None:
             return np.array(self.labels, np.int32)
-        sets = distinct(self.label_sets)
+        sets = self.label_sets.choices if isinstance(self.label_sets, Coded) else self.label_sets
         made = np.zeros((len(sets), outputs), np.uint8)
         for row, labels in enumerate(sets):
             made[row, list(labels)] = 1

@@ -148,7 +148,7 @@ def _hold(path: Path) -> int | None:
     """A descriptor of a copy that keeps it from being removed until it is closed; None where there is no copy."""
     try:
         held = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     _lock(held, fcntl.LOCK_SH)
     status = os.fstat(held)
