@@ -12,6 +12,7 @@ head          mean (default) of all heads, each of them, or the number of one, f
 frame_stride  source frames between two frames of the clip (default: as the checkpoint tells, else 4)
 sampler       dense, or segments: a frame of each of as many equal parts of the video (default: of the kind the model
               was trained on, else dense)
+resize        of a video of another aspect: crop, letterbox or stretch (default: as in training, else crop)
 precision     float32 (default), bfloat16, float16, or auto: bfloat16 where the GPU has it
 backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
@@ -40,7 +41,7 @@ from mae.cli.typed import PATH
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.monitoring.panels import in_colours
 from mae.monitoring.pictures import check_output, save_picture
-from mae.options import CLIP_KINDS, PRECISIONS
+from mae.options import CLIP_KINDS, PRECISIONS, RESIZES
 from mae.picture_size import PictureSize, check_picture_size
 from mae.presets import Architecture
 
@@ -62,6 +63,7 @@ class AttentionConfig:
     head: str = "mean"  # mean | each | a number from 1
     frame_stride: int | None = None  # source frames between two of the clip; null: as in training
     sampler: str | None = None  # dense | segments; null: as in training
+    resize: str | None = None  # crop | letterbox | stretch; null: as in training
     precision: str = "float32"
     backend: str | None = None  # tensorflow | jax; null: as KERAS_BACKEND says, else tensorflow where it is installed
     num_heads: int | None = None  # of the model, as the next two
@@ -81,6 +83,8 @@ class AttentionConfig:
         check_output(self.output_path if self.output is None else self.output)
         if self.sampler is not None:
             check_choice("sampler", self.sampler, CLIP_KINDS)
+        if self.resize is not None:
+            check_choice("resize", self.resize, RESIZES)
         check_choice("precision", self.precision, PRECISIONS)
         check_at_least(1, self, "block", "frame_stride", "num_heads", "num_frames")
         check_picture_size(self.image_size)
@@ -132,12 +136,21 @@ def show_attention(config: AttentionConfig) -> str:
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     with engine.scope():
-        trained = load_encoder(config.checkpoint, config.frame_stride, dtype, config.sizes, config.sampler)
+        trained = load_encoder(
+            config.checkpoint, config.frame_stride, dtype, config.sizes, config.sampler, resize=config.resize
+        )
     a = trained.model.architecture
     place, block, heads = config.place(a.grid), config.block_of(a.depth), config.heads_of(a.num_heads)
     token = None if place is None else int(np.ravel_multi_index(place, a.grid))
     sampler = CENTERS[trained.sampler]
-    spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=sampler, decoding=trained.decoding)
+    spec = ClipSpec(
+        a.num_frames,
+        trained.frame_stride,
+        a.image_size,
+        sampler=sampler,
+        decoding=trained.decoding,
+        resize=trained.resize,
+    )
     clip = clip_of("video=", config.video, video, spec)
     run = engine.local(trained.model, lambda videos: attention_map(trained.model, videos, block, token))
     weights = np.asarray(run(clip[None]))[0][heads] * a.num_tokens  # 1: what all would get alike

@@ -9,7 +9,7 @@ classes     file of class names, one a line or {number: name} (default: the sour
 
 What the source does not tell is given as well: sizes of the model, as num_heads=6, and how it was trained:
 frame_stride, sampler, target, target_scale, target_pixels, loss_weight, masking, mask_ratio, mask_motion,
-mask_motion_share, licence, channels.
+mask_motion_share, licence, channels, resize.
 
 Every tensor of the source must have a place and every weight of the model a tensor, else nothing is written.
 """
@@ -48,6 +48,7 @@ TRAINING = {
     "mask_motion_share": float,
     "licence": str,
     "channels": str,
+    "resize": str,
 }
 SIZES = get_type_hints(Architecture)
 # Declared as `Any`: a type checker knows no class that is made when the module is loaded.

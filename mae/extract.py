@@ -16,15 +16,16 @@ sampler       dense: neighbours at the stride; segments: a frame of each of as m
               (default: of the kind the model was trained on, else dense)
 dtype         float32 (default) or float16, of the files
 batch_size    clips computed at a time (default 8)
+resize        of videos of another aspect: crop, letterbox or stretch (default: as the checkpoint tells, else crop)
 precision     float32 (default), bfloat16, float16, or auto (bfloat16 where the GPU has it), of the computation
 backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
 
 A file holds `features`; `frames` (clips, T), the frame numbers a clip is made of; `seconds` (clips, 2), when its
 first and last frame are shown; and `metadata`, a JSON text. Along t, one step is one tubelet, two frames of the clip:
-16 frames give 8 steps, and step i belongs to frames[2i] and frames[2i + 1]. h and w go down and right in the square
-in the middle of the picture; d is the encoder's width. Videos that cannot be read are listed in index.csv and tried
-again the next time.
+16 frames give 8 steps, and step i belongs to frames[2i] and frames[2i + 1]. h and w go down and right in what is shown
+of the picture, its middle unless `resize` says otherwise; d is the encoder's width. Videos that cannot be read are
+listed in index.csv and tried again the next time.
 Exit status: 0 if at least one video was read, 2 for a mistake in the command or if no video can be read.
 """
 
@@ -54,7 +55,7 @@ from mae.options import FEATURE_DTYPES
 
 COLUMNS = ("video", "file", "clips", "status", "reason")
 SETTINGS = "settings.json"
-EARLIER = {"sampler": "dense"}  # what folders of earlier versions were made with and do not say
+EARLIER = {"sampler": "dense", "resize": "crop"}  # what folders of earlier versions were made with and do not say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,9 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     given = given_videos("video=", config.video, config.root, config.frames)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
-    trained = load_encoder(config.checkpoint, config.frame_stride, dtype, config.sizes, config.sampler)
+    trained = load_encoder(
+        config.checkpoint, config.frame_stride, dtype, config.sizes, config.sampler, resize=config.resize
+    )
     features = _features(engine, trained.model, config.tokens)
     num_frames = trained.model.architecture.num_frames
     plan = ClipPlan(num_frames, trained.frame_stride, config.clips, config.window, config.stride, trained.sampler)
@@ -157,7 +160,9 @@ def _extract(
     names, paths = list(named), list(named.values())
     entries: dict[str, Entry] = {}
     gathered: list[dict[str, np.ndarray]] = []
-    for number, part in read_videos(paths, plan, trained.model.architecture.picture_size, trained.decoding):
+    for number, part in read_videos(
+        paths, plan, trained.model.architecture.picture_size, trained.decoding, trained.resize
+    ):
         name = names[number]
         if isinstance(part, BadVideo):
             gathered = []
@@ -231,7 +236,7 @@ def _settings(config: ExtractConfig, trained: Any) -> dict[str, Any]:
     a = trained.model.architecture
     names = ("tokens", "clips", "window", "stride", "dtype", "precision")
     clips = {"frame_stride": trained.frame_stride, "num_frames": a.num_frames, "image_size": a.image_size}
-    clips["sampler"] = trained.sampler
+    clips |= {"sampler": trained.sampler, "resize": trained.resize}
     return {"checkpoint_hash": trained.checksum, **{name: getattr(config, name) for name in names}, **clips}
 
 

@@ -20,6 +20,7 @@ ON_USR1 = ("save", "end")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker", "tpu")
 CHANNELS = ("rgb", "grey", "stored")  # of pixels, see `mae.data.videos.decoding.Decoding`
 DECODERS = ("pyav", "opencv")  # of video files; the first one is right wherever `ffmpeg` is
+RESIZES = ("crop", "letterbox", "stretch")  # see `mae.data.transforms.crops.resized_whole`
 CROPS = ("multi_scale", "random_resized", "center")
 CLIP_KINDS = ("dense", "segments")  # how a model was used to see a video, see `mae.data.sampling.KINDS`
 FEATURE_DTYPES = ("float32", "float16")  # on disk

@@ -12,6 +12,7 @@ stride        seconds between the starts of two windows (default: one follows th
 frame_stride  source frames between two frames of a clip (default: as the checkpoint tells, else 4)
 sampler       dense: neighbours at the stride; segments: a frame of each of as many equal parts of the video or window
               (default: of the kind the model was trained on, else dense)
+resize        of videos of another aspect: crop, letterbox or stretch (default: as the checkpoint tells, else crop)
 classes       file of class names, one a line or {number: name} (default: the checkpoint's own, else numbers)
 top           classes or labels shown (default 5); of a model of numbers all are
 output        file to write as well, .csv or .json
@@ -21,7 +22,8 @@ backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
 
 Of a model of several labels each has a probability of its own; a model of numbers says these, in their unit.
-A clip is the square in the middle of the picture. Videos that cannot be read are reported and the others go on.
+A clip is what lies in the middle of the picture, unless `resize` says otherwise. Videos that cannot be read are
+reported and the others go on.
 Exit status: 0 if at least one video was read, 2 for a mistake in the command or if no video can be read.
 """
 
@@ -112,7 +114,7 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     trained = load_classifier(
-        config.checkpoint, config.classes, config.frame_stride, dtype, config.sizes, config.sampler
+        config.checkpoint, config.classes, config.frame_stride, dtype, config.sizes, config.sampler, config.resize
     )
     logits = engine.inference(trained.model, lambda videos: trained.model(videos, training=False))
     slides = config.window is not None or config.stride is not None
@@ -145,7 +147,9 @@ def _by_video(
     paths, names = given.index.paths, given.names
     gathered: list[Prediction] = []
     current = 0
-    for number, part in read_videos(paths, plan, trained.model.architecture.picture_size, trained.decoding):
+    for number, part in read_videos(
+        paths, plan, trained.model.architecture.picture_size, trained.decoding, trained.resize
+    ):
         if number != current:
             yield gathered
             gathered, current = [], number

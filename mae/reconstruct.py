@@ -15,6 +15,7 @@ target        what the decoder predicts: videomae, mae_st, pixels or difference 
 frame_stride  source frames between two frames of the clip (default: as in training, else 4)
 sampler       dense, or segments: a frame of each of as many equal parts of the video (default: as in training, else
               dense)
+resize        of a video of another aspect: crop, letterbox or stretch (default: as in training, else crop)
 precision     float32 (default), bfloat16, float16, or auto: bfloat16 where the GPU has it
 backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, decoder_num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should
@@ -36,7 +37,7 @@ from mae.cli.typed import PATH
 from mae.errors import ConfigError, check_at_least, check_choice
 from mae.masking import MASKS, clip_mask, num_masked
 from mae.monitoring.pictures import check_output, save_picture
-from mae.options import CLIP_KINDS, MASK_MOTIONS, PRECISIONS, TARGETS
+from mae.options import CLIP_KINDS, MASK_MOTIONS, PRECISIONS, RESIZES, TARGETS
 from mae.picture_size import PictureSize, check_picture_size
 
 
@@ -56,6 +57,7 @@ class ReconstructConfig:
     target: str | None = None
     frame_stride: int | None = None  # source frames between two of the clip
     sampler: str | None = None  # dense | segments
+    resize: str | None = None  # crop | letterbox | stretch
     precision: str = "float32"
     backend: str | None = None  # tensorflow | jax; null: as KERAS_BACKEND says, else tensorflow where it is installed
     num_heads: int | None = None  # of the model, as the next three
@@ -83,6 +85,7 @@ class ReconstructConfig:
             ("masking", MASKS),
             ("target", TARGETS),
             ("sampler", CLIP_KINDS),
+            ("resize", RESIZES),
             ("mask_motion", MASK_MOTIONS),
         ):
             if getattr(self, name) is not None:
@@ -114,6 +117,7 @@ def reconstruct(config: ReconstructConfig) -> str:
         masking=config.masking,
         mask_ratio=config.mask_ratio,
         mask_motion=config.mask_motion,
+        resize=config.resize,
     )
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
@@ -125,7 +129,14 @@ def reconstruct(config: ReconstructConfig) -> str:
     told.predicted.check_frames(a.num_frames)
     num_masked(told.masking, a.grid, told.mask_ratio)
     sampler = CENTERS[trained.sampler]
-    spec = ClipSpec(a.num_frames, trained.frame_stride, a.image_size, sampler=sampler, decoding=trained.decoding)
+    spec = ClipSpec(
+        a.num_frames,
+        trained.frame_stride,
+        a.image_size,
+        sampler=sampler,
+        decoding=trained.decoding,
+        resize=trained.resize,
+    )
     clip = clip_of("video=", config.video, video, spec)
     prefer, share = told.mask_motion or "none", told.mask_motion_share or 0.5
     mask = clip_mask(clip, a.tubelet, told.masking, told.mask_ratio, prefer, share, config.seed)

@@ -26,7 +26,7 @@ from mae.data.sampling import SAMPLERS
 from mae.data.videos.decoding import check_window
 from mae.errors import ConfigError, check_choice, shown
 from mae.masking import MASKS
-from mae.options import CHANNELS, CLASSIFICATION, MASK_MOTIONS, TASKS
+from mae.options import CHANNELS, CLASSIFICATION, MASK_MOTIONS, RESIZES, TASKS
 from mae.presets import Architecture
 from mae.target_config import DIFFERENCE, Target
 
@@ -66,12 +66,13 @@ class Training:
     mask_motion_share: float | None = None
     channels: str | None = None  # of pixels: a name of `mae.options.CHANNELS`; None: rgb
     window: tuple[float, float] | None = None  # of arrays: what became black and white; None: they were uint8
+    resize: str | None = None  # of videos of another aspect: a name of `mae.options.RESIZES`; None: crop
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
             check("how weights were trained", name, getattr(self, name), optional(rule))
         masks = (("masking", MASKS), ("mask_motion", MASK_MOTIONS))
-        for name, choices in (("sampler", SAMPLERS), ("channels", CHANNELS), *masks):
+        for name, choices in (("sampler", SAMPLERS), ("channels", CHANNELS), ("resize", RESIZES), *masks):
             if getattr(self, name) is not None:
                 check_choice(name, getattr(self, name), choices)
         object.__setattr__(self, "window", check_window(self.window, ""))  # a tuple, whatever list it was in a file
@@ -232,6 +233,8 @@ def training_of_run(meta: Mapping[str, Any], source: str | Path) -> Training:
     if data.get("channels") != "rgb":
         told["channels"] = data.get("channels")
     told["window"] = data.get("window")
+    if data.get("resize") != "crop":
+        told["resize"] = data.get("resize")
     known = check(source, "fixed_batch", meta.get("fixed_batch") or {}, table())
     if known and known.get("step") == meta.get("step"):  # of these very weights
         told |= {"fixed_batch": known.get("digest"), "fixed_batch_loss": known.get("loss")}

@@ -45,7 +45,11 @@ def write_onnx(model: Any, path: Path, metadata: Metadata, video_size: Sequence[
     a = model.architecture
     height, width = video_size or a.picture_size
     videos = keras.Input((a.num_frames, height, width, a.in_channels), dtype="uint8", name="videos")
-    ready = videos if video_size is None else VideoPreprocessor(a.image_size, normalise=False)(videos)
+    ready = (
+        videos
+        if video_size is None
+        else VideoPreprocessor(a.image_size, normalise=False, resize=metadata.training.resize or "crop")(videos)
+    )
     made = twin(ready)
     if output == "probabilities":
         made = keras.layers.Activation("sigmoid" if model.task == MULTILABEL else "softmax")(made)

@@ -8,8 +8,10 @@ import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
-from mae.data.transforms.crops import view_crops
+from mae.data.transforms.crops import Crop, view_crops
+from mae.errors import check_choice
 from mae.normalisation import statistics_of
+from mae.options import RESIZES
 from mae.patches import normalise
 from mae.picture_size import PictureSize, height_and_width, picture_size
 
@@ -32,12 +34,14 @@ class VideoPreprocessor(keras.layers.Layer):
         mean: of each channel in [0, 1]; None: ImageNet's for three channels, else 0.5. Of a model
             `model.architecture.statistics.mean`.
         std: the standard deviation that goes with `mean`; None: likewise.
+        resize: of videos of another aspect: `crop`; `letterbox`, all of the picture between black bars; or `stretch`.
+            Of a model `model.card.clip.resize`.
 
     Input: (b, t, h, w, c) uint8; h and w must be known when the layer is called, b and t need not be.
     Output: (b, t, height, width, c) float32, normalised, or uint8.
 
     Raises:
-        ConfigError: no size.
+        ConfigError: no size, or no such `resize`.
         ValueError: input of another type, without five axes, or of unknown height or width.
 
     Example:
@@ -54,11 +58,14 @@ class VideoPreprocessor(keras.layers.Layer):
         normalise: bool = True,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        resize: str = "crop",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.image_size = picture_size("image_size", image_size)
+        check_choice("resize", resize, RESIZES)
         self.normalise = normalise
+        self.resize = resize
         self.mean, self.std = mean, std
 
     def call(self, videos: Any) -> Any:
@@ -70,15 +77,18 @@ class VideoPreprocessor(keras.layers.Layer):
                 "height and width known"
             )
         height, width, channels = shape[2:]
-        (crop,) = view_crops(height, width, height_and_width(self.image_size), 1)
-        across, along = (slice(start, start + length) for start, length in zip(crop.window, crop.size, strict=True))
+        (crop,) = view_crops(height, width, height_and_width(self.image_size), 1, self.resize)
+        across, along = (
+            slice(max(start, 0), max(start, 0) + length) for start, length in zip(crop.window, crop.size, strict=True)
+        )
         rows = _taps(height, crop.resized[0], across, clamps=False)
         columns = _taps(width, crop.resized[1], along, clamps=True)
-        pixels = _resize(videos, rows, columns)
+        pixels = _between_bars(_resize(videos, rows, columns), crop)
         return normalise(pixels, statistics_of(channels, self.mean, self.std)) if self.normalise else pixels
 
     def get_config(self) -> dict[str, Any]:
-        told = {"image_size": self.image_size, "normalise": self.normalise, "mean": self.mean, "std": self.std}
+        names = ("image_size", "normalise", "mean", "std", "resize")
+        told = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **told}
 
 
@@ -98,6 +108,16 @@ def _taps(length: int, resized: int, window: slice, clamps: bool) -> _Taps:
     weights = np.rint(np.stack([1 - share, share]) * np.float32(1 << _WEIGHT_BITS)).astype(np.int32)
     indices = np.stack([first, first + 1]).clip(0, length - 1)
     return indices[:, window], weights[:, window]
+
+
+def _between_bars(pixels: Any, crop: Crop) -> Any:
+    """(b, t, h, w, c) → (b, t, *crop.size, c): black where the picture does not reach."""
+    before = [max(-start, 0) for start in crop.window]
+    bars = [
+        (first, wants - has - first)
+        for first, wants, has in zip(before, crop.size, (pixels.shape[2], pixels.shape[3]), strict=True)
+    ]
+    return ops.pad(pixels, ((0, 0), (0, 0), *bars, (0, 0))) if any(map(sum, bars)) else pixels
 
 
 def _resize(videos: Any, rows: _Taps, columns: _Taps) -> Any:

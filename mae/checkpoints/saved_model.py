@@ -32,7 +32,11 @@ def write_saved_model(model: Any, folder: Path, metadata: Metadata, video_size: 
     a: Architecture = model.architecture
     height, width = video_size or a.picture_size
     served = tf.TensorSpec((None, a.num_frames, height, width, a.in_channels), tf.uint8, name="videos")
-    resized: Any = VideoPreprocessor(a.image_size, normalise=False) if video_size else lambda videos: videos
+    resized: Any = (
+        VideoPreprocessor(a.image_size, normalise=False, resize=metadata.training.resize or "crop")
+        if video_size
+        else lambda videos: videos
+    )
     is_classifier = model_kind(model) == "classifier"
     names = [metadata.id2label.get(i, str(i)) for i in range(model.num_classes)] if is_classifier else []
 

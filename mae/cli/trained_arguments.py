@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from mae.cli.typed import PATH
 from mae.errors import check_at_least, check_choice
-from mae.options import CLIP_KINDS, PRECISIONS
+from mae.options import CLIP_KINDS, PRECISIONS, RESIZES
 from mae.picture_size import PictureSize, check_picture_size
 
 
@@ -21,6 +21,7 @@ class TrainedArguments:
     stride: float | None = None  # seconds between the starts of two windows; null: one follows the other
     frame_stride: int | None = None  # source frames between two of a clip; null: as the checkpoint tells
     sampler: str | None = None  # dense | segments: which frames make a clip; null: as the checkpoint tells
+    resize: str | None = None  # crop | letterbox | stretch: of other aspects; null: as the checkpoint tells, else crop
     batch_size: int = 8  # clips computed at a time
     precision: str = "float32"
     backend: str | None = None  # tensorflow | jax; null: as KERAS_BACKEND says, else tensorflow where it is installed
@@ -32,6 +33,8 @@ class TrainedArguments:
         check_choice("precision", self.precision, PRECISIONS)
         if self.sampler is not None:
             check_choice("sampler", self.sampler, CLIP_KINDS)
+        if self.resize is not None:
+            check_choice("resize", self.resize, RESIZES)
         check_at_least(1, self, "frame_stride", "batch_size")
         check_picture_size(self.image_size)
 

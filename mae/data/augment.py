@@ -13,6 +13,7 @@ from mae.data.transforms.crops import (
     flipped_at_random,
     multi_scale_crop_box,
     random_resized_crop_box,
+    resized_whole,
     view_crops,
 )
 from mae.data.transforms.rand_augment import parse_rand_augment, rand_augment
@@ -22,14 +23,21 @@ from mae.normalisation import Statistics, usual_statistics
 CENTER = Augmentation("center", False, 0.0, 0.0, 0.0, 0.0, None, 0.0)  # none at all
 
 
-def draw_crop(augmentation: Augmentation, height: int, width: int, size: Size, rng: np.random.Generator) -> Crop:
-    """The part of a video of `height` × `width` pixels that a clip shows."""
+def draw_crop(
+    augmentation: Augmentation, height: int, width: int, size: Size, rng: np.random.Generator, resize: str = "crop"
+) -> Crop:
+    """The part of a video of `height` × `width` pixels that a clip shows.
+
+    Args:
+        resize: crop: boxes have about the aspect of `size` | letterbox, stretch: about that of the video, and become
+            what the whole video would become; see `mae.data.transforms.crops.resized_whole`.
+    """
     if augmentation.crop == "center":
-        (crop,) = view_crops(height, width, size, 1)
-    elif augmentation.crop == "multi_scale":
-        crop = crop_of_box(multi_scale_crop_box(height, width, rng, size), size)
+        (crop,) = view_crops(height, width, size, 1, resize)
     else:
-        crop = crop_of_box(random_resized_crop_box(height, width, rng, size), size)
+        draw = multi_scale_crop_box if augmentation.crop == "multi_scale" else random_resized_crop_box
+        box = draw(height, width, rng, size if resize == "crop" else (height, width))
+        crop = crop_of_box(box, size, size if resize == "crop" else resized_whole(height, width, size, resize))
     return flipped_at_random(crop, rng) if augmentation.flip else replace(crop, flip=False)
 
 

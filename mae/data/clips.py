@@ -17,6 +17,7 @@ from mae.data.videos.read import read_frames
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.motion import block_motion
 from mae.normalisation import Statistics
+from mae.options import RESIZES
 from mae.picture_size import PictureSize, height_and_width, picture_size
 from mae.seeds import generator
 
@@ -37,11 +38,13 @@ class ClipSpec:
     motion_candidates: int = 1  # windows read for each training clip, of which the one that moves most is taken
     decoding: Decoding = RGB  # what pixels are made of frames
     statistics: Statistics | None = None  # what the model normalises by; None: by the usual ones of its channels
+    resize: str = "crop"  # how a video of another aspect becomes a clip: crop | letterbox | stretch
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", picture_size("image_size", self.image_size))
         check_at_least(1, self, "frame_stride", prefix="dataset.")
         check_choice("data.sampler", self.sampler, SAMPLERS)
+        check_choice("data.resize", self.resize, RESIZES)
         check_choice("data.short_clip", self.short_clip, SHORT_CLIPS)
         check_at_least(1, self, "clips_per_video", "motion_candidates", prefix="data.")
         self.augmentation.check_channels(self.decoding.count)
@@ -112,7 +115,9 @@ class ClipReader:
 
         def crops(height: int, width: int) -> list[Crop]:
             drawn = [
-                draw_crop(spec.augmentation, height, width, spec.picture_size, self._generator("crop", clip))
+                draw_crop(
+                    spec.augmentation, height, width, spec.picture_size, self._generator("crop", clip), spec.resize
+                )
                 for clip in visit
             ]
             return [crop for crop in drawn for _ in purposes]
@@ -138,7 +143,7 @@ class ClipReader:
         def choose(count: int) -> np.ndarray:
             return sample(count, spec.num_frames, self._stride(example), not_asked, "repeat_last")[None]
 
-        clips, _ = self._read(example, choose, lambda h, w: view_crops(h, w, spec.picture_size, 1))
+        clips, _ = self._read(example, choose, lambda h, w: view_crops(h, w, spec.picture_size, 1, spec.resize))
         return clips[0]
 
     def test_clips(self, example: int, views: TestViews) -> np.ndarray:
@@ -151,7 +156,7 @@ class ClipReader:
             return clips.repeat(views.crops, axis=0)
 
         def crops(height: int, width: int) -> Sequence[Crop]:
-            return views.clips * view_crops(height, width, spec.picture_size, views.crops)
+            return views.clips * view_crops(height, width, spec.picture_size, views.crops, spec.resize)
 
         clips, _ = self._read(example, choose, crops)
         return clips

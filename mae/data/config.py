@@ -10,7 +10,7 @@ from mae.data.transforms.color_jitter import ColorJitter
 from mae.data.transforms.rand_augment import parse_rand_augment
 from mae.data.videos.decoding import Decoding, check_window, decoding
 from mae.errors import ConfigError, check_at_least, check_choice
-from mae.options import CHANNELS, CROPS, DECODERS
+from mae.options import CHANNELS, CROPS, DECODERS, RESIZES
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ class DataConfig:
     decoder: str  # of video files: pyav (what `ffmpeg` shows) | opencv
     channels: str  # of pixels: rgb | grey (the luma) | stored (those of arrays), see `mae.data.videos.decoding`
     window: list[float] | None  # what becomes black and white of arrays, as [-1000,400]; null: they are uint8
+    resize: str  # how a video of another aspect becomes a clip: crop | letterbox | stretch
     timeout_s: float  # seconds; a video that is not decoded by then is bad, and one that is not fetched
     # Where copies of videos at addresses are, see `mae.data.remote.copies`; null: in the user's cache directory.
     remote_cache: str | None = field(metadata=PATH)
@@ -142,6 +143,7 @@ class DataConfig:
         check_reading(self, prefix="data.")
         window = check_window(self.window)
         object.__setattr__(self, "window", None if window is None else list(window))  # a plain list
+        check_choice("data.resize", self.resize, RESIZES)
         check_choice("data.channels", self.channels, CHANNELS)
         check_at_least(1, self, "prefetch", "clips_per_video", "motion_candidates", prefix="data.")
         if self.ram_budget_gb is not None and self.ram_budget_gb <= 0:

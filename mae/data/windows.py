@@ -108,31 +108,34 @@ class Part:
 
 
 def read_videos(
-    paths: Sequence[str], plan: ClipPlan, size: Size, decoding: Decoding = RGB
+    paths: Sequence[str], plan: ClipPlan, size: Size, decoding: Decoding = RGB, resize: str = "crop"
 ) -> Iterator[tuple[int, Part | BadVideo]]:
     """The clips of each video in order, decoded ahead in threads; a long video comes in several parts.
 
     Args:
         size: height and width of a clip, in pixels: what lies in the middle of the picture.
         decoding: what pixels are made of frames.
+        resize: crop | letterbox | stretch, see `mae.data.transforms.crops.resized_whole`.
 
     Yields:
         The video's index and a part of it, or why it (or the rest of it) cannot be read.
     """
 
     def first_part(number: int) -> Part:
-        return read_part(paths[number], plan, size, decoding=decoding)
+        return read_part(paths[number], plan, size, decoding=decoding, resize=resize)
 
     for number, part in read_ahead(range(len(paths)), first_part):
         yield number, part
         windows = 0
         while isinstance(part, Part) and part.more:
             windows += len(part.windows)
-            part = _or_error(paths[number], plan, size, windows, decoding)
+            part = _or_error(paths[number], plan, size, windows, decoding, resize)
             yield number, part
 
 
-def read_part(path: str, plan: ClipPlan, size: Size, first_window: int = 0, decoding: Decoding = RGB) -> Part:
+def read_part(
+    path: str, plan: ClipPlan, size: Size, first_window: int = 0, decoding: Decoding = RGB, resize: str = "crop"
+) -> Part:
     """The windows from `first_window` on, as many as `PART_BYTES` of cropped frames allow, at least one.
 
     Raises:
@@ -153,7 +156,7 @@ def read_part(path: str, plan: ClipPlan, size: Size, first_window: int = 0, deco
         return np.unique(frames) if len(windows) else np.zeros(1, np.int64)
 
     def middle(_: int, frame: np.ndarray) -> list[np.ndarray]:
-        (crop,) = view_crops(frame.shape[0], frame.shape[1], size, 1)
+        (crop,) = view_crops(frame.shape[0], frame.shape[1], size, 1, resize)
         return [crop_frame(frame, crop)]
 
     read = read_frames(path, choose, middle, decoding=decoding)
@@ -161,8 +164,10 @@ def read_part(path: str, plan: ClipPlan, size: Size, first_window: int = 0, deco
     return Part(pixels[np.searchsorted(read.numbers, frames)], frames, windows, frames_per_second, more)
 
 
-def _or_error(path: str, plan: ClipPlan, size: Size, first_window: int, decoding: Decoding) -> Part | BadVideo:
+def _or_error(
+    path: str, plan: ClipPlan, size: Size, first_window: int, decoding: Decoding, resize: str
+) -> Part | BadVideo:
     try:
-        return read_part(path, plan, size, first_window, decoding)
+        return read_part(path, plan, size, first_window, decoding, resize)
     except BadVideo as error:
         return error

@@ -64,12 +64,17 @@ class Trained:
         return decoding(self.model.architecture.in_channels, self.told.channels, self.told.window, prefix="")
 
     @property
+    def resize(self) -> str:
+        """How videos of another aspect become clips: a name of `mae.options.RESIZES`."""
+        return self.told.resize or "crop"
+
+    @property
     def description(self) -> str:
         """For the console."""
         a = self.model.architecture
         spacing = f" at stride {self.frame_stride}" if self.sampler == "dense" else ", one of each segment"
         pixels = "" if self.decoding.channels == "rgb" else f" of {a.in_channels} channels ({self.decoding.channels})"
-        size = f"{shown_size(a.image_size)}{pixels}"
+        size = f"{shown_size(a.image_size)}{pixels}" + ("" if self.resize == "crop" else f" ({self.resize})")
         told = f"{self.source}: {a.num_frames} frames{spacing} (sampler {self.sampler}), {size}"
         return f"{told}; the file does not tell {', '.join(self.assumed)}: assumed" if self.assumed else told
 
@@ -100,6 +105,7 @@ def load_classifier(
     dtype: Any,
     sizes: Sizes,
     sampler: str | None = None,
+    resize: str | None = None,
 ) -> Trained:
     """A classifier with its trained head.
 
@@ -109,6 +115,7 @@ def load_classifier(
         dtype: the policy that it computes in, see `Engine.dtype_policy`.
         sizes: of `Architecture`, for files that do not tell them; None: as the file says, or as released.
         sampler: dense | segments; None: of the kind the model was trained on, else dense.
+        resize: of videos of another aspect; None: as the model was trained, else crop.
 
     Raises:
         ConfigError: no trained head in it, or anything that `load_checkpoint` refuses.
@@ -119,7 +126,7 @@ def load_classifier(
             f"{path} ({weights.format}, {weights.kind}) holds no trained classification head, only one that was "
             f"trained knows classes; fine-tune first: {to_type('finetune', hydra_setting('init_from', str(path)))}"
         )
-    return _classifier(weights, classes, Training(frame_stride), dtype, sizes, sampler)
+    return _classifier(weights, classes, Training(frame_stride, resize=resize), dtype, sizes, sampler)
 
 
 def load_encoder(
@@ -129,13 +136,14 @@ def load_encoder(
     sizes: Sizes,
     sampler: str | None = None,
     inflate: bool = False,
+    resize: str | None = None,
 ) -> Trained:
     """A model that has the encoder of any checkpoint. Arguments and errors as above, and of `read_weights`."""
-    weights = read_weights(path, inflate)
+    weights, given = read_weights(path, inflate), Training(frame_stride, resize=resize)
     if weights.kind == "classifier":
-        return _classifier(weights, None, Training(frame_stride), dtype, sizes, sampler)
+        return _classifier(weights, None, given, dtype, sizes, sampler)
     weights.arrays = {name: a for name, a in weights.arrays.items() if not name.startswith(DECODER)}
-    return _encoder(weights, Training(frame_stride), dtype, sizes, sampler)
+    return _encoder(weights, given, dtype, sizes, sampler)
 
 
 def load_pretrainer(path: str | Path, given: Training, dtype: Any, sizes: Sizes, sampler: str | None = None) -> Trained:

@@ -44,7 +44,9 @@ def evaluate(config: FinetuneConfig, caller: Caller | None = None) -> None:
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
     with engine.scope():
         dtype = engine.dtype_policy(config.precision)
-        trained = load_classifier(source, None, config.dataset.frame_stride, dtype, told, config.test.sampler)
+        trained = load_classifier(
+            source, None, config.dataset.frame_stride, dtype, told, config.test.sampler, config.data.resize
+        )
     check_task(trained.model.task, config.task, trained.source)
     index = evaluation_list(config.dataset, config.data.max_bad_frac, print_rendering, config.data.frames, config.task)
     index, names = reported_names(index, trained.class_names, str(source))

@@ -24,7 +24,10 @@ _SIZES = (
     *("embed_dim", "depth", "num_heads", "mlp_ratio", "positions", "layer_norm_epsilon"),
 )
 # Of `data.`: what the files ask for, not the training.
-_FILES = ("frames", "decoder", "channels", "window", "timeout_s", "remote_cache", "remote_cache_gb", "max_bad_frac")
+_FILES = (
+    *("frames", "decoder", "channels", "window", "resize"),
+    *("timeout_s", "remote_cache", "remote_cache_gb", "max_bad_frac"),
+)
 
 
 def with_inherited(arguments: Sequence[str], conf: Path) -> tuple[list[str], str | None]:

@@ -76,7 +76,9 @@ def _encoder(config: FinetuneConfig, engine: Engine) -> Trained:
         architecture = engine.suited(config.model.architecture, config.model.given)
         return random_encoder(architecture, config.seed, dtype, stride, config.probe.sampler or own)
     told = {name: getattr(config.model, name) for name in ("image_size", "num_frames", "num_heads")}
-    trained = load_encoder(config.init_from, stride, dtype, told, config.probe.sampler, config.inflate)
+    trained = load_encoder(
+        config.init_from, stride, dtype, told, config.probe.sampler, config.inflate, config.data.resize
+    )
     if "sampler" not in trained.assumed:
         return trained
     return replace(trained, sampler=own, assumed=tuple(name for name in trained.assumed if name != "sampler"))

@@ -10,6 +10,7 @@ from mae.data.sampling import KINDS, SAMPLERS
 from mae.data.videos.decoding import Decoding, decoding
 from mae.errors import check_at_least, check_choice
 from mae.normalisation import Statistics, statistics_of
+from mae.options import RESIZES
 from mae.picture_size import PictureSize, picture_size
 
 # Settings `augment.` of the published recipes, as `conf/` has them.
@@ -42,6 +43,8 @@ class Clip:
         window: of arrays, what becomes black and what white, as `(-1000, 400)`; None: they are uint8.
         mean: of each channel in [0, 1], by which models normalise; None: ImageNet's for three channels, else 0.5.
         std: the standard deviation that goes with `mean`; None: likewise.
+        resize: of videos of another aspect: `crop`: what lies in the middle, in training at random; `letterbox`: all of
+            the picture between black bars; `stretch`: all of it, its aspect changed.
 
     Raises:
         ConfigError: a number below 1, no such sampler, or channels that do not fit each other.
@@ -62,11 +65,13 @@ class Clip:
     window: Sequence[float] | None = None
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
+    resize: str = "crop"
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "num_frames", "frame_stride", "in_channels")
         object.__setattr__(self, "image_size", picture_size("image_size", self.image_size))
         check_choice("sampler", self.sampler, SAMPLERS)
+        check_choice("resize", self.resize, RESIZES)
         # What follows is filled in, so that clips are equal where they are the same.
         decoded = self.decoding()
         for name, value in (

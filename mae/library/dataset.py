@@ -119,6 +119,7 @@ class ClipDataset(keras.utils.PyDataset):
             short_clip=reading.short_clip,
             decoding=clip.decoding(reading.decoder),
             statistics=clip.statistics,
+            resize=clip.resize,
         )
         self._reader = ClipReader(index, spec, seed, reading.timeout_s)
         self._batch_size = batch_size

@@ -144,7 +144,9 @@ def save_pretrained(
         seen = clip.decoding()
         channels = None if seen.channels == "rgb" else seen.channels
         training = replace(training, frame_stride=clip.frame_stride, sampler=clip.sampler)
-        training = replace(training, channels=channels, window=seen.window)
+        training = replace(
+            training, channels=channels, window=seen.window, resize=None if clip.resize == "crop" else clip.resize
+        )
     names = class_names if class_names is not None else _given_names(card)
     save_checkpoint(model, path, "keras", dict(enumerate(names)), training)
 
@@ -160,7 +162,9 @@ def _card(trained: Trained) -> ModelCard:
         a.in_channels,
         trained.decoding.channels,
         trained.decoding.window,
-        *a.statistics,
+        a.statistics.mean,
+        a.statistics.std,
+        trained.resize,
     )
     task = trained.model.task if isinstance(trained.model, Classifier) else None
     return ModelCard(trained.source, trained.checksum, clip, trained.class_names, trained.told, trained.assumed, task)

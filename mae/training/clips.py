@@ -19,6 +19,7 @@ def clip_spec(config: RunConfig, frame_stride: int, architecture: Architecture) 
         config.data.motion_candidates,
         config.data.decoding(architecture.in_channels),
         architecture.statistics,
+        config.data.resize,
     )
 
 

@@ -87,7 +87,10 @@ def test_settings_that_change_nothing_are_not_told():
     """A file says no more than earlier versions know, so that they read it."""
     config = {"target": "pixels", "target_scale": "clip", "target_pixels": 0.0, "loss_weight": "none"}
     config |= {"mask_motion": "none", "mask_motion_share": 0.5}
+    config |= {"data": {"channels": "rgb", "window": None, "resize": "crop"}}
     assert training_of_run({"config": config}, "file") == Training(target="pixels")
+    config["data"]["resize"] = "stretch"
+    assert training_of_run({"config": config}, "file") == Training(target="pixels", resize="stretch")
 
 
 def test_thousands_of_names_have_room_in_hdf5(tmp_path):

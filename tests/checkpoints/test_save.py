@@ -207,12 +207,12 @@ def by_onnx(path, videos):
 
 
 def test_onnx_of_a_classifier_resizes_and_takes_any_batch(models, tmp_path):
-    model, training = models["classifier"], Training(licence="CC-BY-NC-4.0")
+    model, training = models["classifier"], Training(licence="CC-BY-NC-4.0", resize="letterbox")
     save_checkpoint(model, tmp_path / "x.onnx", "onnx", LABELS, training, video_size=(40, 52))
     for batch in (1, 3):
         videos = np.random.default_rng(batch).integers(0, 256, (batch, 4, 40, 52, 3), dtype=np.uint8)
         made, told = by_onnx(tmp_path / "x.onnx", videos)
-        logits = model(VideoPreprocessor(32)(videos))
+        logits = model(VideoPreprocessor(32, resize="letterbox")(videos))
         assert list(made) == ["probabilities"]
         np.testing.assert_allclose(made["probabilities"], ops.convert_to_numpy(ops.softmax(logits)), atol=1e-5)
     assert told["licence"] == "CC-BY-NC-4.0"

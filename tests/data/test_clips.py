@@ -3,11 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numbered_frames import frame_numbers, numbered_frames
+from whole_clips import crop_clip
 
 from mae.data import clips
 from mae.data.augment import CENTER
 from mae.data.clips import ClipReader, ClipSpec, TestViews
 from mae.data.lists.index import VideoIndex
+from mae.data.transforms.crops import view_crops
 from mae.errors import BadVideo, ConfigError
 
 MULTI_SCALE = replace(CENTER, crop="multi_scale")
@@ -86,6 +88,22 @@ def test_every_augmentation_is_done_to_all_frames_alike(noise_video, changed):
         is_flipped = [(clip == plain[:, :, ::-1]).all() for clip in made]
         assert {True, False} == {bool(flipped) for flipped in is_flipped}
         assert all(flipped or (clip == plain).all() for flipped, clip in zip(is_flipped, made, strict=True))
+
+
+@pytest.mark.parametrize(("resize", "inside"), [("crop", 1.0), ("letterbox", 2 / 3), ("stretch", 1.0)])
+def test_videos_of_another_aspect(noise_video, resize, inside):
+    """Of 64 × 96 pixels: in training, in the middle and in a test."""
+    path, frames = noise_video
+    reader = reader_of([path], image_size=(32, 32), resize=resize)
+    middle = reader.center_clip(0)
+    expected = crop_clip(frames[:4], view_crops(64, 96, (32, 32), 1, resize)[0])
+    np.testing.assert_array_equal(middle, expected)
+    tested = reader.test_clips(0, TestViews("dense", clips=1, crops=3))
+    for clip in (training_clip(reader, 0, 0), middle, *tested):
+        assert np.mean(clip.max(axis=(0, 2, 3)) > 0) == pytest.approx(inside, abs=0.04)
+    assert (len({clip.tobytes() for clip in tested}) == 1) == (resize != "crop")
+    with pytest.raises(ConfigError, match=r"data\.resize 'pad' does not exist"):
+        reader_of([path], resize="pad")
 
 
 def test_the_centre_clip(make_video):

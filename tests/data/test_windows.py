@@ -92,7 +92,9 @@ def test_clips_are_the_planned_frames(tmp_path):
 def test_a_clip_is_the_centre_of_the_picture(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (4, 16, 20, 3), "uint8")
     part = read_part(write_video(tmp_path / "a.avi", frames), ClipPlan(4, 1, 1), (16, 16))
-    np.testing.assert_array_equal(part.clips[0, 0], crop_clip(frames, view_crops(*frames.shape[1:3], 16, 1)[0]))
+    np.testing.assert_array_equal(part.clips[0, 0], crop_clip(frames, view_crops(16, 20, (16, 16), 1)[0]))
+    part = read_part(str(tmp_path / "a.avi"), ClipPlan(4, 1, 1), (8, 16), resize="stretch")
+    np.testing.assert_array_equal(part.clips[0, 0], crop_clip(frames, view_crops(16, 20, (8, 16), 1, "stretch")[0]))
 
 
 def test_a_long_video_comes_in_parts(tmp_path, monkeypatch):

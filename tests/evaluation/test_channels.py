@@ -1,4 +1,7 @@
-"""Videos of other channels than three, from the list to a prediction: pre-train → fine-tune → test → predict."""
+"""Videos of other channels than three, from the list to a prediction: pre-train → fine-tune → test → predict.
+
+Those of four channels become pictures that are no squares, between black bars.
+"""
 
 import json
 
@@ -58,7 +61,14 @@ def four_channels(folder, number):
     ("write", "settings", "channels"),
     [
         (grey_video, ("data.channels=grey", "model.in_channels=1", "model.mean=[0.4]", "model.std=[0.3]"), 1),
-        (four_channels, ("data.channels=stored", "model.in_channels=4", "data.window=[0,4095]"), 4),
+        (
+            four_channels,
+            (
+                *("data.channels=stored", "model.in_channels=4", "data.window=[0,4095]"),
+                *("model.image_size=[16,24]", "data.resize=letterbox"),
+            ),
+            4,
+        ),
     ],
 )
 def test_from_a_list_to_a_prediction(tmp_path, monkeypatch, write, settings, channels, capsys):
@@ -67,6 +77,7 @@ def test_from_a_list_to_a_prediction(tmp_path, monkeypatch, write, settings, cha
     decoder = tuple(f"model.{name}={value}" for name, value in DECODER.items())
     pretrain(configured(*RUN, root, *settings, *decoder, "probe.every=null", f"run_dir={pretrained}"))
     noted = read_checkpoint(Checkpoints(pretrained / "checkpoints", 1).paths()[-1]).meta
+    size, resize = (16, "crop") if channels == 1 else ((16, 24), "letterbox")
     assert noted["architecture"]["in_channels"] == channels
 
     augment = () if channels == 4 else ("augment.rand_augment=rand-m7-n4-mstd0.5-inc1",)
@@ -92,10 +103,14 @@ def test_from_a_list_to_a_prediction(tmp_path, monkeypatch, write, settings, cha
     clip = model.card.clip
     assert (clip.in_channels, clip.channels) == (channels, "grey" if channels == 1 else "stored")
     assert clip.window == (None if channels == 1 else (0, 4095))
+    assert (clip.image_size, clip.resize) == (size, resize)
     assert clip.mean == ((0.4,) if channels == 1 else (0.5,) * 4)
     dataset = mae.load_dataset(tmp_path / "videos", clip, split="val", batch_size=4)
     clips, *_ = dataset[0]
-    assert clips.shape == (4, 4, 16, 16, channels)
+    assert clips.shape == (4, 4, *model.architecture.picture_size, channels)
+    if resize == "letterbox":  # 20 × 24 pixels become 16 × 19, in the middle
+        assert clips[:, :, :, [*range(2), *range(21, 24)]].max() == 0
+        assert clips[:, :, :, 2:21].min(axis=(0, 1, 2, 4)).max() < clips[:, :, :, 2:21].max(axis=(0, 1, 2, 4)).min()
     for name, format in (("a.keras", "keras"), ("hf", "huggingface"), ("saved", "savedmodel")):
         save_checkpoint(model, tmp_path / name, format, dict(enumerate(model.card.class_names)), model.card.training)
         again = mae.from_pretrained(tmp_path / name)

@@ -38,7 +38,9 @@ SQUARE = (1, 1)  # a size whose aspect is meant
 
 @dataclass(frozen=True)
 class Crop:
-    """A box of the video, resized, of which a window is the picture; all in pixels.
+    """A box of the video, resized, on which a window is the picture; all in pixels.
+
+    What lies beyond the box is black: the bars of a letterbox.
 
     Training boxes are resized to the window itself. Evaluation views resize the whole frame and cut afterwards,
     as published: cutting first would change the pixels at the window's edge.
@@ -46,14 +48,36 @@ class Crop:
 
     box: Box
     resized: Size  # what the box is resized to
-    window: Size  # top, left of the picture within the resized box
+    window: Size  # top, left of the picture within the resized box; below 0 where bars come before it
     size: Size  # of the picture
     flip: bool = False  # mirrored left to right, at last
 
 
-def crop_of_box(box: Box, size: Size) -> Crop:
-    """The whole box as a picture of `size`; its aspect is not kept."""
-    return Crop(box, size, (0, 0), size)
+def crop_of_box(box: Box, size: Size, resized: Size | None = None) -> Crop:
+    """The whole box as a picture of `size`, or as `resized` in the middle of one; its aspect is not kept."""
+    resized = resized or size
+    return Crop(box, resized, _middle(resized, size), size)
+
+
+def resized_whole(height: int, width: int, size: Size, resize: str) -> Size:
+    """Height and width that a video of another aspect is resized to, to become pictures of `size`.
+
+    - `crop`: it just covers them; what it has more is cut off.
+    - `letterbox`: it just fits in; the rest is black bars.
+    - `stretch`: it becomes them, its aspect changed.
+    """
+    if resize == "stretch":
+        return size
+    is_wide = height * size[1] <= width * size[0]
+    if is_wide == (resize == "crop"):
+        return size[0], max(round(width * size[0] / height), 1)
+    return max(round(height * size[1] / width), 1), size[1]
+
+
+def _middle(whole: Size, size: Size) -> Size:
+    """Where a window of `size` begins that lies in the middle of `whole`, or has it in its own."""
+    top, left = (room // 2 if room > 0 else -(-room // 2) for room in (whole[0] - size[0], whole[1] - size[1]))
+    return top, left
 
 
 def resized(picture: np.ndarray, size: Size) -> np.ndarray:
@@ -77,10 +101,21 @@ def crop_frame(frame: np.ndarray, crop: Crop) -> np.ndarray:
     if is_resized:
         picture = resized(picture, crop.resized)
     (top, left), (height, width) = crop.window, crop.size
-    picture = picture[top : top + height, left : left + width]
+    if picture.shape[0] < height or picture.shape[1] < width:
+        picture, is_resized = _between_bars(picture, crop), True  # new memory
+    else:
+        picture = picture[top : top + height, left : left + width]
     if crop.flip:
         return _with_channels(cv2.flip(picture, 1))
     return np.ascontiguousarray(picture) if is_resized else picture.copy()
+
+
+def _between_bars(picture: np.ndarray, crop: Crop) -> np.ndarray:
+    """The picture, no larger than the window either way, at its place in it."""
+    whole = np.zeros((*crop.size, picture.shape[2]), picture.dtype)
+    (height, width), (top, left) = picture.shape[:2], (-start for start in crop.window)
+    whole[top : top + height, left : left + width] = picture
+    return whole
 
 
 def largest_box(height: int, width: int, size: Size) -> tuple[float, float]:
@@ -128,21 +163,24 @@ def random_resized_crop_box(
     return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
 
 
-def view_crops(height: int, width: int, size: Size, crops: int) -> tuple[Crop, ...]:
-    """The views of evaluation: the video resized to just cover `size`, then pictures spread over what it has more.
+def view_crops(height: int, width: int, size: Size, crops: int, resize: str = "crop") -> tuple[Crop, ...]:
+    """The views of evaluation: the video resized, then pictures of `size` spread over what it has more.
 
     Of squares: short side resized to theirs, long side where they are spread. One crop lies in the middle; `crops` of
-    them at 0, 1/(crops − 1), … 1 of the room, so three at 0, ½, 1. A video of the aspect of `size` gives the same
-    picture `crops` times.
+    them at 0, 1/(crops − 1), … 1 of the room, so three at 0, ½, 1. Without room, as for a video of the aspect of `size`
+    and in a letterbox, all are the same picture.
+
+    Args:
+        resize: crop | letterbox | stretch, see `resized_whole`.
     """
     if crops < 1:
         raise ValueError(f"{crops} crops of a video; at least 1 is needed")
-    is_wide = height * size[1] <= width * size[0]
-    resized = (size[0], round(width * size[0] / height)) if is_wide else (round(height * size[1] / width), size[1])
-    room = resized[is_wide] - size[is_wide]
-    starts = [room // 2] if crops == 1 else [room * k // (crops - 1) for k in range(crops)]
-    windows = [(0, start) if is_wide else (start, 0) for start in starts]
-    return tuple(Crop((0, 0, height, width), resized, window, size) for window in windows)
+    whole = resized_whole(height, width, size, resize)
+    middle, room = _middle(whole, size), [max(has - wants, 0) for has, wants in zip(whole, size, strict=True)]
+    windows = [middle] * crops
+    if crops > 1 and max(room) > 0:
+        windows = [(room[0] * k // (crops - 1), room[1] * k // (crops - 1)) for k in range(crops)]
+    return tuple(Crop((0, 0, height, width), whole, window, size) for window in windows)
 
 
 def flipped_at_random(crop: Crop, rng: np.random.Generator, probability: float = 0.5) -> Crop:

@@ -56,7 +56,9 @@ class VideoEvaluation:
             Interrupted: SIGINT or SIGTERM, after what was evaluated is saved.
         """
         digest, list_hash, spec = checkpoint_hash(checkpoint), self.reader.index.digest, self.reader.spec
-        pixels = f"{size_setting(spec.image_size)} pixels"
+        # Of what is cut as earlier versions wrote it, whose scores are taken up.
+        resized = "" if spec.resize == "crop" else f", {spec.resize}"
+        pixels = f"{size_setting(spec.image_size)} pixels{resized}"
         identity = {
             "checkpoint": digest,
             "list": list_hash,

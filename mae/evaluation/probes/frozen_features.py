@@ -116,6 +116,7 @@ def _described(spec: ClipSpec) -> str:
     decoding = spec.decoding
     told = "" if decoding.channels == "rgb" else f", {decoding.count} channels ({decoding.channels})"
     told += "" if decoding.window is None else f", window {decoding.window}"
+    told += "" if spec.resize == "crop" else f", {spec.resize}"
     told = f"{size_setting(spec.image_size)} pixels{told}"
     if spec.kind == "dense":
         return f"center: {spec.num_frames} frames, stride {spec.frame_stride}, {told}"

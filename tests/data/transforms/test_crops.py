@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from drawn_numbers import Drawn
 from whole_clips import crop_clip
 
+from mae.data.augment import CENTER, draw_crop
 from mae.data.transforms.crops import (
     OFFSETS,
     SCALE_PAIRS,
@@ -148,6 +150,53 @@ def test_views(height, width, size, crops, resized, windows):
     )
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "size", "resized", "window"),
+    [
+        (240, 320, (224, 224), (168, 224), (-28, 0)),  # 240·224/320 = 168; 56 rows of bars
+        (320, 240, (224, 224), (224, 168), (0, -28)),
+        (33, 47, (16, 16), (11, 16), (-2, 0)),  # 33·16/47 = 11.2; two rows above, three below
+        (24, 48, (16, 24), (12, 24), (-2, 0)),
+        (24, 30, (16, 24), (16, 20), (0, -2)),
+        (20, 30, (16, 24), (16, 24), (0, 0)),
+        (1, 200, (8, 8), (1, 8), (-3, 0)),
+        (7, 8, (8, 8), (7, 8), (0, 0)),
+    ],
+)
+def test_a_letterbox_shows_all_of_the_picture_between_black_bars(height, width, size, resized, window):
+    crops = view_crops(height, width, size, 3, "letterbox")
+    assert crops == (Crop((0, 0, height, width), resized, window, size),) * 3
+    frame = noise(height, width)[0] | 1
+    shown = crop_frame(frame, crops[0])
+    top, left = (-start for start in window)
+    whole = cv2.resize(frame, resized[::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(shown[top : top + resized[0], left : left + resized[1]], whole)
+    assert np.count_nonzero(shown) == whole.size, "all else is black"
+    assert shown.shape == (*size, 3)
+
+
+def test_a_stretched_picture_shows_all_and_has_no_bars():
+    (crop,) = view_crops(33, 47, (16, 24), 1, "stretch")
+    assert crop == Crop((0, 0, 33, 47), (16, 24), (0, 0), (16, 24))
+    assert view_crops(33, 47, (16, 24), 2, "stretch") == (crop, crop)
+
+
+@pytest.mark.parametrize("kind", ["multi_scale", "random_resized", "center"])
+@pytest.mark.parametrize(("height", "width"), [(30, 40), (40, 30), (16, 24), (9, 90)])
+def test_crops_of_training_become_what_the_whole_video_would(kind, height, width):
+    """Bars, and how far a picture is stretched, are those of evaluation; only which part is seen is random."""
+    rng, augmentation = np.random.default_rng(0), replace(CENTER, crop=kind)
+    for resize in ("letterbox", "stretch"):
+        (view,) = view_crops(height, width, (16, 24), 1, resize)
+        for _ in range(20):
+            crop = draw_crop(augmentation, height, width, (16, 24), rng, resize)
+            assert (crop.resized, crop.window, crop.size) == (view.resized, view.window, (16, 24))
+            top, left, h, w = crop.box
+            assert 0 <= top <= top + h <= height
+            assert 0 <= left <= left + w <= width
+            assert kind != "multi_scale" or 0.6 < (h / height) / (w / width) < 1.6 or min(h, w) < 12
+
+
 def test_no_view():
     with pytest.raises(ValueError, match="0 crops of a video"):
         view_crops(10, 10, (8, 8), 0)
@@ -180,6 +229,8 @@ CROPS = [
     *view_crops(33, 47, (16, 16), 3),
     *view_crops(33, 47, (33, 33), 3),
     *view_crops(33, 47, (8, 20), 2),
+    *view_crops(33, 47, (16, 16), 1, "letterbox"),
+    *view_crops(33, 47, (8, 20), 1, "stretch"),
     crop_of_box((3, 5, 17, 30), (8, 20)),
 ]
 
