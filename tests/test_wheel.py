@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from configured import SMALL_RUN
 from patience import PATIENCE
+from written_videos import noise_frames, write_video
 
 import mae
 from mae.cli.commands import COMMANDS
@@ -31,6 +32,23 @@ dataset:
   seed: 0
   classes: all
   background: ramp
+"""
+
+PROGRAM = """
+import mae
+
+few = {"warmup_steps": 0, "batch_size": 2, "log_every": 1, "report": False}
+pretrained = mae.pretrain(
+    dataset={"name": "folder", "root": "videos"},
+    model={"preset": "vit_micro", "depth": 1},
+    steps=2,
+    run_dir="outputs/first",
+    **few,
+)
+tuned = mae.finetune(init_from=pretrained.directory, steps=2, run_dir="outputs/tuned", **few)
+print(mae.__file__)
+print([record["step"] for run in (pretrained, tuned) for record in run.metrics if "loss" in record])
+print(tuned.model.card.class_names)
 """
 
 
@@ -116,3 +134,13 @@ def test_a_pre_training_on_a_data_set_of_one_s_own_configuration(run, tmp_path):
     planned = run("mae-finetune", "--cfg", "job", "init_from=outputs/mine-vit_tiny")
     assert planned.stderr.startswith("taken from outputs/mine-vit_tiny/checkpoints/step_00000002.npz: "), planned.stderr
     assert "\n  name: mine\n" in planned.stdout
+
+
+def test_a_program_pre_trains_and_fine_tunes_without_the_clone(run, installed, tmp_path):
+    """It is silent, and finds its settings inside of the wheel."""
+    for number, name in enumerate(("grow/0", "grow/1", "shrink/0", "shrink/1")):
+        write_video(tmp_path / "empty" / "videos" / f"{name}.avi", noise_frames(8, number, 30, 40))
+    done = run("python", "-c", PROGRAM)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{installed}/mae/__init__.py\n[1, 2, 1, 2]\n('grow', 'shrink')\n"
+    assert {path.name for path in (tmp_path / "empty").iterdir()} == {"videos", "outputs"}
