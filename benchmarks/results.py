@@ -131,6 +131,17 @@ def _pipeline(result: Result) -> str:
     return _rows(["clips/s", "one core", "two cores", "ratio"], *rows)
 
 
+def _packed_shards(result: Result) -> str:
+    names = {"zip each": "a zip each", "shards": "shards", "ArrayRecord": "ArrayRecord"}
+    rows = []
+    for videos, kinds in result["figures"].items():
+        for kind, f in kinds.items():
+            sizes = (f"{f['files']:,}", f"{f['GB']:.2f} GB", f"{f['GB on disk']:.2f} GB")
+            speed = (f"{f['start-up s']:.2g} s", f"{f['clips/s']:.0f}", f"{f['MB a clip']:.2g} MB")
+            rows.append([f"{videos}, {names[kind]}", *sizes, *speed])
+    return _rows(["", "files", "bytes", "on disk", "start-up", "clips/s", "read"], *rows)
+
+
 def _beside_peer(*results: Result) -> str:
     rows = []
     for result in results:
@@ -193,6 +204,7 @@ KINDS: dict[str, Callable[..., str]] = {
     "checkpoints": _checkpoints,
     "clips": _clips,
     "pipeline": _pipeline,
+    "packed-shards": _packed_shards,
     "beside-peer": _beside_peer,
     "engines": _engines,
     "memory": _memory,

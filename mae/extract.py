@@ -20,6 +20,10 @@ resize        of videos of another aspect: crop, letterbox or stretch (default: 
 precision     float32 (default), bfloat16, float16, or auto (bfloat16 where the GPU has it), of the computation
 backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
+shard         i/n: the i-th of n equal parts of the videos, as 3/8; numbers begin with 1. Once all are done, the same
+              command without `shard=` writes index.csv
+executor      dask://host:8786: workers of this cluster, which see the same paths and hold the model once each (default:
+              this machine)
 
 A file holds `features`; `frames` (clips, T), the frame numbers a clip is made of; `seconds` (clips, 2), when its
 first and last frame are shown; and `metadata`, a JSON text. Along t, one step is one tubelet, two frames of the clip:
@@ -36,9 +40,11 @@ if __name__ == "__main__":
 
 import csv
 import json
+import threading
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +54,16 @@ from einops import rearrange
 from mae.cli.arguments import command_config
 from mae.cli.backend import load_backend
 from mae.cli.command import run_command
+from mae.cli.shared_work import Shard
 from mae.cli.trained_arguments import TrainedArguments
 from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
 from mae.options import FEATURE_DTYPES
 
 COLUMNS = ("video", "file", "clips", "status", "reason")
-SETTINGS = "settings.json"
+SETTINGS, INDEX = "settings.json", "index.csv"
+GROUP = 8  # videos that a worker of a cluster is given at a time
+Video = tuple[str, str]  # the name to show, and the path
 EARLIER = {"sampler": "dense", "resize": "crop"}  # what folders of earlier versions were made with and do not say
 
 
@@ -83,6 +92,7 @@ class Entry:
     file: str = ""  # relative to the folder
     clips: int = 0
     reason: str | None = None  # why there is no file
+    shape: str = field(default="", compare=False)  # of the features, where they were made just now
 
     def row(self) -> tuple[str, str, str, str, str]:
         failed = self.reason is not None
@@ -99,11 +109,51 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     """
     load_backend(config.backend)  # only now: a mistake in the arguments is told before that
     from mae.data.lists.given import given_videos
+
+    given = given_videos("video=", config.video, config.root, config.frames)
+    loaded = _load(config)
+    named = dict(zip(given.names, given.index.paths, strict=True))
+    if config.share is not None:
+        named = dict(config.share.of(list(named.items())))
+    folder, settings = Path(config.output), _settings(config, loaded.trained)
+    try:
+        _check_settings(folder, settings)
+        say(loaded.trained.description)
+        there = {name: entry for name, path in named.items() if (entry := _existing(folder, name, path)) is not None}
+        if there:
+            say(f"{len(there)} of {len(named)} videos are there already")
+        left = [(name, path) for name, path in named.items() if name not in there]
+        made = dict(there)
+        for name, entry in _of_cluster(left, config) if config.executor else _extract(left, loaded, config):
+            made[name] = entry
+            say(f"FAILED {name}: {entry.reason}" if entry.reason is not None else f"{entry.file}: {entry.shape}")
+        entries = [made[name] for name in given.names if name in made]
+        index = _write_index(folder, entries, config.share)
+    except OSError as error:
+        raise ConfigError(f"output={config.output} cannot be written ({error.strerror})") from error
+    failed = [entry for entry in entries if entry.reason is not None]
+    if failed and len(failed) == len(entries) and config.share is None:
+        raise ConfigError(f"video={config.video}: none can be read; the first: {failed[0].video}: {failed[0].reason}")
+    say(f"{folder}: {len(entries) - len(failed)} videos, {len(failed)} failed; see {index.name}")
+    if config.share is not None:
+        say(f"once all {config.share.count} parts are there, the same command without shard= writes {folder}/{INDEX}")
+    return entries
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What it takes to extract features."""
+
+    trained: Any
+    features: Callable[[np.ndarray], np.ndarray]
+    plan: Any
+
+
+def _load(config: ExtractConfig) -> _Loaded:
     from mae.data.windows import ClipPlan
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_encoder
 
-    given = given_videos("video=", config.video, config.root, config.frames)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     trained = load_encoder(
@@ -112,25 +162,33 @@ def extract(config: ExtractConfig, say: Callable[[str], None] = print) -> list[E
     features = _features(engine, trained.model, config.tokens)
     num_frames = trained.model.architecture.num_frames
     plan = ClipPlan(num_frames, trained.frame_stride, config.clips, config.window, config.stride, trained.sampler)
-    folder, settings = Path(config.output), _settings(config, trained)
-    try:
-        _check_settings(folder, settings)
-        say(trained.description)
-        named = dict(zip(given.names, given.index.paths, strict=True))
-        there = {name: entry for name, path in named.items() if (entry := _existing(folder, name, path)) is not None}
-        if there:
-            say(f"{len(there)} of {len(named)} videos are there already")
-        left = {name: path for name, path in named.items() if name not in there}
-        made = there | _extract(left, trained, features, plan, config, say)
-        entries = [made[name] for name in given.names]
-        _write_index(folder / "index.csv", entries)
-    except OSError as error:
-        raise ConfigError(f"output={config.output} cannot be written ({error.strerror})") from error
-    failed = [entry for entry in entries if entry.reason is not None]
-    if len(failed) == len(entries):
-        raise ConfigError(f"video={config.video}: none can be read; the first: {failed[0].video}: {failed[0].reason}")
-    say(f"{folder}: {len(entries) - len(failed)} videos, {len(failed)} failed; see index.csv")
-    return entries
+    return _Loaded(trained, features, plan)
+
+
+def _of_cluster(left: list[Video], config: ExtractConfig) -> Iterator[tuple[str, Entry]]:
+    """As `_extract`, by the workers of a cluster."""
+    from mae.data.executors import call, workers_of
+    from mae.data.side_by_side import in_groups
+
+    elsewhere = config.elsewhere("checkpoint", "output")
+    with workers_of(config.executor) as workers:
+        for (name, _), row in in_groups(partial(call, "mae.extract", "extract_some", elsewhere), left, workers, GROUP):
+            yield name, Entry(name, reason=str(row)) if isinstance(row, BadVideo) else Entry(*row)
+
+
+def extract_some(arguments: Mapping[str, Any], videos: Sequence[Video]) -> list[tuple[Any, ...]]:
+    """What a worker of a cluster does: writes the files of some videos, and returns the fields of their entries.
+
+    The model stays in the process for the next ones; threads of one wait for each other.
+    """
+    config = ExtractConfig(**arguments)
+    with _one_at_a_time:
+        load_backend(config.backend)
+        return [astuple(entry) for _, entry in _extract(list(videos), _loaded_once(config), config)]
+
+
+_one_at_a_time = threading.Lock()
+_loaded_once = lru_cache(maxsize=1)(_load)
 
 
 def _features(engine: Any, model: Any, tokens: bool) -> Callable[[np.ndarray], np.ndarray]:
@@ -146,42 +204,32 @@ def _features(engine: Any, model: Any, tokens: bool) -> Callable[[np.ndarray], n
     return engine.inference(model, features_of)
 
 
-def _extract(
-    named: Mapping[str, str],
-    trained: Any,
-    features: Callable[[np.ndarray], np.ndarray],
-    plan: Any,
-    config: ExtractConfig,
-    say: Callable[[str], None],
-) -> dict[str, Entry]:
-    """Reads, computes and writes one video after the other; `named`: their paths by the names to show."""
+def _extract(videos: Sequence[Video], loaded: _Loaded, config: ExtractConfig) -> Iterator[tuple[str, Entry]]:
+    """Reads, computes and writes one video after the other."""
+    from mae.data.videos.file_key import file_state
     from mae.data.windows import read_videos
 
-    names, paths = list(named), list(named.values())
-    entries: dict[str, Entry] = {}
+    trained = loaded.trained
+    paths = [path for _, path in videos]
     gathered: list[dict[str, np.ndarray]] = []
-    for number, part in read_videos(
-        paths, plan, trained.model.architecture.picture_size, trained.decoding, trained.resize
-    ):
-        name = names[number]
+    size = trained.model.architecture.picture_size
+    for number, part in read_videos(paths, loaded.plan, size, trained.decoding, trained.resize):
+        name, path = videos[number]
         if isinstance(part, BadVideo):
             gathered = []
-            entries[name] = Entry(name, reason=str(part))
-            say(f"FAILED {name}: {part}")
+            yield name, Entry(name, reason=str(part))
             continue
         clips = part.clips.reshape(-1, *part.clips.shape[2:])
         frames = part.frames.reshape(len(clips), -1)
         batches = np.split(clips, range(config.batch_size, len(clips), config.batch_size))
-        computed = [features(batch).astype(config.dtype) for batch in batches]
+        computed = [loaded.features(batch).astype(config.dtype) for batch in batches]
         seconds = part.seconds(frames[:, [0, -1]])
         gathered.append({"features": np.concatenate(computed), "frames": frames, "seconds": seconds})
         if not part.more:
             arrays = {key: np.concatenate([piece[key] for piece in gathered]) for key in gathered[0]}
-            told = {"file": _state(paths[number]), "frames_per_second": part.frames_per_second}
-            entries[name] = _write_video(Path(config.output), name, arrays, trained, told)
+            told = {"file": file_state(path), "frames_per_second": part.frames_per_second}
             gathered = []
-            say(f"{entries[name].file}: {' × '.join(map(str, arrays['features'].shape))}")
-    return entries
+            yield name, _write_video(Path(config.output), name, arrays, trained, told)
 
 
 def _write_video(folder: Path, name: str, arrays: dict[str, np.ndarray], trained: Any, told: dict[str, Any]) -> Entry:
@@ -199,7 +247,8 @@ def _write_video(folder: Path, name: str, arrays: dict[str, np.ndarray], trained
     }
     with replacing(folder / file) as temporary, open(temporary, "wb") as opened:
         np.savez(opened, **arrays, metadata=np.array(json.dumps(metadata)))  # type: ignore[arg-type]
-    return Entry(name, file, len(arrays["frames"]))
+    shape = " × ".join(map(str, arrays["features"].shape))
+    return Entry(name, file, len(arrays["frames"]), shape=shape)
 
 
 def _file_name(name: str) -> str:
@@ -208,24 +257,15 @@ def _file_name(name: str) -> str:
     return "/".join(parts) + ".npz"
 
 
-def _state(path: str) -> list[int] | None:
-    """Size and time of a video: another one under its name is another video."""
-    from mae.data.videos.shards import stretch_of
-
-    try:
-        stretch = stretch_of(path)
-    except (OSError, ValueError, BadVideo):
-        return None
-    return [stretch.size, stretch.modified_ns]
-
-
 def _existing(folder: Path, name: str, path: str) -> Entry | None:
     """The entry of a file that an earlier run wrote for the same video."""
+    from mae.data.videos.file_key import file_state
+
     file = _file_name(name)
     try:
         with open(folder / file, "rb") as opened, np.load(opened, allow_pickle=False) as archive:
             told = json.loads(str(archive["metadata"]))
-            same = told["video"] == name and told["file"] == _state(path)
+            same = told["video"] == name and told["file"] == file_state(path)
             return Entry(name, file, len(archive["frames"])) if same else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None  # written afresh
@@ -256,13 +296,18 @@ def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
         raise ConfigError(f"output={folder} holds other features ({'; '.join(other)}): give another folder")
 
 
-def _write_index(path: Path, entries: list[Entry]) -> None:
+def _write_index(folder: Path, entries: list[Entry], share: Shard | None) -> Path:
+    """The table of all videos, or that of a share, which the former replaces."""
     from mae.files import replacing
 
+    path = folder / (INDEX if share is None else f"index-{share}.csv")
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(entry.row() for entry in entries)
+    for part in folder.glob("index-*-of-*.csv") if share is None else ():
+        part.unlink(missing_ok=True)
+    return path
 
 
 def main(arguments: list[str]) -> None:

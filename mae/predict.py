@@ -20,10 +20,15 @@ batch_size    clips computed at a time (default 8)
 precision     float32 (default), bfloat16, float16, or auto: bfloat16 where the GPU has it
 backend       tensorflow or jax (default: as KERAS_BACKEND says, else tensorflow where it is installed)
 num_heads, image_size, num_frames   of the model, where the checkpoint does not tell them or should run at others
+shard         i/n: the i-th of n equal parts of the videos, as 3/8; numbers begin with 1. Once all are done, the same
+              command without `shard=` writes the output
+executor      dask://host:8786: workers of this cluster, which see the same paths and hold the model once each (default:
+              this machine)
 
 Of a model of several labels each has a probability of its own; a model of numbers says these, in their unit.
 A clip is what lies in the middle of the picture, unless `resize` says otherwise. Videos that cannot be read are
-reported and the others go on.
+reported and the others go on. With an output, what is known already is kept in a folder beside it, `<output>.parts`,
+until the output is written: the same command goes on where it was interrupted.
 Exit status: 0 if at least one video was read, 2 for a mistake in the command or if no video can be read.
 """
 
@@ -32,11 +37,11 @@ if __name__ == "__main__":
 
     end_on_interrupt()  # before all that takes time to import
 
-import csv
-import json
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +53,13 @@ from mae.cli.command import run_command
 from mae.cli.trained_arguments import TrainedArguments
 from mae.cli.typed import PATH
 from mae.errors import BadVideo, ConfigError, check_at_least, check_choice
-from mae.monitoring.console import format_table
+from mae.evaluation.predictions import FORMATS, Prediction, read_back, text_of, write_predictions
 from mae.options import REGRESSION
 
-FORMATS = (".csv", ".json")
-COLUMNS = ("video", "start_s", "end_s", "rank", "class", "name", "probability", "status", "reason")
-NUMBERS = ("video", "start_s", "end_s", "name", "value", "status", "reason")  # of a model of numbers
+GROUP = 8  # videos that a worker of a cluster is given at a time
 CLIPS = {"dense": 5, "segments": 2}  # of a whole video, as the published tests of Kinetics-400 and of SSv2
+
+Video = tuple[str, str]  # the name to show, and the path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,8 @@ class PredictConfig(TrainedArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least(1, self, "clips", "top")
+        if self.shard is not None and self.output is None:
+            raise ConfigError(f"shard={self.shard} needs output=, beside which all parts keep what they find out")
         if self.output is None:
             return
         output, video = Path(self.output), Path(self.video)
@@ -77,24 +84,6 @@ class PredictConfig(TrainedArguments):
             raise ConfigError(f"output={self.output}: there is no directory {output.parent}")
         if output.exists() and video.exists() and output.samefile(video):
             raise ConfigError(f"output={self.output} is the list of videos itself; give another name")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a video, or a window of it, was taken for; or why it could not be read."""
-
-    video: str
-    start: float | None  # seconds; None: the whole video
-    end: float | None
-    top: tuple[tuple[int, str, float], ...] = ()  # class or label, name, probability; likeliest first
-    reason: str | None = None
-    numbers: tuple[tuple[str, float], ...] = ()  # name and value, where they are what the model says
-
-    @property
-    def told(self) -> list[tuple[str, str]]:
-        """Name and value of what it says, for the console."""
-        shown = [(name, f"{value:.5g}") for name, value in self.numbers]
-        return shown or [(name, f"{probability:.4f}") for _, name, probability in self.top]
 
 
 def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[Prediction]:
@@ -106,11 +95,42 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     """
     load_backend(config.backend)  # only now: a mistake in the arguments is told before that
     from mae.data.lists.given import given_videos
+
+    given = given_videos("video=", config.video, config.root, config.frames)
+    loaded = _load(config)
+    say(loaded.trained.description)
+    named = dict(zip(given.names, given.index.paths, strict=True))
+    if config.share is not None:
+        named = dict(config.share.of(list(named.items())))
+    made = _predict_all(list(named.items()), loaded, config, say)
+    everything = [prediction for name in given.names for prediction in made.get(name, ())]
+    failed = [prediction for prediction in everything if prediction.reason is not None]
+    if config.share is not None:
+        told = "the same command without shard= writes"
+        say(f"{len(made)} videos; once all {config.share.count} parts are done, {told} {config.output}")
+    elif len(failed) == len(everything):
+        raise ConfigError(f"video={config.video}: none can be read; the first: {failed[0].video}: {failed[0].reason}")
+    elif config.output is not None:
+        write_predictions(Path(config.output), everything, loaded.trained.model.task)
+        _parts(config, loaded.trained).remove()
+        say(f"written: {config.output}")
+    return everything
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What it takes to predict."""
+
+    trained: Any
+    logits: Callable[[np.ndarray], np.ndarray]
+    plan: Any
+
+
+def _load(config: PredictConfig) -> _Loaded:
     from mae.data.windows import ClipPlan
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_classifier
 
-    given = given_videos("video=", config.video, config.root, config.frames)
     engine = start_engine_for_a_while()
     dtype = engine.dtype_policy(config.precision)
     trained = load_classifier(
@@ -121,30 +141,93 @@ def predict(config: PredictConfig, say: Callable[[str], None] = print) -> list[P
     clips = config.clips or (1 if slides else CLIPS[trained.sampler])
     num_frames = trained.model.architecture.num_frames
     plan = ClipPlan(num_frames, trained.frame_stride, clips, config.window, config.stride, trained.sampler)
-    say(trained.description)
-    made: list[Prediction] = []
-    for predictions in _by_video(given, trained, logits, plan, config):
-        made += predictions
-        say(_text(predictions))
-    failed = [prediction for prediction in made if prediction.reason is not None]
-    if all(prediction.reason is not None for prediction in made):
-        raise ConfigError(f"video={config.video}: none can be read; the first: {failed[0].video}: {failed[0].reason}")
-    if config.output is not None:
-        _write(Path(config.output), made, trained.model.task)
-        say(f"written: {config.output}")
+    return _Loaded(trained, logits, plan)
+
+
+def _predict_all(
+    videos: Sequence[Video], loaded: _Loaded, config: PredictConfig, say: Callable[[str], None]
+) -> dict[str, list[Prediction]]:
+    """Predictions by the names of videos; those that an earlier call or another share has made are taken over."""
+    from mae.data.videos.file_key import file_state
+
+    made: dict[str, list[Prediction]] = {}
+    if config.output is None:
+        parts = None
+    else:
+        parts = _parts(config, loaded.trained)
+        for name, path in videos:
+            state, found = parts.known.get(name, (None, None))
+            if state is not None and state == file_state(path):
+                made[name] = [read_back(values) for values in found]
+        if made:
+            say(f"{len(made)} of {len(videos)} videos are known already")
+    left = [(name, path) for name, path in videos if name not in made]
+    paths = dict(left)
+    try:
+        for predictions in _of_cluster(left, config) if config.executor else _by_video(left, loaded, config):
+            name = predictions[0].video
+            made[name] = predictions
+            say(text_of(predictions))
+            # What cannot be read may be so for now.
+            if parts is not None and all(prediction.reason is None for prediction in predictions):
+                parts.put(name, [file_state(paths[name]), [asdict(prediction) for prediction in predictions]])
+    finally:
+        if parts is not None:
+            parts.close()
     return made
 
 
-def _by_video(
-    given: Any, trained: Any, logits: Callable[[np.ndarray], np.ndarray], plan: Any, config: PredictConfig
-) -> Iterator[list[Prediction]]:
+def _parts(config: PredictConfig, trained: Any) -> Any:
+    """What shares of the videos have found out with this model and these settings."""
+    from mae.data.parts import Parts
+
+    settings = {name: getattr(config, name) for name in ("clips", "window", "stride", "top", "precision")}
+    a = trained.model.architecture
+    settings |= {"num_frames": a.num_frames, "image_size": a.image_size, "frame_stride": trained.frame_stride}
+    settings |= {"sampler": trained.sampler, "names": trained.class_names, "checkpoint_hash": trained.checksum}
+    assert config.output is not None
+    return Parts(Path(config.output).absolute(), settings, config.share)
+
+
+def _of_cluster(left: Sequence[Video], config: PredictConfig) -> Iterator[list[Prediction]]:
+    """As `_by_video`, by the workers of a cluster, in whatever order they end."""
+    from mae.data.executors import call, workers_of
+    from mae.data.side_by_side import in_groups
+
+    work = partial(call, "mae.predict", "predict_some", config.elsewhere("checkpoint", "classes"))
+    with workers_of(config.executor) as workers:
+        for (name, _), found in in_groups(work, left, workers, GROUP):
+            if isinstance(found, BadVideo):
+                yield [Prediction(name, None, None, reason=str(found))]
+            else:
+                yield [read_back(values) for values in found]
+
+
+def predict_some(arguments: Mapping[str, Any], videos: Sequence[Video]) -> list[list[dict[str, Any]]]:
+    """What a worker of a cluster does: the predictions of each of some videos, as dictionaries.
+
+    The model stays in the process for the next ones; threads of one wait for each other.
+    """
+    config = PredictConfig(**arguments)
+    with _one_at_a_time:
+        load_backend(config.backend)
+        found = _by_video(videos, _loaded_once(config), config)
+        return [[asdict(prediction) for prediction in predictions] for predictions in found]
+
+
+_one_at_a_time = threading.Lock()
+_loaded_once = lru_cache(maxsize=1)(_load)
+
+
+def _by_video(videos: Sequence[Video], loaded: _Loaded, config: PredictConfig) -> Iterator[list[Prediction]]:
     """Predictions of one video after the other."""
     from mae.data.windows import read_videos
     from mae.evaluation.metrics import top_classes
     from mae.evaluation.tasks.table import TASKS
 
+    trained, plan = loaded.trained, loaded.plan
     task = TASKS[trained.model.task]
-    paths, names = given.index.paths, given.names
+    names, paths = [name for name, _ in videos], [path for _, path in videos]
     gathered: list[Prediction] = []
     current = 0
     for number, part in read_videos(
@@ -158,10 +241,10 @@ def _by_video(
             continue
         clips = part.clips.reshape(-1, *part.clips.shape[2:])
         batches = np.split(clips, range(config.batch_size, len(clips), config.batch_size))
-        scores = task.outputs(np.concatenate([logits(batch) for batch in batches]))
+        scores = task.outputs(np.concatenate([loaded.logits(batch) for batch in batches]))
         means = scores.reshape(*part.clips.shape[:2], -1).mean(axis=1)
         times = part.seconds(part.windows) if plan.slides else np.full((len(means), 2), np.nan)
-        for mean, best, (start, end) in zip(means, top_classes(means, config.top), times, strict=True):
+        for mean, best, (start, end) in zip(means, top_classes(means, config.top), times.tolist(), strict=True):
             whole = np.isnan(start)
             prediction = Prediction(names[number], None if whole else start, None if whole else end)
             if task.name == REGRESSION:
@@ -170,68 +253,8 @@ def _by_video(
             else:
                 top = tuple((int(c), trained.class_names[c], float(mean[c])) for c in best)
                 gathered.append(replace(prediction, top=top))
-    yield gathered
-
-
-def _text(predictions: list[Prediction]) -> str:
-    """A video as a table: its classes, or of each window the likeliest one."""
-    first = predictions[0]
-    rows: list[tuple[str, str]] = []
-    for prediction in predictions:
-        if prediction.reason is not None:
-            rows.append(("FAILED", prediction.reason))
-        elif prediction.start is None or prediction.end is None:
-            rows += prediction.told
-        else:
-            window = f"{prediction.start:.1f} – {prediction.end:.1f} s"
-            rows.append((window, ", ".join(f"{name} {value}" for name, value in prediction.told)))
-    return format_table(rows, first.video)
-
-
-def _write(path: Path, predictions: list[Prediction], task: str) -> None:
-    """The file, whole or not at all."""
-    from mae.files import replacing
-
-    try:
-        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-            if path.suffix == ".json":
-                content = [_as_json(prediction) for prediction in predictions]
-                file.write(json.dumps(content, indent=2) + "\n")
-                return
-            writer = csv.writer(file, lineterminator="\n")
-            columns, rows = (NUMBERS, _rows_of_numbers) if task == REGRESSION else (COLUMNS, _as_rows)
-            writer.writerow(columns)
-            writer.writerows(row for prediction in predictions for row in rows(prediction))
-    except OSError as error:
-        raise ConfigError(f"output={path} cannot be written ({error.strerror})") from error
-
-
-def _as_json(prediction: Prediction) -> dict[str, Any]:
-    if prediction.reason is not None:
-        return {"video": prediction.video, "status": "failed", "reason": prediction.reason}
-    top = [{"class": c, "name": name, "probability": round(p, 6)} for c, name, p in prediction.top]
-    said: dict[str, Any] = {"values": dict(prediction.numbers)} if prediction.numbers else {"top": top}
-    times = {} if prediction.start is None else {"start_s": prediction.start, "end_s": prediction.end}
-    return {"video": prediction.video, "status": "ok", **times, **said}
-
-
-def _as_rows(prediction: Prediction) -> Iterator[tuple[Any, ...]]:
-    if prediction.reason is not None:
-        yield (prediction.video, "", "", "", "", "", "", "failed", prediction.reason)
-    times = _times(prediction)
-    for rank, (number, name, probability) in enumerate(prediction.top, start=1):
-        yield (prediction.video, *times, rank, number, name, f"{probability:.6f}", "ok", "")
-
-
-def _rows_of_numbers(prediction: Prediction) -> Iterator[tuple[Any, ...]]:
-    if prediction.reason is not None:
-        yield (prediction.video, "", "", "", "", "failed", prediction.reason)
-    for name, value in prediction.numbers:
-        yield (prediction.video, *_times(prediction), name, f"{value:.7g}", "ok", "")
-
-
-def _times(prediction: Prediction) -> list[str]:
-    return ["" if time is None else f"{time:.3f}" for time in (prediction.start, prediction.end)]
+    if gathered:
+        yield gathered
 
 
 def main(arguments: list[str]) -> None:

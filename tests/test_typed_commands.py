@@ -323,6 +323,15 @@ def data(words, monkeypatch, stand_ins):
     assert module.main(given.video, given.rounds)["clips"].keys() >= {"packed (ours)", "PyAV"}
 
 
+def packed_shards(words, monkeypatch, _):
+    module = benchmark("packed_shards", monkeypatch)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
+    monkeypatch.setattr(module, "in_process", module.child)
+    given = module.parse([*words, "--rounds", "1"])
+    figures = module.main(given.rounds, {"few": (4, 33, 16, 24, 2, 2)})
+    assert [figures["few"][kind]["files"] for kind in module.KINDS] == [4, 2, 2]
+
+
 def train_step(words, monkeypatch, _):
     module = benchmark("train_step", monkeypatch)
 
@@ -379,7 +388,7 @@ def test_a_benchmark_runs(words, stand_ins, here, monkeypatch, capsys):
         subprocess.run([sys.executable, ROOT / words[1], *words[2:], *sizes], check=True)
         return
     words = [word if word != "FILE" else str(here / "some.mp4") for word in words]
-    runs = {run.__name__: run for run in (checkpoints, data, train_step, representation, results)}
+    runs = {run.__name__: run for run in (checkpoints, data, packed_shards, train_step, representation, results)}
     runs[Path(words[1]).stem](words[2:], monkeypatch, stand_ins)
     assert "nan" not in capsys.readouterr().out
 

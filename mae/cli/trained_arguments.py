@@ -1,7 +1,10 @@
 """The arguments that commands have in common which run a trained model over videos."""
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from mae.cli.shared_work import SharedWork
 from mae.cli.typed import PATH
 from mae.errors import check_at_least, check_choice
 from mae.options import CLIP_KINDS, PRECISIONS, RESIZES
@@ -9,7 +12,7 @@ from mae.picture_size import PictureSize, check_picture_size
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedArguments:
+class TrainedArguments(SharedWork):
     """What to run, over which videos and how; the commands' own texts say more."""
 
     checkpoint: str = field(metadata=PATH)  # a run directory, or a checkpoint of any format
@@ -30,6 +33,7 @@ class TrainedArguments:
     num_frames: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("precision", self.precision, PRECISIONS)
         if self.sampler is not None:
             check_choice("sampler", self.sampler, CLIP_KINDS)
@@ -42,3 +46,13 @@ class TrainedArguments:
     def sizes(self) -> dict[str, PictureSize | None]:
         """Of the model, as `mae.evaluation.trained` takes them."""
         return {"num_heads": self.num_heads, "image_size": self.image_size, "num_frames": self.num_frames}
+
+    def elsewhere(self, *paths: str) -> dict[str, Any]:
+        """The arguments by name as a process with another working directory needs them.
+
+        Args:
+            paths: which of them are paths, besides those of the videos, which it is given by itself.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)} | {"shard": None, "executor": None}
+        named = {name: os.path.abspath(os.path.expanduser(values[name])) for name in paths if values[name] is not None}
+        return values | named

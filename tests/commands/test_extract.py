@@ -130,6 +130,20 @@ def test_goes_on_where_it_was_interrupted(place, tmp_path):
     assert (tmp_path / "index.csv").exists()
 
 
+def test_parts_are_listed_by_the_whole(place, tmp_path):
+    said = []
+    for number in (2, 1):
+        run(place, tmp_path / "parts", said, shard=f"{number}/2")
+    assert "once all 2 parts are there, the same command without shard= writes" in said[-1]
+    assert sorted(path.name for path in (tmp_path / "parts").glob("*.csv")) == ["index-1-of-2.csv", "index-2-of-2.csv"]
+    said = []
+    made = run(place, tmp_path / "parts", said)
+    assert "2 of 3 videos are there already" in said
+    assert made == run(place, tmp_path / "whole")
+    assert [path.name for path in (tmp_path / "parts").glob("*.csv")] == ["index.csv"]
+    assert (tmp_path / "parts/index.csv").read_bytes() == (tmp_path / "whole/index.csv").read_bytes()
+
+
 def test_a_video_that_was_replaced_is_read_again(place, tmp_path):
     video = tmp_path / "v" / "a.avi"
     write_video(video, noise_frames(8, seed=1))

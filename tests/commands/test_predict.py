@@ -105,6 +105,46 @@ def test_a_folder_with_an_unreadable_video(place, tmp_path):
     assert (rows[-1]["video"], rows[-1]["status"], rows[-1]["name"]) == ("broken.avi", "failed", "")
 
 
+def interrupt_after(count):
+    """For `say`: ends a command after so many videos."""
+    said = []
+
+    def say(text):
+        said.append(text)
+        if sum("class" in line and ":" not in line for line in said) == count:
+            raise KeyboardInterrupt
+
+    return say
+
+
+def test_parts_become_what_the_whole_would_be_and_an_interrupted_one_goes_on(place, tmp_path, monkeypatch):
+    given = {"video": place / "videos", "top": 2}
+    expected = run(place, output=tmp_path / "whole.csv", **given)
+    assert not (tmp_path / "whole.csv.parts").exists()
+    config = [f"{key}={value}" for key, value in given.items()]
+    config = [f"checkpoint={place / 'named'}", f"output={tmp_path / 'o.csv'}", *config]
+    with pytest.raises(KeyboardInterrupt):
+        predict(command_config(PredictConfig, [*config, "shard=1/1"]), interrupt_after(2))
+    said = []
+    for number in (1, 2):
+        run(place, said, output=tmp_path / "o.csv", shard=f"{number}/2", **given)
+    assert not (tmp_path / "o.csv").exists()
+    assert "1 of 2 videos are known already" in said
+    assert f"once all 2 parts are done, the same command without shard= writes {tmp_path / 'o.csv'}" in said[-1]
+    assert sorted(path.name for path in (tmp_path / "o.csv.parts").iterdir()) == ["1-of-1.jsonl", "2-of-2.jsonl"]
+    with pytest.raises(ConfigError, match=r"1-of-1.jsonl was made with other settings \(top 2 → 3\): type those again"):
+        run(place, output=tmp_path / "o.csv", video=place / "videos", top=3)
+    computed = []
+    by_video = module._by_video
+    noted = lambda left, *others: computed.extend(left) or by_video(left, *others)  # noqa: E731
+    monkeypatch.setattr(module, "_by_video", noted)
+    made = run(place, output=tmp_path / "o.csv", **given)
+    assert [name for name, _ in computed] == ["broken.avi"], "what cannot be read is tried again"
+    assert made == expected
+    assert (tmp_path / "o.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not (tmp_path / "o.csv.parts").exists()
+
+
 def test_json(place, tmp_path):
     made = run(place, video=place / "videos", output=tmp_path / "o.json", window=1.0, top=1)
     written = json.loads((tmp_path / "o.json").read_text())
@@ -194,6 +234,9 @@ def test_nothing_that_can_be_read_is_a_mistake(place, video, message, tmp_path):
     [
         ("vidio=a", "did you mean 'video'"),
         ("output=a.txt", "'.txt' does not exist"),
+        ("shard=1/2", "shard=1/2 needs output=, beside which all parts keep what they find out"),
+        ("shard=0/2", "shard=0/2 is not one of 1/n to n/n"),
+        ("executor=local", "executor=local is no cluster"),
         ("output=no/such/a.csv", "there is no directory"),
         ("precision=flot32", "did you mean 'float32'"),
         ("clips=0", "clips=0 must be at least 1"),

@@ -11,6 +11,15 @@ from mae.files import utf8_name
 FileKey = tuple[str, int, int]  # path, bytes, modification time in ns: identifies the content
 
 
+def file_state(path: str) -> list[int] | None:
+    """Bytes and time of change, by which another video under its name is told; None where there is none."""
+    try:
+        stretch = stretch_of(path)
+    except (OSError, ValueError, BadVideo):
+        return None
+    return [stretch.size, stretch.modified_ns]
+
+
 def file_key(path: str) -> FileKey:
     """The key of a readable file, directory or video in a shard; raises `BadVideo` with the reason for none."""
     try:

@@ -373,6 +373,29 @@ def test_the_command(videos):
     assert scanned.stderr == "", "what is wrong with a file is in the table"
 
 
+def test_parts_of_a_scan_become_the_whole(videos, monkeypatch):
+    given = [str(videos / "list.csv"), f"output={videos}"]
+    main(given)
+    whole = {path.name: path.read_bytes() for path in videos.glob("list_*.csv")}
+    for name in whole:
+        (videos / name).unlink()
+    for number in (2, 1):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(videos / f"machine {number}"))
+        main([*given, f"shard={number}/2"])
+        assert not (videos / "list_scan.csv").exists()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(videos / "third machine"))
+    monkeypatch.setattr(examining, "examine", None)  # nothing is decoded again
+    main(given)
+    assert {path.name: path.read_bytes() for path in videos.glob("list_*.csv")} == whole
+    assert not list(videos.glob("*.parts"))
+
+
+def test_pages_and_statistics_are_of_the_whole():
+    for setting in ("report=a.html", "against=[b.csv]", "statistics=true"):
+        with pytest.raises(ConfigError, match=r"shard=1/2 scans a part; report=, statistics= and against="):
+            parse(["list.csv", "shard=1/2", setting])
+
+
 def threads_of(count):
     return Workers(Threads(count), AHEAD * count, True)
 
