@@ -24,7 +24,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMED = {
     **{"tensorflow": "TensorFlow", "jax": "JAX", "keras": "Keras", "torch": "PyTorch", "transformers": "transformers"},
-    **{"numpy": "NumPy", "av": "PyAV", "opencv-python-headless": "OpenCV"},
+    **{"numpy": "NumPy", "av": "PyAV", "opencv-python-headless": "OpenCV", "pyarrow": "pyarrow"},
 }
 _MARKED = re.compile(r"(<!-- figures: ([^>]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
@@ -142,6 +142,15 @@ def _packed_shards(result: Result) -> str:
     return _rows(["", "files", "bytes", "on disk", "start-up", "clips/s", "read"], *rows)
 
 
+def _large_lists(result: Result) -> str:
+    rows = []
+    for name, f in result["figures"].items():
+        size = (f"{f['rows'] / 1e6:g} M", f"{f['file MB']:.0f} MB")
+        cpu = (f"{f['list CPU s']:.1f} s", f"{f['all CPU s']:.1f} s")
+        rows.append([name, *size, *cpu, f"{f['for list MB']:.0f} MB", f"{1e6 * f['for list MB'] / f['rows']:.0f}"])
+    return _rows(["list", "rows", "file", "read", "read and told", "memory", "bytes a row"], *rows)
+
+
 def _beside_peer(*results: Result) -> str:
     rows = []
     for result in results:
@@ -205,6 +214,7 @@ KINDS: dict[str, Callable[..., str]] = {
     "clips": _clips,
     "pipeline": _pipeline,
     "packed-shards": _packed_shards,
+    "large-lists": _large_lists,
     "beside-peer": _beside_peer,
     "engines": _engines,
     "memory": _memory,

@@ -19,10 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 from configured import CONF
 from documented import OTHERS, OURS, ROOT, benchmark_headers, in_a_clone, plain_blocks, typed_lines, words_of
 from patience import PATIENCE
+from pyarrow import parquet
 from written_videos import noise_frames, write_video
 
 from mae.cli.commands import COMMANDS, SCRIPTS, called_module
@@ -183,6 +185,7 @@ def write_lists(files, data):
         rows = [f"{path},{LABELS[i % len(LABELS)]},{40 + i}.5\n" for i, path in enumerate(videos)]
         (files / f"{name}.csv").write_text("path,label,EF\n" + "".join(rows))
     (data / "mixed.csv").write_text("path,stride\n" + "".join(f"{path},2\n" for path in listed))
+    parquet.write_table(pyarrow.table({"path": [str(path) for path in listed]}), data / "list.parquet")
     (data / "conf/dataset").mkdir(parents=True)
     own = (CONF / "dataset/csv.yaml").read_text()
     own = re.sub(r"^  root: null", f"  root: {data}", own, flags=re.MULTILINE)
@@ -332,6 +335,15 @@ def packed_shards(words, monkeypatch, _):
     assert [figures["few"][kind]["files"] for kind in module.KINDS] == [4, 2, 2]
 
 
+def large_lists(words, monkeypatch, _):
+    module = benchmark("large_lists", monkeypatch)
+    monkeypatch.setattr(module, "in_process", lambda path: module.read(str(path)))
+    monkeypatch.setattr("mae.data.lists.tables.LARGE", 0)
+    assert module.parse(words).rows == 10_000_000
+    figures = module.main(200, 100)
+    assert [figure["rows"] for figure in figures.values()] == [200, 200, 200, 100]
+
+
 def train_step(words, monkeypatch, _):
     module = benchmark("train_step", monkeypatch)
 
@@ -388,7 +400,8 @@ def test_a_benchmark_runs(words, stand_ins, here, monkeypatch, capsys):
         subprocess.run([sys.executable, ROOT / words[1], *words[2:], *sizes], check=True)
         return
     words = [word if word != "FILE" else str(here / "some.mp4") for word in words]
-    runs = {run.__name__: run for run in (checkpoints, data, packed_shards, train_step, representation, results)}
+    benchmarks = (checkpoints, data, large_lists, packed_shards, train_step, representation, results)
+    runs = {run.__name__: run for run in benchmarks}
     runs[Path(words[1]).stem](words[2:], monkeypatch, stand_ins)
     assert "nan" not in capsys.readouterr().out
 

@@ -3,9 +3,12 @@
 import shutil
 from types import SimpleNamespace
 
+import fsspec
+import pyarrow
 import pytest
 from configured import SMALL_RUN, configured
 from pretraining_runs import losses, said_by
+from pyarrow import parquet
 from written_videos import noise_frames, write_video
 
 from mae.checkpoints.run_state import read_checkpoint
@@ -14,6 +17,7 @@ from mae.errors import ConfigError, TrainingStopped
 from mae.models.classifier import build_classifier
 from mae.models.pretrainer import build_pretrainer
 from mae.monitoring.metrics import read_metrics
+from mae.pretraining.command import run
 from mae.pretraining.run import pretrain
 from mae.training.run_directory import RunDirectory
 
@@ -103,6 +107,29 @@ def test_unreadable_videos_are_listed_and_skipped_and_the_list_stays_what_it_was
     next((tmp_path / "videos").rglob("*.avi")).unlink()
     with pytest.raises(ConfigError, match="another list of videos than the one found now"):
         pretrain(configured(*overrides, "steps=9", f"run_dir={directory}", "data.max_bad_frac=0.2"))
+
+
+def test_a_table_and_its_videos_at_addresses(tmp_path, monkeypatch):
+    """Through the command, which says where copies go; what is not there is a bad video like any other."""
+    monkeypatch.setattr("mae.data.remote.copies._copies", None)
+    files = fsspec.filesystem("memory")
+    for name in "abcd":
+        files.put(write_video(tmp_path / f"{name}.avi", noise_frames(12)), f"/bucket/videos/{name}.avi")
+    table = pyarrow.table({"path": [f"videos/{name}.avi" for name in "abcde"], "label": [0, 1, 0, 1, 0]})
+    with files.open("/bucket/list.parquet", "wb") as file:
+        parquet.write_table(table, file)
+    overrides = [override for override in SMALL_RUN if not override.startswith("dataset.videos")]
+    overrides += ["dataset=csv", "dataset.train=memory://bucket/list.parquet", "recipe=demo", "model=vit_tiny"]
+    overrides += [f"data.remote_cache={tmp_path / 'copies'}", "data.max_bad_frac=0.2", "steps=2", "monitor=[]"]
+    try:
+        run(configured(*overrides, f"run_dir={tmp_path / 'run'}"))
+    finally:
+        files.rm("/", recursive=True)
+    listed = (tmp_path / "run" / "bad_videos.csv").read_text().splitlines()
+    assert listed == ["path,reason", "memory://bucket/videos/e.avi,missing"]
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 2
+    endings = sorted(path.suffix for path in (tmp_path / "copies").glob("*/*") if path.name != "lock")
+    assert endings == [*[".avi"] * 4, ".parquet"]
 
 
 def test_clips_of_videos_too_short_for_them_are_counted(tmp_path):

@@ -187,6 +187,7 @@ def test_the_command_line_wins_over_what_a_dataset_brings():
         (["steps=null"], "give epochs or steps"),
         (["optimizer.beta_1=1"], "optimizer.beta_1=1.0 must lie in"),
         (["data.max_bad_frac=2"], "data.max_bad_frac=2.0 must lie in"),
+        (["data.remote_cache_gb=0"], "data.remote_cache_gb=0.0 must be above 0"),
         (["augment.crop=random"], "augment.crop 'random' does not exist"),
         (["wandb.mode=on"], "wandb.mode"),
         (

@@ -152,14 +152,15 @@ def choose_frames(
         frames: their pattern; None: a directory has to hold one series, which is asked of the first one only: the
             others are looked into when they are read.
         option: what `frames` is called in messages; None: the caller has no such option.
-        places: the videos that are looked at, for all; None: each.
+        places: the videos that are looked at, for all; None: those of `places_to_look`.
 
     Raises:
         ConfigError: the first directory holds several series; directories beside files where not each is looked at.
     """
     files = files or ListedFiles()
+    places = places_to_look(index) if places is None else places
     if frames in (None, NO_FRAMES):
-        looked_at = index.paths if places is None else (index.paths[place] for place in places)
+        looked_at = (index.paths[place] for place in places)
         first = next((path for path in looked_at if files.is_directory(path) and not has_pattern(path)), None)
         if first is not None and len(series := series_in(first)) > 1:
             raise ConfigError(
@@ -167,7 +168,7 @@ def choose_frames(
             )
         return index
     assert frames is not None
-    if isinstance(index.paths, Paths) and places is not None and len(places) < len(index.paths):
+    if isinstance(index.paths, Paths) and len(places) < len(index.paths):
         return _with_frames_of_all(index, index.paths, frames, files, places)
     chosen = [files.is_directory(path) and not has_pattern(path) for path in index.paths]
     paths = [os.path.join(path, frames) if is_one else path for path, is_one in zip(index.paths, chosen, strict=True)]

@@ -57,9 +57,10 @@ def index_table(
     paths = Paths(str(base), _plain_paths(table, base))
     segments, strides = _segments(table), _strides(table)
     _check_splits(table)
+    learnt = _learnt(table, names, source, wanted)
     notes = (("columns not used", ", ".join(table.header.unused)),) if table.header.unused else ()
     index = VideoIndex(paths, None, None, "", segments, strides, notes=notes, groups=_groups(table))
-    index = replace(index, **_learnt(table, names, source, wanted))
+    index = replace(index, **learnt)
     return replace(index, digest=_digest(paths, index))
 
 

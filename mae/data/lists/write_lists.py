@@ -28,7 +28,7 @@ def list_text(
     """
     columns: dict[str, Sequence[object]] = {"path": [_written(path) for path in paths]}
     if labels is not None:
-        columns["label"] = labels
+        columns["label"] = [_in_quotes(label) if isinstance(label, str) else label for label in labels]
     if segments is not None:
         ends = [segment or ("", "") for segment in segments]
         columns["start"], columns["end"] = [start for start, _ in ends], [end for _, end in ends]

@@ -248,7 +248,9 @@ def local_list(address: str) -> Iterator[Path]:
         try:
             files, name = _file_system(address)
             copy = kept.enter_context(_copies.copy(address, version=files.ukey(name)))
-        except (ConfigError, BadVideo) as error:
+        except ConfigError:
+            raise
+        except BadVideo as error:
             raise ConfigError(f"the list {address} cannot be read ({error})") from error
         except Exception as error:  # each file system has errors of its own
             reason = "missing" if isinstance(error, FileNotFoundError) else library_reason(error)

@@ -155,7 +155,7 @@ def scan(config: ScanConfig) -> dict[str, ScanReport]:
         told = f"once all {config.share.count} parts are scanned, the same command without shard= writes {output}"
         print(format_table([*scan_rows(reports), ("next", told)], f"scan, part {config.shard}"))
         return reports
-    source = given.path if given.kind == "list" else None
+    source = given.path if given.kind == "list" and not is_remote(config.videos) else None
     written = write_scan(folder, _results_name(given), source, given.index, reports, config.root)
     rows = dict(scan_rows(reports))
     rows |= {name: value for name, value in given.index.notes if name not in rows}
@@ -195,7 +195,7 @@ def _statistics(paths: Sequence[str], config: ScanConfig) -> str:
 def _results_folder(config: ScanConfig, given: GivenVideos) -> Path:
     if config.output is not None:
         return absolute(config.output)
-    return given.path.parent if given.kind == "list" else Path.cwd()
+    return given.path.parent if given.kind == "list" and not is_remote(config.videos) else Path.cwd()
 
 
 def _results_name(given: GivenVideos) -> str:

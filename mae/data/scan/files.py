@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mae.data.bad_videos import HEADER
+from mae.data.lists.column import mapped
 from mae.data.lists.endings import ending
 from mae.data.lists.index import VideoIndex, index_csv
 from mae.data.lists.places import absolute
@@ -60,7 +61,7 @@ def write_scan(
             root is not None or index_csv(source, folder, wanted=NOTHING).paths == index.paths
         )
         # Elsewhere, relative paths would lead to other files or to none.
-        text = _without(source, index, broken, root) if keeps_lines else _listed(index, broken)
+        text = _without(source, index, broken, root) if keeps_lines else _listed(index, broken, is_table)
         texts[folder / f"{name}_clean{'.csv' if is_table else source.suffix}"] = text
     elif len(index.paths) > 1:
         texts[folder / f"{name}_clean.csv"] = _listed(index, broken)
@@ -102,7 +103,10 @@ def _without(source: Path, index: VideoIndex, broken: set[str], root: str | None
     return "\n".join(text for number, text in enumerate(texts, start=1) if number not in dropped)
 
 
-def _listed(index: VideoIndex, broken: set[str]) -> str:
-    """A list of the videos that are not broken, by absolute paths."""
+def _listed(index: VideoIndex, broken: set[str], by_name: bool = False) -> str:
+    """A list of the videos that are not broken, by absolute paths; with the names of classes where there are some."""
     kept = index.part([position for position, path in enumerate(index.paths) if path not in broken])
-    return list_text(kept.paths, kept.as_written, kept.segments, kept.strides, kept.groups)
+    labels = kept.as_written
+    if by_name and kept.labels is not None and kept.is_numbered_by_name:
+        labels = mapped(kept.name_of, kept.labels)
+    return list_text(kept.paths, labels, kept.segments, kept.strides, kept.groups)

@@ -10,17 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import fsspec
 import numpy as np
+import pyarrow
 import pytest
 from encoded_videos import write_song
 from list_files import message_of
 from numbered_frames import numbered_frames
 from patience import PATIENCE
+from pyarrow import parquet
 from written_videos import write_video
 
 from mae.data.executors import AHEAD, Threads, Workers
 from mae.data.lists.index import index_csv
 from mae.data.lists.video_index import VideoIndex
+from mae.data.remote.copies import Copies
 from mae.data.scan import __main__ as module
 from mae.data.scan import examine as examining
 from mae.data.scan.__main__ import ScanConfig, main, parse
@@ -65,6 +69,25 @@ def examined(monkeypatch):
     paths = []
     monkeypatch.setattr(examining, "examine", lambda path, is_stopped, window: paths.append(path) or GOOD)
     return paths
+
+
+def test_a_table_and_a_list_at_an_address(videos, tmp_path, monkeypatch):
+    """What is whole of them is listed as csv."""
+    names = ["videos/a/zzz.mp4", "videos/a/one.avi"]
+    parquet.write_table(pyarrow.table({"path": names, "label": ["x", "a, b"]}), videos / "table.parquet")
+    assert main([str(videos / "table.parquet")]) == 3
+    assert (videos / "table_clean.csv").read_text() == f'path,label\n{videos}/videos/a/one.avi,"a, b"\n'
+    files = fsspec.filesystem("memory")
+    try:
+        files.put(str(videos / "videos"), "/bucket/videos", recursive=True)
+        files.pipe_file("/bucket/list.csv", "".join(f"{name} 1\n" for name in names).encode())
+        monkeypatch.setattr("mae.data.remote.copies._copies", Copies(tmp_path / "copies"))
+        assert main(["memory://bucket/list.csv", f"output={tmp_path}"]) == 3
+    finally:
+        files.rm("/", recursive=True)
+    report = [(row["path"], row["status"]) for row in rows(tmp_path / "list_scan.csv")]
+    assert report == [(f"memory://bucket/{name}", status) for name, status in zip(names, ("broken", "ok"), strict=True)]
+    assert "memory://bucket/videos/a/one.avi,1\n" in (tmp_path / "list_clean.csv").read_text()
 
 
 def test_a_list(videos, capsys):
