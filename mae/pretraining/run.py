@@ -147,7 +147,7 @@ class Pretraining(Objective):
 def _weights_to_start_from(config: PretrainConfig) -> Weights | None:
     """Those of `init_from`; errors as `starting_weights`. Heads are not seen in a shape: loading compares them."""
     decoder = () if config.allow_missing == "decoder" else ("decoder_embed_dim", "decoder_depth")
-    return starting_weights(config, ("embed_dim", "depth", "patch_size", *decoder))
+    return starting_weights(config, ("embed_dim", "depth", *decoder))
 
 
 def _reader(config: PretrainConfig, is_chief: bool) -> ClipReader:
