@@ -8,10 +8,12 @@ import numpy as np
 
 from mae.checkpoints.names import DECODER, HEAD, PATCH_BIAS, PATCH_KERNEL, PREDICTION, TABLES
 from mae.checkpoints.resize import (
+    Patch,
     adapt_patch_channels,
     adapt_predicted_channels,
     interpolate_table,
     resize_patch_kernel,
+    resize_prediction,
 )
 from mae.checkpoints.weights import RELEASED_FRAMES, RELEASED_PIXELS, Weights
 from mae.errors import ConfigError, some
@@ -73,8 +75,9 @@ def fit(
     _check_pooling(weights, target, wanted)
     _hand_off(made, weights, target, wanted)
     if weights.arrays.get(PATCH_KERNEL, np.zeros(())).ndim in (4, 5):
-        _adapt_channels(made, weights, architecture)
-        _adapt_patches(made, architecture)
+        patch = _patch_of_file(made.arrays[PATCH_KERNEL], architecture)
+        _adapt_channels(made, weights, architecture, patch)
+        _adapt_patches(made, architecture, patch)
         _adapt_positions(made, weights, architecture, wanted, positions)
     prefixes = [expanded for prefix in allowed for expanded in (DECODER if prefix == "decoder" else (prefix,))]
     _leave_out(made, wanted, prefixes)
@@ -116,7 +119,13 @@ def _drop(made: Fit, prefixes: tuple[str, ...]) -> None:
         made.dropped.append(path)
 
 
-def _adapt_channels(made: Fit, weights: Weights, architecture: Architecture) -> None:
+def _patch_of_file(kernel: np.ndarray, architecture: Architecture) -> Patch:
+    """Frames, rows and columns of its patches; an image model's are repeated over the frames of the model's."""
+    frames = kernel.shape[0] if kernel.ndim == 5 else architecture.tubelet_size
+    return frames, kernel.shape[-4], kernel.shape[-3]
+
+
+def _adapt_channels(made: Fit, weights: Weights, architecture: Architecture, patch: Patch) -> None:
     """The embedding of patches, and what predicts them, for the model's channels and what it normalises by."""
     kernel, told, new = made.arrays[PATCH_KERNEL], weights.told, architecture.statistics
     have, want = kernel.shape[-2], architecture.in_channels
@@ -136,21 +145,28 @@ def _adapt_channels(made: Fit, weights: Weights, architecture: Architecture) -> 
     how = f"the sum of the {have}{divided}" if want < have else f"the {have} of the file, and their mean for others"
     made.notes.append(f"{have} channels in the file, {want} in the model: filters of patches are {how}")
     for path in PREDICTION:
-        if path in made.arrays and made.arrays[path].shape[-1] == math.prod(architecture.tubelet) * have:
+        if path in made.arrays and made.arrays[path].shape[-1] == math.prod(patch) * have:
             before = made.arrays[path]
             made.arrays[path] = adapt_predicted_channels(before, have, want)
             made.reshaped.append(f"{path} {before.shape} → {made.arrays[path].shape}")
 
 
-def _adapt_patches(made: Fit, architecture: Architecture) -> None:
-    """The embedding of patches in the variable's shape (pt·ph·pw·c, d), if the patches are as wide."""
-    kernel = made.arrays[PATCH_KERNEL]
-    if kernel.shape[-4:-2] == architecture.tubelet[1:]:
-        resized = resize_patch_kernel(kernel, architecture.tubelet_size)
-        if (before := made.shapes.get(PATCH_KERNEL, kernel.shape)) != resized.shape:
-            made.reshaped.append(f"{PATCH_KERNEL} {before} → {resized.shape}")
-        kernel = resized
-    made.arrays[PATCH_KERNEL] = kernel.reshape(-1, kernel.shape[-1])
+def _adapt_patches(made: Fit, architecture: Architecture, patch: Patch) -> None:
+    """The embedding of patches in the variable's shape (pt·ph·pw·c, d), and what predicts them, for the model's."""
+    kernel, wanted = made.arrays[PATCH_KERNEL], architecture.tubelet
+    resized = resize_patch_kernel(kernel, wanted)
+    if (before := made.shapes.get(PATCH_KERNEL, kernel.shape)) != resized.shape:
+        made.reshaped.append(f"{PATCH_KERNEL} {before} → {resized.shape}")
+    made.arrays[PATCH_KERNEL] = resized.reshape(-1, resized.shape[-1])
+    if patch == wanted:
+        return
+    told = (f"{'×'.join(map(str, size))}" for size in (patch, wanted))
+    made.notes.append("patches of {} in the file, of {} in the model: weights are interpolated".format(*told))
+    for path in PREDICTION:
+        head = made.arrays.get(path)
+        if head is not None and head.shape[-1] == math.prod(patch) * architecture.in_channels:
+            made.arrays[path] = resize_prediction(head, patch, wanted)
+            made.reshaped.append(f"{path} {head.shape} → {made.arrays[path].shape}")
 
 
 def _adapt_positions(

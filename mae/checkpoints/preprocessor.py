@@ -26,7 +26,7 @@ class VideoPreprocessor(keras.layers.Layer):
 
     Pixels are those that the commands evaluate and predict with, to the last bit: OpenCV resizes for them (bilinear,
     without smoothing) in whole numbers, and this layer computes with the same whole numbers. No value differs (OpenCV
-    5.0, x86-64; `pytest tests/library/test_preprocessor.py` compares them).
+    5.0, x86-64; `pytest tests/checkpoints/test_preprocessor.py` compares them).
 
     Args:
         image_size: pixels of the result, or height and width; of a model `model.architecture.image_size`.

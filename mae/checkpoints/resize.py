@@ -1,12 +1,15 @@
-"""Weights of one clip size for another: position tables and the embedding of patches."""
+"""Weights of one clip size for another: position tables, the embedding of patches and what predicts them."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from einops import rearrange
 
 from mae.normalisation import Statistics
 
 Grid = tuple[int, int, int]
+Patch = tuple[int, int, int]  # frames, rows and columns
 
 
 def interpolate_table(table: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
@@ -25,24 +28,43 @@ def interpolate_table(table: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
     return values.reshape(-1, table.shape[-1])
 
 
-def resize_patch_kernel(kernel: np.ndarray, tubelet_size: int) -> np.ndarray:
-    """The embedding of patches for another tubelet size.
+def resize_patch_kernel(kernel: np.ndarray, patch: Patch) -> np.ndarray:
+    """The embedding of patches for patches of another size, along time, height and width.
 
-    An image model's kernel (ph, pw, c, d) is one of a single frame. Each frame's share of the kernel is spread
-    over the time it covers, so the sum over frames, and with it the response to a clip that does not change, stays.
+    A new patch is embedded as the old kernel would embed it resampled to the old size, each old pixel the mean of what
+    it covers of the new ones. So the kernel's values are spread over the time and area that they cover: its sum, and
+    with it the response to a patch of one colour, stays; and where the new size is a multiple of the old one, a
+    patch that rises evenly is embedded alike, too.
 
     Args:
-        kernel: (pt, ph, pw, c, d) or (ph, pw, c, d).
+        kernel: (pt, ph, pw, c, d), or (ph, pw, c, d) of an image model, which is one of a single frame.
+        patch: the new size.
 
     Returns:
-        (tubelet_size, ph, pw, c, d).
+        (*patch, c, d).
     """
     if kernel.ndim == 4:
         kernel = kernel[None]
-    have = kernel.shape[0]
-    if have != tubelet_size:
-        kernel = np.einsum("ij,i...->j...", _shares(have, tubelet_size).astype(kernel.dtype), kernel)
+    for axis, (have, want) in enumerate(zip(kernel.shape[:3], patch, strict=True)):
+        if have != want:
+            spread = np.tensordot(_shares(have, want).astype(kernel.dtype), kernel, axes=(0, axis))
+            kernel = np.moveaxis(spread, 0, axis)
     return kernel
+
+
+def resize_prediction(head: np.ndarray, old: Patch, new: Patch) -> np.ndarray:
+    """What predicts patches, for patches of another size: its predictions, interpolated as a position table is.
+
+    Args:
+        head: (…, pt·ph·pw·c), a kernel or a bias, of patches of the size `old`.
+
+    Returns:
+        (…, pt·ph·pw·c), of patches of the size `new`.
+    """
+    channels = head.shape[-1] // math.prod(old)
+    pixels = rearrange(head.reshape(-1, head.shape[-1]), "d (p c) -> p (d c)", c=channels)
+    resized = rearrange(interpolate_table(pixels, old, new), "p (d c) -> d (p c)", c=channels)
+    return resized.reshape(*head.shape[:-1], -1)
 
 
 def adapt_patch_channels(
@@ -100,7 +122,7 @@ def adapt_predicted_channels(head: np.ndarray, have: int, want: int) -> np.ndarr
 
 
 def _shares(have: int, want: int) -> np.ndarray:
-    """(have, want): how much of each old frame's time falls into each new frame; every row sums to 1."""
+    """(have, want): how much of each old pixel, or frame, falls into each new one; every row sums to 1."""
     old, new = np.linspace(0, 1, have + 1), np.linspace(0, 1, want + 1)
     overlap = np.minimum(old[1:, None], new[None, 1:]) - np.maximum(old[:-1, None], new[None, :-1])
     return np.clip(overlap, 0, None) * have

@@ -7,7 +7,7 @@ from mae.finetuning.config import FinetuneConfig
 from mae.models.classifier import Classifier
 from mae.training.starting_weights import starting_weights
 
-_FIXED = ("embed_dim", "depth", "num_heads", "patch_size")  # sizes that loading cannot adapt
+_FIXED = ("embed_dim", "depth", "num_heads")  # sizes that loading cannot adapt
 
 
 def weights_to_start_from(config: FinetuneConfig) -> Weights | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mae.checks import Triple
 from mae.data.bad_videos import BadVideos
 from mae.data.clips import ClipReader
 from mae.data.extras import Extra, at_every_visit, masks, path_noise
@@ -31,9 +32,15 @@ def masked_batches(
     )
 
 
-def drawn_mask(config: PretrainConfig, rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
-    """(n,) bool, True where the encoder does not see; `clip` (T, H, W, 3) uint8 is asked where masks follow motion."""
-    c, tubelet = config, config.model.architecture.tubelet
+def drawn_mask(
+    config: PretrainConfig, rng: np.random.Generator, clip: np.ndarray, tubelet: Triple | None = None
+) -> np.ndarray:
+    """(n,) bool, True where the encoder does not see; `clip` (T, H, W, 3) uint8 is asked where masks follow motion.
+
+    Args:
+        tubelet: frames, rows and columns of a patch; None: those of the model.
+    """
+    c, tubelet = config, tubelet or config.model.architecture.tubelet
     return clip_mask(clip, tubelet, c.masking, c.mask_ratio, c.mask_motion, c.mask_motion_share, rng)
 
 

@@ -16,6 +16,7 @@ from mae.monitoring.panels import save_png
 from mae.pretraining.advice import Advisor
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.known_loss import KnownLoss, compare_with_expected
+from mae.pretraining.own_shape import OwnShape
 from mae.pretraining.periodic_probe import PeriodicProbe
 from mae.pretraining.report import compare_by_motion, compare_with_trivial
 from mae.signals import Check, never
@@ -37,6 +38,7 @@ class PretrainEvaluation(Evaluation):
     predict: Callable[[], np.ndarray]  # `batch.prediction`
     known_loss: KnownLoss  # of the batch
     loaded: LoadReport | None  # what the run starts from; None: nothing, or a checkpoint of its own
+    own_shape: OwnShape | None  # of these weights; None: nothing is known of another shape
     probe: PeriodicProbe | None
     advisor: Advisor | None  # of the probe's figures
 
@@ -60,6 +62,9 @@ class PretrainEvaluation(Evaluation):
             expected = self.known_loss.expected(self.loaded)
             record |= {} if expected is None else {"expected_fixed_batch_loss": expected}
             tell(compare_with_expected(record["fixed_batch_loss"], expected, self.loaded))
+        if self.own_shape is not None:
+            record["fixed_batch_loss_in_own_shape"] = self.own_shape.loss
+            tell(self.own_shape.compare(record["fixed_batch_loss"]))
         if self.probe is not None:
             record |= self._look(self.probe, 0, never)
         return record

@@ -15,6 +15,7 @@ from mae.data.few import reader_of_few
 from mae.data.lists.index import build_index
 from mae.data.rendered.render import print_rendering
 from mae.engines.engine import Engine, HostBatch, Losses
+from mae.errors import ConfigError
 from mae.evaluation.reconstruction import FixedBatch, make_fixed_batch
 from mae.models.pretrainer import Pretrainer
 from mae.models.work import flops_per_clip
@@ -23,6 +24,7 @@ from mae.pretraining.batches import drawn_mask, masked_batches, training_masks
 from mae.pretraining.config import PretrainConfig
 from mae.pretraining.evaluation import PretrainEvaluation
 from mae.pretraining.known_loss import KnownLoss
+from mae.pretraining.own_shape import OwnShape, loss_in_own_shape
 from mae.pretraining.periodic_probe import PeriodicProbe, ProbePlan
 from mae.pretraining.report import clip_figures, clip_rows, print_summary, run_rows
 from mae.pretraining.step import pretraining_losses
@@ -58,6 +60,7 @@ class Pretraining(Objective):
         self.batch = _fixed_batch(config, self.reader)
         self.known_loss = KnownLoss(self.batch.digest(config.predicted))
         self.loaded: LoadReport | None = None
+        self.own_shape: OwnShape | None = None  # of the weights it starts from, where that is another
         self.plan = TrainingPlan(config, len(self.index.paths), engine.num_replicas)
         self.probe = ProbePlan(config.probe, self.index, self.plan.total_steps, config.architecture)
         self.cadence = Cadence.of(config, self.plan, config.evaluate_every, self.probe.every)
@@ -95,6 +98,7 @@ class Pretraining(Objective):
         if self.weights is None:
             return
         c = self.config
+        self.own_shape = self._loss_in_own_shape(session)
         report = load_weights(self.weights, session.model, c.allow_missing or (), positions=c.init_positions)
         if session.optimizer.average is not None:
             session.optimizer.average.restart()
@@ -103,6 +107,17 @@ class Pretraining(Objective):
             session.workers.say("NOTE: the decoder starts at random: the loss starts as if nothing had been learnt")
         self.loaded = report
         self.licence = report.training.licence
+
+    def _loss_in_own_shape(self, session: Session) -> OwnShape | None:
+        """See `loss_in_own_shape`; it is told only, so that nothing ends where it cannot be computed."""
+        if not session.workers.is_chief:
+            return None
+        assert self.weights is not None
+        try:
+            return loss_in_own_shape(self.config, session.engine, self.weights, self.reader, FIXED_CLIPS)
+        except ConfigError as error:
+            tell(f"NOTE: what the weights lose in the shape of the file cannot be told: {error}")
+            return None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
@@ -130,6 +145,7 @@ class Pretraining(Objective):
             self.batch.prediction(session.engine, session.model),
             self.known_loss,
             self.loaded,
+            self.own_shape,
             probe,
             None if probe is None else self._advisor(probe),
         )
@@ -147,7 +163,7 @@ class Pretraining(Objective):
 def _weights_to_start_from(config: PretrainConfig) -> Weights | None:
     """Those of `init_from`; errors as `starting_weights`. Heads are not seen in a shape: loading compares them."""
     decoder = () if config.allow_missing == "decoder" else ("decoder_embed_dim", "decoder_depth")
-    return starting_weights(config, ("embed_dim", "depth", "patch_size", *decoder))
+    return starting_weights(config, ("embed_dim", "depth", *decoder))
 
 
 def _reader(config: PretrainConfig, is_chief: bool) -> ClipReader:

@@ -14,7 +14,7 @@ def starting_weights(config: RunConfig, fixed: Sequence[str]) -> Weights | None:
     """Those of `init_from`; None: all starts at random.
 
     Args:
-        fixed: sizes of an `Architecture` that loading cannot adapt; frames, pixels, tubelets and channels it can.
+        fixed: sizes of an `Architecture` that loading cannot adapt; frames, pixels, patches and channels it can.
 
     Raises:
         ConfigError: nothing there, this run itself, or a model of another size; the latter says which to give.

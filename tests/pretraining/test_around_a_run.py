@@ -232,8 +232,8 @@ def test_weights_of_another_preset_name_it(run, tmp_path):
     with pytest.raises(ConfigError) as error:
         run(f"init_from={tmp_path / 'micro.pth'}")
     assert str(error.value) == (
-        f"init_from={tmp_path / 'micro.pth'} has embed_dim 96, depth 4, patch_size 4, decoder_embed_dim 64, and "
-        "model=vit_tiny has embed_dim 24, depth 1, patch_size 8, decoder_embed_dim 12: give model=vit_micro"
+        f"init_from={tmp_path / 'micro.pth'} has embed_dim 96, depth 4, decoder_embed_dim 64, and "
+        "model=vit_tiny has embed_dim 24, depth 1, decoder_embed_dim 12: give model=vit_micro"
     )
 
 

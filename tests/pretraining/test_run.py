@@ -204,6 +204,16 @@ def test_the_loss_that_the_weights_had_on_the_same_fixed_batch_is_expected(whole
     assert "expected" not in said
     assert "expected_fixed_batch_loss" not in first
 
+    # Another shape: what they lose there stands beside what they lost in their own, on the same clips and masks.
+    first, said = begun("other_shape", whole, "model.image_size=[16,24]", "model.patch_size=4", "model.tubelet_size=1")
+    assert first["fixed_batch_loss_in_own_shape"] == pytest.approx(lost, rel=1e-5)
+    change = 100 * (first["fixed_batch_loss"] / lost - 1)
+    assert (
+        f"loss {lost:.4f}; the change of shape makes it {abs(change):.1f} % {'more' if change > 0 else 'less'}" in said
+    )
+    assert "weights are interpolated" in said
+    assert "expected_fixed_batch_loss" not in first
+
     # Weights that are not those that the loss was measured with.
     report = load_checkpoint(whole, model := model_of(whole))
     assert report.training.fixed_batch_loss == lost
