@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from mae.errors import ConfigError
 from mae.finetuning.config import FinetuneConfig
-from mae.picture_size import shown_size
-from mae.training.clips import pixels_row
+from mae.training.clips import pixels_row, shown_picture
 from mae.training.plan import TrainingPlan
 
 
@@ -42,7 +41,7 @@ class FinetunePlan(TrainingPlan):
         a, stride = c.model.architecture, c.dataset.frame_stride
         mixing = f"mixup {m.mixup:g}, cutmix {m.cutmix:g}, probability {m.probability:g}" if c.mixes else "none"
         return [
-            ("clip", f"{a.num_frames} frames, stride {stride}, {c.data.sampler}, {shown_size(a.image_size)} pixels"),
+            ("clip", f"{a.num_frames} frames, stride {stride}, {c.data.sampler}, {shown_picture(c)}"),
             *pixels_row(c),
             ("mixing", f"{mixing}; label smoothing {m.label_smoothing:g}"),
             *super().rows(),

@@ -11,10 +11,9 @@ from mae.data.lists.splits import build_splits, how_to_hold_out
 from mae.errors import ConfigError, one_line
 from mae.evaluation.reconstruction import Part
 from mae.options import CLASSIFICATION, MULTILABEL, REGRESSION
-from mae.picture_size import shown_size
 from mae.pretraining.config import PretrainConfig
 from mae.target_config import Target
-from mae.training.clips import pixels_row
+from mae.training.clips import pixels_row, shown_picture
 from mae.training.next_commands import tell_next
 from mae.training.session import Session, optimizer_rows
 
@@ -35,7 +34,7 @@ def clip_rows(config: PretrainConfig) -> list[tuple[str, str]]:
         few = "" if is_same_for_all else "at most "
         decoder = [("decoder mask", f"running cells {config.decoder_mask_ratio}: {few}{predicted} tokens predicted")]
     return [
-        ("clip", f"{a.num_frames} frames, stride {stride}, {shown_size(a.image_size)} pixels{chosen}"),
+        ("clip", f"{a.num_frames} frames, stride {stride}, {shown_picture(config)}{chosen}"),
         *pixels_row(config),
         ("token grid", f"{t} × {h} × {w} = {a.num_tokens} tokens of {a.patch_dim} values"),
         ("mask", f"{config.masking} {config.mask_ratio}: {realised}{_followed(config)}"),

@@ -2,6 +2,7 @@
 
 from mae.data.clips import ClipSpec
 from mae.data.footprint import Footprint, fitting_footprint
+from mae.picture_size import shown_size
 from mae.presets import Architecture
 from mae.training.config import RunConfig
 
@@ -21,6 +22,12 @@ def clip_spec(config: RunConfig, frame_stride: int, architecture: Architecture) 
         architecture.statistics,
         config.data.resize,
     )
+
+
+def shown_picture(config: RunConfig) -> str:
+    """How large a clip's pictures are, and how videos of another aspect become them where nothing is cut off."""
+    resized = "" if config.data.resize == "crop" else f" ({config.data.resize})"
+    return f"{shown_size(config.model.architecture.image_size)} pixels{resized}"
 
 
 def pixels_row(config: RunConfig) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ FROZEN = (
     "dataset.seed",
     "data.sampler",
     "data.short_clip",
+    "data.resize",
     "data.clips_per_video",
     "data.motion_candidates",
     "augment.",

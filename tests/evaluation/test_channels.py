@@ -78,6 +78,7 @@ def test_from_a_list_to_a_prediction(tmp_path, monkeypatch, write, settings, cha
     pretrain(configured(*RUN, root, *settings, *decoder, "probe.every=null", f"run_dir={pretrained}"))
     noted = read_checkpoint(Checkpoints(pretrained / "checkpoints", 1).paths()[-1]).meta
     size, resize = (16, "crop") if channels == 1 else ((16, 24), "letterbox")
+    assert ("16×16 pixels\n" if channels == 1 else "16×24 pixels (letterbox)\n") in capsys.readouterr().out
     assert noted["architecture"]["in_channels"] == channels
 
     augment = () if channels == 4 else ("augment.rand_augment=rand-m7-n4-mstd0.5-inc1",)

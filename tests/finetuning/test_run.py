@@ -299,6 +299,7 @@ def test_what_an_evaluation_refuses(command, files, whole, tmp_path):
         (["model.embed_dim=32"], "has embed_dim 24, and model=vit_tiny has embed_dim 32: give model.embed_dim=24"),
         (["resume=never", "run_dir={whole}"], "already holds a run"),
         (["run_dir={whole}", "freeze=encoder", "steps=8"], "belongs to a run with other settings .*freeze"),
+        (["run_dir={whole}", "data.resize=stretch", "steps=8"], "other settings .*data.resize: crop → stretch"),
         (["run_dir={pretrained}"], "init_from=.* is this run itself|other settings"),
     ],
 )
