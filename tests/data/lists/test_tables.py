@@ -256,7 +256,7 @@ def test_of_a_very_long_list_a_sample_is_looked_for(tmp_path, monkeypatch):
     index = index_csv(path, None)
     assert places_to_look(index) == sample
     message = message_of(check_files, index, 0.5, None, sample)
-    assert f"none of the 10 videos looked for, of 100 listed ones, exists, the first would be {tmp_path}/0" in message
+    assert f"none of the 10 looked for, of the 100 listed videos exists, the first would be {tmp_path}/0" in message
     touch(tmp_path, *(f"{number}/img_0.jpg" for number in sample[1:]))
     dataset = CsvDataset("csv", 4, None, str(path), None, None, None, [], 0)
     index = build_index(dataset, 0.1)
