@@ -122,19 +122,19 @@ def check_files(
             )
     total = len(index.paths)
     looked = total if places is None else len(places)
-    listed = f"{total} listed videos" if looked == total else f"{looked} videos looked for, of {total} listed ones,"
+    sample = "" if looked == total else f"{looked} looked for, of the "
     if len(missing) == looked:
         raise ConfigError(
-            f"none of the {listed} exists, the first would be {missing[0]}{_why(missing[0])}; "
+            f"none of the {sample}{total} listed videos exists, the first would be {missing[0]}{_why(missing[0])}; "
             f"dataset.root= says what the paths in the list are relative to{_word_too_many(missing[0])}"
         )
     # Of a sample a few more may be missing than of all.
     expected = max_bad_frac * looked
     if len(missing) > expected + (0 if looked == total else 3 * math.sqrt(expected)):
         raise ConfigError(
-            f"{len(missing)} of {listed} are missing, more than data.max_bad_frac={max_bad_frac:g} "
-            f"allows, the first: {missing[0]}{_why(missing[0])}; get them, take them off the list or raise "
-            "data.max_bad_frac"
+            f"{len(missing)} of {sample}{total} listed videos are missing, more than "
+            f"data.max_bad_frac={max_bad_frac:g} allows, the first: {missing[0]}{_why(missing[0])}; get them, take them "
+            "off the list or raise data.max_bad_frac"
         )
     return len(missing)
 

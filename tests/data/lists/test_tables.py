@@ -13,7 +13,9 @@ from mae.data.config import CsvDataset
 from mae.data.lists import index as index_module
 from mae.data.lists import tables
 from mae.data.lists.column import Column, Paths
+from mae.data.lists.hold_out import hold_out_groups
 from mae.data.lists.index import build_index, check_files, choose_frames, places_to_look
+from mae.data.lists.splits import build_splits
 from mae.data.lists.text_list import NOTHING, Wanted, index_csv
 from mae.data.lists.video_index import VideoIndex
 from mae.errors import ConfigError
@@ -254,7 +256,7 @@ def test_of_a_very_long_list_a_sample_is_looked_for(tmp_path, monkeypatch):
     index = index_csv(path, None)
     assert places_to_look(index) == sample
     message = message_of(check_files, index, 0.5, None, sample)
-    assert f"none of the 10 videos looked for, of 100 listed ones, exists, the first would be {tmp_path}/0" in message
+    assert f"none of the 10 looked for, of the 100 listed videos exists, the first would be {tmp_path}/0" in message
     touch(tmp_path, *(f"{number}/img_0.jpg" for number in sample[1:]))
     dataset = CsvDataset("csv", 4, None, str(path), None, None, None, [], 0)
     index = build_index(dataset, 0.1)
@@ -266,3 +268,39 @@ def test_of_a_very_long_list_a_sample_is_looked_for(tmp_path, monkeypatch):
     touch(tmp_path, "0")
     message = message_of(build_index, dataset, 0.1, None, "img_*")
     assert f"{tmp_path}/99 is a directory of frames and {tmp_path}/0 is none" in message
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+def test_lists_of_a_fine_tuning_are_those_of_texts(task, tmp_path):
+    """Held out by groups, and numbered as the training list is."""
+    labels = ["run", "sit", "walk"] if task != "regression" else ["1.5", "2", "3"]
+    rows = [f"{number}.mp4,{labels[number % 3]},g{number % 4}\n" for number in range(12)]
+    touch(tmp_path, *(f"{number}.mp4" for number in range(12)))
+    train = "path,label,group\n" + "".join(rows)
+    val = f"path,label,group\n0.mp4,{labels[2]},other\n1.mp4,{labels[0]},other\n"
+    found = []
+    for make in (write_list, lambda place, text, name: written_parquet(place / name, text)):
+        lists = [str(make(tmp_path, text, f"{name}.csv")) for name, text in (("train", train), ("val", val))]
+        for dataset in (
+            CsvDataset("csv", 4, None, lists[0], lists[1], None, None, [], 0),
+            CsvDataset("csv", 4, None, lists[0], None, None, None, [], 0.3),
+        ):
+            splits = build_splits(dataset, 0, task=task)
+            found.append([[getattr(index, name) for name in SHARED] for index in (splits.train, splits.val)])
+            found[-1].append([index.rows() for index in (splits.train, splits.val)])
+            found[-1].append(splits.shared)
+    assert found[:2] == found[2:]
+
+
+def test_a_holdout_of_millions_needs_groups(tmp_path, monkeypatch):
+    path = tmp_path / "l.parquet"
+    parquet.write_table(pa.table({"path": [f"{number}.mp4" for number in range(8)], "label": [0, 1] * 4}), path)
+    index = index_csv(path, None)
+    rest, held = hold_out_groups(index, 0.25)
+    assert len(held.paths) == 2
+    assert {*rest.paths, *held.paths} == {*index.paths}
+    monkeypatch.setattr("mae.data.lists.hold_out._MOST_SINGLE", 7)
+    assert "of a list of 8 videos needs a column group" in message_of(hold_out_groups, index, 0.25)
+    monkeypatch.setattr("mae.data.lists.hold_out._MOST_SINGLE", 8)
+    monkeypatch.setattr("mae.data.lists.hold_out._MOST_SUMS", 23)
+    assert "8 groups with 2 classes are too many to weigh" in message_of(hold_out_groups, index, 0.25)
