@@ -66,9 +66,9 @@ class MaskedTraining(WholeModel):
         """Settings of `fit` and `evaluate`, which take clips alone: arrays (b, T, H, W, c), or whatever yields them.
 
         The masks of the update number i are a function of the seed and of i; of `evaluate` they are always the same.
-        Masks of one's own come with the clips, as `{"videos": …, "is_masked": …}`; they hide as many tokens as
-        `masking` and `mask_ratio` say, or the loss is NaN. Labels that come with clips are not
-        looked at.
+        Masks of one's own, bool or uint8, come with the clips, as `{"videos": …, "is_masked": …}`; they hide as
+        many tokens as `masking` and `mask_ratio` say, or the loss is NaN. Labels that come with clips are not looked
+        at.
 
         Args:
             optimizer: any of Keras', as `mae.build_optimizer` gives.
@@ -133,6 +133,8 @@ class MaskedTraining(WholeModel):
         own = is_masked is not None
         if not own:
             is_masked = self._masks.draw(ops.shape(videos)[0], number)
+        elif keras.backend.standardize_dtype(is_masked.dtype) == "uint8":
+            is_masked = ops.cast(is_masked, "bool")  # on replicas Keras averages a batch first: bool has no mean
         check_mask("is_masked", is_masked, a.grid, videos.shape[0])
         visible, masked = split_indices(is_masked, self._masks.count)
         pixels = videos if videos.dtype == "uint8" else unnormalise(ops.cast(videos, "float32"), a.statistics)
