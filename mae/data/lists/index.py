@@ -133,8 +133,8 @@ def check_files(
     if len(missing) > expected + (0 if looked == total else 3 * math.sqrt(expected)):
         raise ConfigError(
             f"{len(missing)} of {sample}{total} listed videos are missing, more than "
-            f"data.max_bad_frac={max_bad_frac:g} allows, the first: {missing[0]}{_why(missing[0])}; get them, take them "
-            "off the list or raise data.max_bad_frac"
+            f"data.max_bad_frac={max_bad_frac:g} allows, the first: {missing[0]}{_why(missing[0])}; get them, take "
+            "them off the list or raise data.max_bad_frac"
         )
     return len(missing)
 
