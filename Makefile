@@ -7,13 +7,13 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 ON_JAX := tests/engines tests/models/test_whole_model.py tests/checkpoints/test_preprocessor.py tests/library/test_runs.py \
 	tests/test_targets.py tests/pretraining/test_run.py tests/finetuning/test_step.py
 
-# Runs of several processes, and runs that are killed, on either engine.
-OF_PROCESSES := -m processes tests/engines/test_processes.py tests/training/test_faults.py
+# Runs of several processes, and runs that are killed or interrupted.
+OF_PROCESSES := tests/engines/test_processes.py tests/training/test_faults.py
 
 # What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
 RUNS := tests/engines tests/finetuning tests/pretraining tests/training
 
-.PHONY: demo notebooks test test-processes test-plain-kernels lint types docs clean
+.PHONY: demo notebooks test test-processes test-commands test-plain-kernels lint types docs clean
 
 demo: .venv/installed
 	$(BIN)/python pretrain.py
@@ -28,8 +28,12 @@ test: .venv/installed-test
 	KERAS_BACKEND=jax $(PYTEST) $(ON_JAX)
 
 test-processes: .venv/installed-test
-	$(PYTEST) $(OF_PROCESSES)
-	KERAS_BACKEND=jax $(PYTEST) $(OF_PROCESSES)
+	$(PYTEST) -m processes $(OF_PROCESSES) tests/training/test_engines.py
+	KERAS_BACKEND=jax $(PYTEST) -m processes $(OF_PROCESSES)
+
+# Every command that documents print, as it is typed.
+test-commands: .venv/installed-test
+	$(PYTEST) -m "commands and not slow" tests/test_typed_commands.py
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
 test-plain-kernels: .venv/installed-test

@@ -117,6 +117,9 @@ TOGETHER = {words: line for words, line in TYPED.items() if "strategy=multiworke
 ALONE = {words: line for words, line in TYPED.items() if words not in MEASURING and words not in TOGETHER}
 
 
+pytestmark = pytest.mark.commands
+
+
 def cases(commands):
     return [pytest.param(list(words), id=line) for words, line in commands.items()]
 

@@ -22,6 +22,7 @@ def losses(run):
     return [record["loss"] for record in read_metrics(run / "metrics.jsonl") if "loss" in record]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("begun_on_jax", [False, True], ids=["tensorflow then jax", "jax then tensorflow"])
 def test_the_next_twenty_losses_are_those_of_the_engine_that_began(shapes, tmp_path, capsys, begun_on_jax):
     common = (*LONG_ENOUGH, f"dataset.root={shapes}")

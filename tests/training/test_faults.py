@@ -138,6 +138,7 @@ def interrupting(function, *, at):
     return interrupted
 
 
+@pytest.mark.processes
 def test_a_signal_during_evaluation_ends_the_run_which_goes_on_bit_for_bit(shapes, tmp_path, monkeypatch):
     common = ("evaluate_every=3", "probe.every=4", "deterministic=true")
     small(shapes, tmp_path / "whole", *common)
@@ -155,6 +156,7 @@ def test_a_signal_during_evaluation_ends_the_run_which_goes_on_bit_for_bit(shape
     assert [record["step"] for record in log if "probe_top1" in record] == [0, 4, 6]
 
 
+@pytest.mark.processes
 def test_a_signal_while_a_look_fits_its_probes_changes_nothing_and_what_was_warned_of_is_not_warned_of_again(
     tmp_path, monkeypatch, capsys
 ):
