@@ -138,7 +138,8 @@ def _pack_all(names: dict[str, str], output: Path, config: PackConfig) -> Outcom
     is_sharded = config.videos_per_file > 1
     shards = Shards(output, names.values(), config.videos_per_file, config.share) if is_sharded else None
     jobs = [_job(path, name, output, shards) for path, name in names.items()]
-    remove_leftovers(output, names.values() if shards is None else (), config.share)
+    alone = names.values() if shards is None else ()  # what stays a file of its own
+    remove_leftovers(output, alone, config.share)
     shown = started
     with workers_of(config.executor, config.workers) as workers:
         pack_it = partial(pack_one, pictures=pictures, stop=stop if workers.is_here else None)
@@ -154,6 +155,7 @@ def _pack_all(names: dict[str, str], output: Path, config: PackConfig) -> Outcom
                     print(outcome.progress(shown - started), file=sys.stderr, flush=True)
             if shards is not None:
                 shards.finish()
+            remove_leftovers(output, alone, config.share)  # of workers of a cluster that were killed
         finally:
             stop.set()
     listed = names if shards is None else {path: shards.files.get(name, name) for path, name in names.items()}

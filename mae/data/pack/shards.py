@@ -35,10 +35,10 @@ class Shards:
         self.damaged: list[str] = []  # what is wrong with shards that are there
         self.files: dict[str, str] = {}  # by name: what a list calls it
         self._output, self._videos_per_file = output, videos_per_file
-        self._own = unfinished_folder(output, share)
+        self._own, self._share = unfinished_folder(output, share), share
         self._begin = "shard-" if share is None else f"shard-{share}-"
         self._held = self._found()
-        self._left = self._left_by(unfinished_folders(output), share)
+        self._left = self._left_by(unfinished_folders(output))
         self._expected = deque(names)
         self._became: dict[str, Path | None] = {}
         self._waiting: dict[str, Path] = {}  # by name: what goes into the next shard
@@ -71,7 +71,9 @@ class Shards:
         """Writes the last shard."""
         if self._waiting:
             self._write()
-        for folder in unfinished_folders(self._output):
+        folders = unfinished_folders(self._output)
+        self._left_by(folders)  # without what killed workers had begun
+        for folder in folders:
             remove_empty(folder)
 
     def _write(self) -> None:
@@ -95,12 +97,12 @@ class Shards:
         for place in self._left.pop(name, ()):
             place.unlink(missing_ok=True)
 
-    def _left_by(self, folders: Iterable[Path], share: Shard | None) -> dict[str, list[Path]]:
+    def _left_by(self, folders: Iterable[Path]) -> dict[str, list[Path]]:
         """What waits for a shard in these folders, by name; what a killed process had begun in them goes."""
         found: dict[str, list[Path]] = {}
         for folder in folders:
             for path, _, names in os.walk(folder):
-                if share is None or folder == self._own:
+                if self._share is None or folder == self._own:
                     for begun in abandoned(Path(path)):
                         begun.unlink(missing_ok=True)
                 for name in names:

@@ -214,6 +214,16 @@ def test_parts_keep_their_hands_off_each_other(videos, out):
         pack(videos, out, other)
 
 
+def test_what_is_in_shards_can_be_packed_again(videos, out, tmp_path):
+    pack(videos, out, TWO)
+    smaller = PackConfig(videos_per_file=3, short_side=8)
+    assert len(pack(out / "list.csv", tmp_path / "small", smaller).packed) == 5
+    index = index_csv(tmp_path / "small" / "list.csv", None)
+    assert index.paths[3] == str(tmp_path / "small/shard-00001.zip/shard-00001.zip/walk/d.zip.zip")
+    assert read_clip(index.paths[3], np.arange).shape == (3, 8, 8, 3)
+    assert pack(out / "list.csv", tmp_path / "small", smaller).kept == 5
+
+
 def test_no_shard_is_as_small_as_that(tmp_path):
     with pytest.raises(ConfigError, match=r"videos_per_file=0 must be 1 \(a file for each video\) or more"):
         parse([str(tmp_path), "out", "videos_per_file=0"])

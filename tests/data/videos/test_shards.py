@@ -12,6 +12,7 @@ from mae.data.lists.folder import index_folder
 from mae.data.lists.given import given_videos
 from mae.data.lists.index import check_files, index_csv
 from mae.data.pack.shards import write_shard
+from mae.data.scan.duplicates import find_duplicates
 from mae.data.videos import shards as module
 from mae.data.videos.file_key import file_key
 from mae.data.videos.packed_video import member_name
@@ -201,6 +202,14 @@ def test_a_shard_given_is_the_folder_it_unpacks_to(shard):
     for find in (index_folder, lambda path: given_videos("video=", path)):
         with pytest.raises(ConfigError, match=r"shard-00000.zip: shard-00000.zip is damaged: .*; copy it again"):
             find(shard.parent)
+
+
+def test_copies_are_found_within_shards_and_outside(files, shard, tmp_path):
+    write_shard(tmp_path / "other.zip", {"copy.zip": files["walk/a.mp4.zip"], "again.zip": files["walk/a.mp4.zip"]})
+    inside, outside = given_videos("video=", tmp_path / "other.zip").index, index_folder(shard.parent)
+    found = find_duplicates(inside, {"set": outside})
+    assert found.same_content == ((str(tmp_path / "other.zip/again.zip"), str(tmp_path / "other.zip/copy.zip")),)
+    assert {leak.other_path for leak in found.leaks} == {str(shard / "walk/a.mp4.zip")}
 
 
 def test_lists_name_videos_in_shards_and_say_what_is_missing(shard):
