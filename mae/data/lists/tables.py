@@ -105,6 +105,7 @@ def _parquet(list_path: Path, outputs: Sequence[str]) -> Table:
             header = table_header(file.schema_arrow.names, outputs)
             wanted = _wanted(header)
             read = file.read(columns=[*wanted.values()])
+        columns = {kind: _flat(read.column(name)) for kind, name in wanted.items()}
     except ConfigError as error:
         raise ConfigError(f"{list_path}: {error}") from error
     except OSError as error:
@@ -112,7 +113,6 @@ def _parquet(list_path: Path, outputs: Sequence[str]) -> Table:
         raise ConfigError(f"the list {list_path} cannot be read ({reason})") from error
     except (pa.ArrowException, ValueError) as error:
         raise ConfigError(f"{list_path} is no Parquet that can be read ({library_reason(error)})") from error
-    columns = {kind: _flat(read.column(name)) for kind, name in wanted.items()}
     for kind, column in columns.items():
         is_text = pa.types.is_large_string(column.type)
         if not is_text and (kind == "path" or pa.types.is_nested(column.type) or not _is_number(column.type)):
@@ -140,6 +140,8 @@ def _flat(column: Any) -> Any:
     text = pa.large_string()
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if types.is_binary(column.type) or types.is_large_binary(column.type):  # text of writers that do not say so
+        column = column.cast(pa.large_binary()).cast(text)
     if types.is_list(column.type) or types.is_large_list(column.type):
         return compute.binary_join(column.cast(pa.large_list(text)), pa.scalar(";", text))
     is_text = types.is_string(column.type) or types.is_string_view(column.type) or types.is_null(column.type)

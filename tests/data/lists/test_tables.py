@@ -63,6 +63,7 @@ TEXTS = {
     "without a header": ("# mine\r\n\r\na.mp4 3\r\n/b/c.mp4 1\r\nd/e 3", NOTHING),
     "paths alone": ("a.mp4\nb//./c.mp4/\n~/d.mp4\ns3://bucket//e.mp4", NOTHING),
     "a byte order mark": ("\ufeffpath,label\nü.mp4,1\n", NOTHING),
+    "a mark and no header": ("\ufeffa.mp4 1\nb.mp4 0\n", NOTHING),
     "addresses": ("path,label\ns3://b/a.mp4,0\nc.mp4,1\n", NOTHING),
 }  # fmt: skip
 
@@ -199,7 +200,7 @@ def test_columns_of_parquet_may_be_of_many_types(tmp_path):
     assert index.label_sets == ((0, 1), (), (0,))
     assert index.class_names == ("run", "walk")
     assert index.segments == ((0.0, 1.5), None, (2.0, 4.0))
-    parquet.write_table(pa.table({"path": ["a.mp4"], "label": [True]}), path)
+    parquet.write_table(pa.table({"path": [b"a.mp4"], "label": [True]}), path)
     assert index_csv(path, None).class_names == ("True",)
     parquet.write_table(pa.table({"video": pa.array(["a.mp4", "b.mp4"], pa.string_view()), "label": [1.0, 0.0]}), path)
     assert index_csv(path, None).labels == (1, 0)
@@ -213,6 +214,7 @@ def test_columns_of_parquet_may_be_of_many_types(tmp_path):
         ({"path": ["a.mp4", ""]}, "row 2 has no path"),
         ({"path": [1, 2]}, "the column 'path' holds int64; expected text"),
         ({"path": ["a.mp4"], "label": [{"x": 1}]}, "the column 'label' holds struct<x: int64>; expected text or"),
+        ({"path": [b"\xff"]}, "l.parquet is no Parquet that can be read (Invalid UTF8"),
         ({"label": [1]}, "the header 'label' names no column of paths"),
     ],
 )
