@@ -131,7 +131,7 @@ class MaskedTraining(WholeModel):
         videos, is_masked = (x["videos"], x.get("is_masked")) if isinstance(x, Mapping) else (x, None)
         check_videos(videos, a)
         own = is_masked is not None
-        if not own:
+        if is_masked is None:
             is_masked = self._masks.draw(ops.shape(videos)[0], number)
         elif keras.backend.standardize_dtype(is_masked.dtype) == "uint8":
             is_masked = ops.cast(is_masked, "bool")  # on replicas Keras averages a batch first: bool has no mean
