@@ -7,13 +7,19 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 ON_JAX := tests/engines tests/models/test_whole_model.py tests/checkpoints/test_preprocessor.py tests/library/test_runs.py \
 	tests/test_targets.py tests/pretraining/test_run.py tests/finetuning/test_step.py
 
+# What tells in the least time whether a version will do; each engine once.
+ON_OLDEST := tests/engines/test_updates.py tests/engines/test_step.py tests/checkpoints/test_run_state.py tests/data/test_clips.py \
+	tests/models/test_layers.py tests/models/test_tokens.py tests/models/test_positions.py tests/models/test_pretrainer.py \
+	tests/test_patches.py tests/test_masking.py
+ON_OLDEST_JAX := tests/engines/test_updates.py tests/engines/test_step.py
+
 # Runs of several processes, and runs that are killed or interrupted.
 OF_PROCESSES := tests/engines/test_processes.py tests/training/test_faults.py
 
 # What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
 RUNS := tests/engines tests/finetuning tests/pretraining tests/training
 
-.PHONY: demo notebooks test test-processes test-commands test-plain-kernels lint types docs clean
+.PHONY: demo notebooks test test-processes test-commands test-plain-kernels test-oldest lint types docs clean
 
 demo: .venv/installed
 	$(BIN)/python pretrain.py
@@ -39,6 +45,11 @@ test-commands: .venv/installed-test
 test-plain-kernels: .venv/installed-test
 	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) tests/models/lean tests/models/test_pretrainer.py tests/golden/test_transformers.py
 
+# With the oldest versions that pyproject.toml allows; those of all other tests are the newest.
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest $(ON_OLDEST)
+	KERAS_BACKEND=jax .venv-oldest/bin/python -m pytest $(ON_OLDEST_JAX)
+
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,6 +71,11 @@ docs: .venv-docs/installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
 	touch $@
 
+.venv-oldest/installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install -q -c constraints-oldest.txt -e '.[tensorflow,jax,tensorboard,report,arrays,sets]' pytest
+	touch $@
+
 DOCS_EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])
 
 .venv-docs/installed: pyproject.toml
@@ -68,4 +84,4 @@ DOCS_EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))[
 	touch $@
 
 clean:
-	rm -rf .venv .venv-docs build/site
+	rm -rf .venv .venv-docs .venv-oldest build/site

@@ -3,7 +3,9 @@
 What a benchmark measured is in `benchmarks/results/`, with the command, machine and versions; `"source"` is
 `transcribed` where the figures were taken over from a document, rounded as they stood there. A table stands between
 `<!-- figures: KIND FILE … -->` and `<!-- /figures -->`, and is written anew from its files by this command; `--check`
-says which one differs, with exit status 1.
+says which one differs, with exit status 1. A figure in a sentence or a table of its own stands before
+`<!-- figure: FORMAT FILE KEY:KEY:… -->`, the format one of Python's (`.1f`, or `.0%` without its sign); `… over KEY:…`
+is the ratio to another figure of the file.
 """
 
 import argparse
@@ -27,6 +29,8 @@ NAMED = {
     **{"numpy": "NumPy", "av": "PyAV", "opencv-python-headless": "OpenCV", "pyarrow": "pyarrow"},
 }
 _MARKED = re.compile(r"(<!-- figures: ([^>]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
+
+_IN_PROSE = re.compile(r"[\d.]+(<!-- figure: (\S+) (\S+) ([^>]+) -->)")
 
 Result = dict[str, Any]
 
@@ -231,8 +235,20 @@ def rendered(words: str) -> str:
     return KINDS[kind](*given)
 
 
+def figure(format_spec: str, name: str, keys: str) -> str:
+    """One figure of a result file, or the ratio of two."""
+    values = []
+    for path in keys.split(" over "):
+        value = json.loads((RESULTS / name).read_text(encoding="utf-8"))
+        for key in path.split(":"):
+            value = value[int(key) if isinstance(value, list) else key]
+        values.append(value)
+    return format(values[0] if len(values) == 1 else values[0] / values[1], format_spec).removesuffix("%")
+
+
 def with_figures(text: str) -> str:
     """A document with the figures of the result files."""
+    text = _IN_PROSE.sub(lambda found: figure(*found.groups()[1:]) + found[1], text)
     return _MARKED.sub(lambda found: f"{found[1]}\n{rendered(found[2])}\n\n{found[3]}", text)
 
 

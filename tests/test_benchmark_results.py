@@ -54,6 +54,17 @@ def test_a_table_is_written_anew_and_an_other_one_is_told(results, monkeypatch, 
     assert results.main(is_check=True) == 0
 
 
+def test_a_figure_in_a_sentence_is_that_of_its_file(results, monkeypatch, tmp_path):
+    (tmp_path / "step.json").write_text(json.dumps({"figures": {"jax": {"clips/s": [4.0]}, "peer": {"clips/s": [8]}}}))
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    share = "<!-- figure: .0% step.json figures:jax:clips/s:0 over figures:peer:clips/s:0 -->"
+    alone = "<!-- figure: .2f step.json figures:jax:clips/s:0 -->"
+    text = f"It makes 1.25{alone} clips/s, 7{share} % of 8.\n"
+    assert results.with_figures(text) == f"It makes 4.00{alone} clips/s, 50{share} % of 8.\n"
+    with pytest.raises(KeyError):
+        results.with_figures("1<!-- figure: .2f step.json figures:torch -->")
+
+
 def test_files_of_the_benchmark_of_pre_training_are_shown_as_it_prints_them(results, monkeypatch, tmp_path):
     rows = {"not pre-trained": {"attentive": [20.0]}, "pre-trained": {"attentive": [40.0, 50.0]}}
     (tmp_path / "motion.json").write_text(json.dumps({"labels": 50, "datasets": {"motion_order": rows}}))

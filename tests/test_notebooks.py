@@ -17,6 +17,10 @@ from notebooks.execute import FOLDER, NOTEBOOKS
 TINY = {
     "01_pretrain": {"model": "vit_micro", "videos_per_class": 2, "steps": 2},
     "02_reconstruct": {},
+    "03_finetune": {
+        **{"videos_per_class": 2, "labelled_per_class": 1, "held_out_per_class": 1},
+        **{"steps": 2, "finetuning_steps": 2, "batch_size": 8},
+    },
     "04_released_checkpoints": {"model": "vit_micro"},
     "05_own_loop": {"model": "vit_micro", "steps": 2, "batch_size": 4},
 }
