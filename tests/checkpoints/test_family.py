@@ -212,7 +212,7 @@ def test_version_2_with_its_head_and_without(tmp_path):
         ({"qk_scale": 0.5}, "qk_scale=0.5, and this project's models have qk_scale=None only"),
         ({"depth": 3}, "states depth=3, and its tensors are those of depth=2"),
         ({"mlp_ratio": -1}, "mlp_ratio holds -1; it may hold a number above 0"),
-        ({"img_size": [32, 64]}, "this project's models take squares only"),
+        ({"patch_size": [8, 16]}, r"patch_size=\[8, 16\], and this project's patches are squares"),
     ],
 )
 def test_what_version_2_says_is_checked(change, message, tmp_path):
