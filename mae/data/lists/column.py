@@ -196,13 +196,27 @@ def taken(column: Sequence[Value], indices: Sequence[int]) -> Sequence[Value]:
     return tuple(column[index] for index in indices)
 
 
-def may_repeat(paths: Sequence[str], others: Sequence[Sequence[Any]]) -> Sequence[int]:
-    """The places of all videos that have the path and what `others` say in common with another one, and few more.
+def repeats(paths: Sequence[str], others: Sequence[Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """The places of all videos that have the path and what `others` say in common with another one, ascending.
 
-    A set of millions of paths would take gigabytes; their hashes take 8 bytes each.
+    With them goes a number for each, (k,), the same for those that are the same. Millions of paths are told apart by
+    hashes of 8 bytes, a set of them would take gigabytes: of ten million, two that differ have the same one in one list
+    of some 300,000.
     """
-    if not isinstance(paths, Paths):
-        return range(len(paths))
+    if isinstance(paths, Paths):
+        keys = _hashes(paths, others)
+    else:
+        numbers: dict[Any, int] = {}
+        entries = zip(paths, *others, strict=True)
+        keys = np.array([numbers.setdefault(entry, len(numbers)) for entry in entries], np.int64)
+    ascending = np.sort(keys)
+    repeated = np.unique(ascending[1:][ascending[1:] == ascending[:-1]])
+    places = np.flatnonzero(np.isin(keys, repeated)) if len(repeated) else np.empty(0, np.int64)
+    return places, np.searchsorted(repeated, keys[places])
+
+
+def _hashes(paths: Paths, others: Sequence[Sequence[Any]]) -> np.ndarray:
+    """(n,) int64 of each path and what `others` say of it."""
     count = len(paths)
     hashes = np.empty(count, np.int64)
     for first in range(0, count, _AT_ONCE):
@@ -210,6 +224,4 @@ def may_repeat(paths: Sequence[str], others: Sequence[Sequence[Any]]) -> Sequenc
         texts = paths.texts(first, end).tolist()
         told = [column.values(first, end) if isinstance(column, Column) else column[first:end] for column in others]
         hashes[first:end] = [*map(hash, zip(texts, *told, strict=True) if told else texts)]
-    ascending = np.sort(hashes)
-    repeated = np.unique(ascending[1:][ascending[1:] == ascending[:-1]])
-    return np.flatnonzero(np.isin(hashes, repeated)).tolist() if len(repeated) else []
+    return hashes

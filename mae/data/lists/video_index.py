@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mae.data.lists.column import Coded, distinct, mapped, may_repeat, taken
+from mae.data.lists.column import Coded, distinct, mapped, repeats, taken
 from mae.errors import some
 
 Segment = tuple[float, float]  # start and end in seconds, 0 <= start < end
@@ -99,23 +99,29 @@ class VideoIndex:
     @property
     def duplicates(self) -> int:
         """Entries that repeat the path, the segment and the stride of an earlier one."""
-        return len(self._may_repeat) - len({self.entry(index) for index in self._may_repeat})
+        places, numbers = self._repeats
+        return len(places) - (int(numbers.max()) + 1 if len(places) else 0)
 
     @property
     def contradictions(self) -> dict[str, tuple[int, ...]]:
         """Labels by path of videos that are listed, with the same segment and stride, under several."""
         if self.labels is None:
             return {}
+        places, numbers = self._repeats
+        told = np.asarray(self.labels)[places]
+        lowest, highest = (np.zeros(numbers.max(initial=-1) + 1, told.dtype) for _ in range(2))
+        lowest[numbers] = highest[numbers] = told
+        np.minimum.at(lowest, numbers, told)
+        np.maximum.at(highest, numbers, told)
         labels: dict[_Entry, dict[int, None]] = {}
-        for index in self._may_repeat:
+        for index in places[(lowest != highest)[numbers]].tolist():
             labels.setdefault(self.entry(index), {})[self.labels[index]] = None
         return {entry[0]: tuple(found) for entry, found in labels.items() if len(found) > 1}
 
     @cached_property
-    def _may_repeat(self) -> Sequence[int]:
-        """The places of all videos whose entry another one has, too, and of others."""
-        told = [column for column in (self.segments, self.strides) if column is not None]
-        return may_repeat(self.paths, told)
+    def _repeats(self) -> tuple[np.ndarray, np.ndarray]:
+        """The places of all videos whose entry another one has, too, and a number for each entry."""
+        return repeats(self.paths, [column for column in (self.segments, self.strides) if column is not None])
 
     @cached_property
     def _counts(self) -> dict[int, int]:

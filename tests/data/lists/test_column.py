@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mae.data.lists.column import Coded, Numbers, Paths, Rows, distinct, mapped, may_repeat, taken
+from mae.data.lists.column import Coded, Numbers, Paths, Rows, distinct, mapped, repeats, taken
 
 COLUMNS = {
     "numbers": (Numbers(np.array([3, 1, 3], np.int32)), (3, 1, 3)),
@@ -36,9 +36,15 @@ def test_numbers_are_arrays_at_once():
     assert np.array(Coded([5, 7], np.array([1, 0, 1])), np.int32).tolist() == [7, 5, 7]
 
 
-def test_what_may_repeat_is_found_by_path_and_all_else():
-    paths = Paths("/r", pa.chunked_array([["a", "b", "a"], ["c", "b"]]))
-    assert may_repeat(paths, []) == [0, 1, 2, 4]
-    assert may_repeat(paths, [Coded([None, 2], np.array([0, 0, 1, 0, 0]))]) == [1, 4]
-    assert may_repeat(paths, [Rows(np.arange(10.0).reshape(5, 2))]) == []
-    assert [*may_repeat(tuple(paths), [])] == [0, 1, 2, 3, 4], "of a tuple it may be any"
+@pytest.mark.parametrize("make", [lambda paths: paths, tuple])
+def test_what_repeats_is_found_by_path_and_all_else(make):
+    paths = make(Paths("/r", pa.chunked_array([["a", "b", "a"], ["c", "b"]])))
+
+    def groups(*others):
+        places, numbers = repeats(paths, others)
+        assert places.tolist() == sorted(places.tolist())
+        return sorted(places[numbers == number].tolist() for number in set(numbers.tolist()))
+
+    assert groups() == [[0, 2], [1, 4]]
+    assert groups(Coded([None, 2], np.array([0, 0, 1, 0, 0]))) == [[1, 4]]
+    assert groups(Rows(np.arange(10.0).reshape(5, 2))) == []
