@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shlex
+import statistics
 import sys
 import textwrap
 from collections.abc import Callable
@@ -211,6 +212,16 @@ def _representation(result: Result, dataset: str) -> str:
     return table(dataset, result)
 
 
+def _pre_trained_or_not(result: Result) -> str:
+    """A line for each data set, of means over the seeds."""
+    columns = {"attentive": "attentive probe", "linear": "linear", "knn": "k-NN", "whole": "whole model"}
+    rows = []
+    for dataset, made in result["datasets"].items():
+        pairs = [[statistics.mean(made[row][key]) for row in ("pre-trained", "not pre-trained")] for key in columns]
+        rows.append([f"`{dataset}`", *(f"{with_it:.1f} / {without:.1f}" for with_it, without in pairs)])
+    return _rows(["top-1 %, pre-trained / not", *columns.values()], *rows)
+
+
 KINDS: dict[str, Callable[..., str]] = {
     "machine": _machine_line,
     "printed": _printed,
@@ -223,6 +234,7 @@ KINDS: dict[str, Callable[..., str]] = {
     "engines": _engines,
     "memory": _memory,
     "representation": _representation,
+    "pre-trained-or-not": _pre_trained_or_not,
 }
 
 
@@ -236,13 +248,13 @@ def rendered(words: str) -> str:
 
 
 def figure(format_spec: str, name: str, keys: str) -> str:
-    """One figure of a result file, or the ratio of two."""
+    """One figure of a result file, or the ratio of two; of several, as of seeds, their mean."""
     values = []
     for path in keys.split(" over "):
         value = json.loads((RESULTS / name).read_text(encoding="utf-8"))
         for key in path.split(":"):
             value = value[int(key) if isinstance(value, list) else key]
-        values.append(value)
+        values.append(statistics.mean(value) if isinstance(value, list) else value)
     return format(values[0] if len(values) == 1 else values[0] / values[1], format_spec).removesuffix("%")
 
 

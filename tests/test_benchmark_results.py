@@ -55,12 +55,13 @@ def test_a_table_is_written_anew_and_an_other_one_is_told(results, monkeypatch, 
 
 
 def test_a_figure_in_a_sentence_is_that_of_its_file(results, monkeypatch, tmp_path):
-    (tmp_path / "step.json").write_text(json.dumps({"figures": {"jax": {"clips/s": [4.0]}, "peer": {"clips/s": [8]}}}))
+    figures = {"jax": {"clips/s": [4.0, 5.0]}, "peer": {"clips/s": [8]}}
+    (tmp_path / "step.json").write_text(json.dumps({"figures": figures}))
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     share = "<!-- figure: .0% step.json figures:jax:clips/s:0 over figures:peer:clips/s:0 -->"
-    alone = "<!-- figure: .2f step.json figures:jax:clips/s:0 -->"
+    alone = "<!-- figure: .2f step.json figures:jax:clips/s -->"
     text = f"It makes 1.25{alone} clips/s, 7{share} % of 8.\n"
-    assert results.with_figures(text) == f"It makes 4.00{alone} clips/s, 50{share} % of 8.\n"
+    assert results.with_figures(text) == f"It makes 4.50{alone} clips/s, 50{share} % of 8.\n"
     with pytest.raises(KeyError):
         results.with_figures("1<!-- figure: .2f step.json figures:torch -->")
 
@@ -71,6 +72,16 @@ def test_files_of_the_benchmark_of_pre_training_are_shown_as_it_prints_them(resu
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     *_, last = results.rendered("representation motion.json motion_order").splitlines()
     assert last == "| pre-trained | 45.0 ± 7.1 | +25.0 |  |  |  |  |"
+
+
+def test_what_pre_training_brings_is_a_line_for_each_set(results, monkeypatch, tmp_path):
+    kinds = ("attentive", "linear", "knn", "whole")
+    rows = {"pre-trained": {kind: [40.0, 50.0] for kind in kinds}, "not pre-trained": {kind: [20.0] for kind in kinds}}
+    (tmp_path / "motion.json").write_text(json.dumps({"datasets": {"motion_order": rows}}))
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    heading, _, line = results.rendered("pre-trained-or-not motion.json").splitlines()
+    assert heading == "| top-1 %, pre-trained / not | attentive probe | linear | k-NN | whole model |"
+    assert line == f"| `motion_order` | {' | '.join(['45.0 / 20.0'] * 4)} |"
 
 
 def test_what_a_benchmark_writes_says_how_it_was_measured(results, tmp_path, monkeypatch):
