@@ -35,7 +35,7 @@ def place(model, tmp_path_factory):
 
 
 def tokens_by_hand(model, frames):
-    clip = normalise(crop_clip(frames, view_crops(*frames.shape[1:3], 16, 1)[0])[None].astype("f4") / 255, 3)
+    clip = normalise(crop_clip(frames, view_crops(*frames.shape[1:3], (16, 16), 1)[0])[None].astype("f4") / 255, 3)
     return np.asarray(model.encoder(patchify(clip, (2, 4, 4))))[0]
 
 

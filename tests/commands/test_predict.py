@@ -48,7 +48,7 @@ def place(model, tmp_path_factory):
 
 def by_hand(model, frames):
     """Softmax of the model called on one clip."""
-    clip = crop_clip(frames, view_crops(*frames.shape[1:3], 16, 1)[0])[None].astype("f4") / 255
+    clip = crop_clip(frames, view_crops(*frames.shape[1:3], (16, 16), 1)[0])[None].astype("f4") / 255
     logits = np.asarray(model(normalise(clip, 3)), "f8")[0]
     return np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
 
