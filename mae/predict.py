@@ -184,7 +184,12 @@ def _parts(config: PredictConfig, trained: Any) -> Any:
     settings = {name: getattr(config, name) for name in ("clips", "window", "stride", "top", "precision")}
     a = trained.model.architecture
     settings |= {"num_frames": a.num_frames, "image_size": a.image_size, "frame_stride": trained.frame_stride}
-    settings |= {"sampler": trained.sampler, "names": trained.class_names, "checkpoint_hash": trained.checksum}
+    settings |= {
+        "sampler": trained.sampler,
+        "resize": trained.resize,
+        "names": trained.class_names,
+        "checkpoint_hash": trained.checksum,
+    }
     assert config.output is not None
     return Parts(Path(config.output).absolute(), settings, config.share)
 
