@@ -132,8 +132,9 @@ def test_parts_become_what_the_whole_would_be_and_an_interrupted_one_goes_on(pla
     assert "1 of 2 videos are known already" in said
     assert f"once all 2 parts are done, the same command without shard= writes {tmp_path / 'o.csv'}" in said[-1]
     assert sorted(path.name for path in (tmp_path / "o.csv.parts").iterdir()) == ["1-of-1.jsonl", "2-of-2.jsonl"]
-    with pytest.raises(ConfigError, match=r"1-of-1.jsonl was made with other settings \(top 2 → 3\): type those again"):
-        run(place, output=tmp_path / "o.csv", video=place / "videos", top=3)
+    other = r"1-of-1.jsonl was made with other settings \(top 2 → 3; resize crop → stretch\): type those again"
+    with pytest.raises(ConfigError, match=other):
+        run(place, output=tmp_path / "o.csv", video=place / "videos", top=3, resize="stretch")
     computed = []
     by_video = module._by_video
     noted = lambda left, *others: computed.extend(left) or by_video(left, *others)  # noqa: E731
