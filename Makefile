@@ -8,10 +8,10 @@ ON_JAX := tests/engines tests/models/test_whole_model.py tests/checkpoints/test_
 	tests/test_targets.py tests/pretraining/test_run.py tests/finetuning/test_step.py
 
 # What tells in the least time whether a version will do; each engine once.
-ON_OLDEST := tests/engines/test_updates.py tests/engines/test_step.py tests/checkpoints/test_run_state.py tests/data/test_clips.py tests/data/test_pipeline.py \
-	tests/models/test_layers.py tests/models/test_tokens.py tests/models/test_positions.py tests/models/test_pretrainer.py \
+ON_OLDEST := tests/engines/test_updates.py tests/engines/test_step.py tests/checkpoints/test_run_state.py tests/data/test_clips.py \
+	tests/data/test_pipeline.py tests/models/test_layers.py tests/models/test_tokens.py tests/models/test_positions.py tests/models/test_pretrainer.py \
 	tests/test_patches.py tests/test_masking.py
-ON_OLDEST_JAX := tests/engines/test_updates.py tests/engines/test_step.py
+ON_OLDEST_JAX := tests/engines/test_updates.py
 
 # Runs of several processes, and runs that are killed or interrupted.
 OF_PROCESSES := tests/engines/test_processes.py tests/training/test_faults.py
