@@ -46,7 +46,16 @@ VALUES = (
     "'",
     "a\\",
 )
-PATHS = {"run_dir", "resume", "init_from", "dataset.root", "dataset.train", "dataset.val", "dataset.test"}
+PATHS = {
+    "run_dir",
+    "resume",
+    "init_from",
+    "dataset.root",
+    "dataset.train",
+    "dataset.val",
+    "dataset.test",
+    "data.remote_cache",
+}
 PATHS_OF_COMMANDS = {"checkpoint", "video", "videos", "output", "root", "classes", "report"}
 COMMANDS = (ExtractConfig, PredictConfig, ReconstructConfig, AttentionConfig, MasksConfig, ScanConfig, PackConfig)
 
