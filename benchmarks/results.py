@@ -212,11 +212,11 @@ def _representation(result: Result, dataset: str) -> str:
     return table(dataset, result)
 
 
-def _pre_trained_or_not(result: Result) -> str:
+def _pre_trained_or_not(*results: Result) -> str:
     """A line for each data set, of means over the seeds."""
     columns = {"attentive": "attentive probe", "linear": "linear", "knn": "k-NN", "whole": "whole model"}
     rows = []
-    for dataset, made in result["datasets"].items():
+    for dataset, made in (pair for result in results for pair in result["datasets"].items()):
         pairs = [[statistics.mean(made[row][key]) for row in ("pre-trained", "not pre-trained")] for key in columns]
         rows.append([f"`{dataset}`", *(f"{with_it:.1f} / {without:.1f}" for with_it, without in pairs)])
     return _rows(["top-1 %, pre-trained / not", *columns.values()], *rows)
