@@ -37,9 +37,9 @@ test-processes: .venv/installed-test
 	$(PYTEST) -m processes $(OF_PROCESSES) tests/training/test_engines.py
 	KERAS_BACKEND=jax $(PYTEST) -m processes $(OF_PROCESSES)
 
-# Every command that documents print, as it is typed.
+# Every command that documents print, as it is typed, and every notebook.
 test-commands: .venv/installed-test
-	$(PYTEST) -m "commands and not slow" tests/test_typed_commands.py
+	$(PYTEST) -m "commands and not slow" tests/test_typed_commands.py tests/test_notebooks.py
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
 test-plain-kernels: .venv/installed-test

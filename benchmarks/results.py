@@ -222,6 +222,17 @@ def _pre_trained_or_not(*results: Result) -> str:
     return _rows(["top-1 %, pre-trained / not", *columns.values()], *rows)
 
 
+def _tried(result: Result, name: str) -> str:
+    """One of several tables of a file: numbers, or a mean and its deviation as text."""
+    told = result["figures"][name]
+    columns = [*next(iter(told["rows"].values()))]
+    rows = [
+        [row, *(f"{value:.1f}" if isinstance(value, float) else value for value in cells.values())]
+        for row, cells in told["rows"].items()
+    ]
+    return _rows([told["heading"], *columns], *rows)
+
+
 KINDS: dict[str, Callable[..., str]] = {
     "machine": _machine_line,
     "printed": _printed,
@@ -235,6 +246,7 @@ KINDS: dict[str, Callable[..., str]] = {
     "memory": _memory,
     "representation": _representation,
     "pre-trained-or-not": _pre_trained_or_not,
+    "tried": _tried,
 }
 
 

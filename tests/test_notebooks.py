@@ -41,6 +41,7 @@ def python_of(cell):
     return ast.parse(COMMAND.sub("", cell.source))
 
 
+@pytest.mark.commands
 def test_notebooks_run(tmp_path):
     """In processes of their own, with a limit to memory and time: a worker of pytest once grew to 21 GB here."""
     assert [path.stem for path in NOTEBOOKS] == list(TINY)
