@@ -2,10 +2,13 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+LOOK_EVERY_S = 1.0  # for signals that came just before a wait began, which they do not end
 
 
 def within(seconds: float, function: Callable[[], Result]) -> Result:
@@ -45,7 +48,7 @@ class _Caller:
     def call(self, function: Callable[[], Any], seconds: float) -> Any:
         try:
             self._calls.put(function)
-            result, error = self._outcomes.get(timeout=seconds)
+            result, error = self._outcome(seconds)
         except BaseException as interruption:  # Control-C as well: its outcome must not answer the next call
             self._calls.put(None)  # its last
             if isinstance(interruption, queue.Empty):
@@ -58,6 +61,16 @@ class _Caller:
             return result
         finally:
             del error  # its traceback holds this frame, and the frames of a video: no waiting for the cycle collector
+
+    def _outcome(self, seconds: float) -> tuple[Any, BaseException | None]:
+        """What the call has come to; raises `queue.Empty` where it takes longer."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self._outcomes.get(timeout=max(min(end - time.monotonic(), LOOK_EVERY_S), 0))
+            except queue.Empty:
+                if time.monotonic() >= end:
+                    raise
 
     def _run(self) -> None:
         while (function := self._calls.get()) is not None:
