@@ -39,7 +39,7 @@ test-processes: .venv/installed-test
 
 # Every command that documents print, as it is typed, and every notebook.
 test-commands: .venv/installed-test
-	$(PYTEST) -m "commands and not slow" tests/test_typed_commands.py tests/test_notebooks.py
+	$(PYTEST) -m "commands and not slow and not peer" tests/test_typed_commands.py tests/test_notebooks.py
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
 test-plain-kernels: .venv/installed-test
