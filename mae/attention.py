@@ -125,9 +125,8 @@ def _is_place(token: str) -> bool:
 def show_attention(config: AttentionConfig) -> str:
     """Writes the picture; returns the lines to print."""
     load_backend(config.backend)  # only now: a mistake in the arguments is told before that
-    from mae.data.clips import ClipSpec, clip_of
+    from mae.data.clips import clip_of
     from mae.data.lists.given import given_video
-    from mae.data.sampling import CENTERS
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.attention_maps import attention_map
     from mae.evaluation.trained import load_encoder
@@ -142,16 +141,7 @@ def show_attention(config: AttentionConfig) -> str:
     a = trained.model.architecture
     place, block, heads = config.place(a.grid), config.block_of(a.depth), config.heads_of(a.num_heads)
     token = None if place is None else int(np.ravel_multi_index(place, a.grid))
-    sampler = CENTERS[trained.sampler]
-    spec = ClipSpec(
-        a.num_frames,
-        trained.frame_stride,
-        a.image_size,
-        sampler=sampler,
-        decoding=trained.decoding,
-        resize=trained.resize,
-    )
-    clip = clip_of("video=", config.video, video, spec)
+    clip = clip_of("video=", config.video, video, trained.middle_clip)
     run = engine.local(trained.model, lambda videos: attention_map(trained.model, videos, block, token))
     weights = np.asarray(run(clip[None]))[0][heads] * a.num_tokens  # 1: what all would get alike
     told = f"block {block + 1} of {a.depth}, of {'the pooled output' if token is None else f'token {config.token}'}"

@@ -150,7 +150,6 @@ class _Loaded:
 
 
 def _load(config: ExtractConfig) -> _Loaded:
-    from mae.data.windows import ClipPlan
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_encoder
 
@@ -160,9 +159,7 @@ def _load(config: ExtractConfig) -> _Loaded:
         config.checkpoint, config.frame_stride, dtype, config.sizes, config.sampler, resize=config.resize
     )
     features = _features(engine, trained.model, config.tokens)
-    num_frames = trained.model.architecture.num_frames
-    plan = ClipPlan(num_frames, trained.frame_stride, config.clips, config.window, config.stride, trained.sampler)
-    return _Loaded(trained, features, plan)
+    return _Loaded(trained, features, trained.plan(config.clips, config.window, config.stride))
 
 
 def _of_cluster(left: list[Video], config: ExtractConfig) -> Iterator[tuple[str, Entry]]:

@@ -127,7 +127,6 @@ class _Loaded:
 
 
 def _load(config: PredictConfig) -> _Loaded:
-    from mae.data.windows import ClipPlan
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.trained import load_classifier
 
@@ -139,9 +138,7 @@ def _load(config: PredictConfig) -> _Loaded:
     logits = engine.inference(trained.model, lambda videos: trained.model(videos, training=False))
     slides = config.window is not None or config.stride is not None
     clips = config.clips or (1 if slides else CLIPS[trained.sampler])
-    num_frames = trained.model.architecture.num_frames
-    plan = ClipPlan(num_frames, trained.frame_stride, clips, config.window, config.stride, trained.sampler)
-    return _Loaded(trained, logits, plan)
+    return _Loaded(trained, logits, trained.plan(clips, config.window, config.stride))
 
 
 def _predict_all(

@@ -103,9 +103,8 @@ def reconstruct(config: ReconstructConfig) -> str:
     """Writes the picture; returns the lines to print."""
     load_backend(config.backend)  # only now: a mistake in the arguments is told before that
     from mae.checkpoints.metadata import Training
-    from mae.data.clips import ClipSpec, clip_of
+    from mae.data.clips import clip_of
     from mae.data.lists.given import given_video
-    from mae.data.sampling import CENTERS
     from mae.engines.start import start_engine_for_a_while
     from mae.evaluation.reconstruction import FixedBatch
     from mae.evaluation.trained import load_pretrainer
@@ -128,16 +127,7 @@ def reconstruct(config: ReconstructConfig) -> str:
     assert told.mask_ratio is not None
     told.predicted.check_frames(a.num_frames)
     num_masked(told.masking, a.grid, told.mask_ratio)
-    sampler = CENTERS[trained.sampler]
-    spec = ClipSpec(
-        a.num_frames,
-        trained.frame_stride,
-        a.image_size,
-        sampler=sampler,
-        decoding=trained.decoding,
-        resize=trained.resize,
-    )
-    clip = clip_of("video=", config.video, video, spec)
+    clip = clip_of("video=", config.video, video, trained.middle_clip)
     prefer, share = told.mask_motion or "none", told.mask_motion_share or 0.5
     mask = clip_mask(clip, a.tubelet, told.masking, told.mask_ratio, prefer, share, config.seed)
     batch = FixedBatch(clip[None], mask[None])

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from mae.checkpoints.metadata import KEY, Metadata
-from mae.checkpoints.preprocessor import VideoPreprocessor
+from mae.checkpoints.preprocessor import preprocessor_for
 from mae.checkpoints.weights import model_kind
 from mae.cli.commands import to_install
 from mae.errors import ConfigError
@@ -45,11 +45,7 @@ def write_onnx(model: Any, path: Path, metadata: Metadata, video_size: Sequence[
     a = model.architecture
     height, width = video_size or a.picture_size
     videos = keras.Input((a.num_frames, height, width, a.in_channels), dtype="uint8", name="videos")
-    ready = (
-        videos
-        if video_size is None
-        else VideoPreprocessor(a.image_size, normalise=False, resize=metadata.training.resize or "crop")(videos)
-    )
+    ready = videos if video_size is None else preprocessor_for(a, metadata.training)(videos)
     made = twin(ready)
     if output == "probabilities":
         made = keras.layers.Activation("sigmoid" if model.task == MULTILABEL else "softmax")(made)

@@ -8,12 +8,14 @@ import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
+from mae.checkpoints.metadata import Training
 from mae.data.transforms.crops import Crop, view_crops
 from mae.errors import check_choice
 from mae.normalisation import statistics_of
 from mae.options import RESIZES
 from mae.patches import normalise
 from mae.picture_size import PictureSize, height_and_width, picture_size
+from mae.presets import Architecture
 
 # OpenCV's arithmetic: weights are counted in 2048ths.
 _WEIGHT_BITS = 11
@@ -90,6 +92,11 @@ class VideoPreprocessor(keras.layers.Layer):
         names = ("image_size", "normalise", "mean", "std", "resize")
         told = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **told}
+
+
+def preprocessor_for(architecture: Architecture, training: Training) -> VideoPreprocessor:
+    """What an export has before its model, which normalises by itself: videos become clips as in training."""
+    return VideoPreprocessor(architecture.image_size, normalise=False, resize=training.resize or "crop")
 
 
 def _taps(length: int, resized: int, window: slice, clamps: bool) -> _Taps:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mae.checkpoints.metadata import Metadata, metadata_from
-from mae.checkpoints.preprocessor import VideoPreprocessor
+from mae.checkpoints.preprocessor import preprocessor_for
 from mae.checkpoints.schema import read_json
 from mae.checkpoints.tensorflow_needed import tensorflow_for
 from mae.checkpoints.weights import model_kind
@@ -32,11 +32,7 @@ def write_saved_model(model: Any, folder: Path, metadata: Metadata, video_size: 
     a: Architecture = model.architecture
     height, width = video_size or a.picture_size
     served = tf.TensorSpec((None, a.num_frames, height, width, a.in_channels), tf.uint8, name="videos")
-    resized: Any = (
-        VideoPreprocessor(a.image_size, normalise=False, resize=metadata.training.resize or "crop")
-        if video_size
-        else lambda videos: videos
-    )
+    resized: Any = preprocessor_for(a, metadata.training) if video_size else lambda videos: videos
     is_classifier = model_kind(model) == "classifier"
     names = [metadata.id2label.get(i, str(i)) for i in range(model.num_classes)] if is_classifier else []
 

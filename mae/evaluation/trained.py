@@ -16,9 +16,11 @@ from mae.checkpoints.read import read_weights
 from mae.checkpoints.weights import Weights
 from mae.cli.commands import to_type
 from mae.cli.quoting import hydra_setting
+from mae.data.clips import ClipSpec
 from mae.data.lists.class_names import read_labels
-from mae.data.sampling import KINDS
+from mae.data.sampling import CENTERS, KINDS
 from mae.data.videos.decoding import Decoding, decoding
+from mae.data.windows import ClipPlan
 from mae.errors import ConfigError
 from mae.files import checksums
 from mae.models.classifier import Classifier
@@ -67,6 +69,23 @@ class Trained:
     def resize(self) -> str:
         """How videos of another aspect become clips: a name of `mae.options.RESIZES`."""
         return self.told.resize or "crop"
+
+    @property
+    def middle_clip(self) -> ClipSpec:
+        """The one clip that a command shows of a video."""
+        a = self.model.architecture
+        return ClipSpec(
+            a.num_frames,
+            self.frame_stride,
+            a.image_size,
+            sampler=CENTERS[self.sampler],
+            decoding=self.decoding,
+            resize=self.resize,
+        )
+
+    def plan(self, clips: int, window: float | None, stride: float | None) -> ClipPlan:
+        """How videos are cut into clips; arguments and errors as of `ClipPlan`."""
+        return ClipPlan(self.model.architecture.num_frames, self.frame_stride, clips, window, stride, self.sampler)
 
     @property
     def description(self) -> str:
