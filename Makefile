@@ -15,6 +15,10 @@ ON_OLDEST_JAX := tests/engines/test_updates.py
 
 # Runs of several processes, and runs that are killed or interrupted.
 OF_PROCESSES := tests/engines/test_processes.py tests/training/test_faults.py
+OF_PROCESSES_ONCE := tests/training/test_engines.py tests/doctor/test_doctor.py tests/data/test_executors.py
+
+OF_COMMANDS := tests/test_typed_commands.py tests/test_notebooks.py tests/test_keras_page.py tests/test_wheel.py tests/library \
+	tests/training/test_next_commands.py
 
 # What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
 RUNS := tests/engines tests/finetuning tests/pretraining tests/training
@@ -34,12 +38,13 @@ test: .venv/installed-test
 	KERAS_BACKEND=jax $(PYTEST) $(ON_JAX)
 
 test-processes: .venv/installed-test
-	$(PYTEST) -m processes $(OF_PROCESSES) tests/training/test_engines.py
+	$(PYTEST) -m processes $(OF_PROCESSES) $(OF_PROCESSES_ONCE)
 	KERAS_BACKEND=jax $(PYTEST) -m processes $(OF_PROCESSES)
 
-# Every command that documents print, as it is typed, and every notebook.
+# Every command and program that documents or runs print, as it is typed, every notebook, and what a wheel installs.
 test-commands: .venv/installed-test
-	$(PYTEST) -m "commands and not slow and not peer" tests/test_typed_commands.py tests/test_notebooks.py
+	$(PYTEST) -m "commands and not slow and not peer" $(OF_COMMANDS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m commands tests/library/test_runs.py
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
 test-plain-kernels: .venv/installed-test

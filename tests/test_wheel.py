@@ -16,6 +16,8 @@ from written_videos import noise_frames, write_video
 import mae
 from mae.cli.commands import COMMANDS
 
+pytestmark = pytest.mark.commands
+
 ROOT = Path(__file__).parents[1]
 OWN = """# @package _global_
 defaults:

@@ -42,6 +42,7 @@ def test_arguments_are_those_of_pretraining():
         doctor.composed_config(["batchsize=8"])
 
 
+@pytest.mark.processes
 def test_two_replicas_agree():
     found = computing.check_replicas(keras.config.backend())
     assert found.remedy is None, found

@@ -34,6 +34,7 @@ def test_every_argument_is_documented(name):
     assert [each for each in asked if each not in documented] == []
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize("name", sorted(mae.__all__))
 def test_examples(name, beside_videos, request):
     if name in OF_A_RUN:

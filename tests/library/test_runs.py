@@ -224,6 +224,7 @@ def test_a_run_is_interrupted_and_goes_on_and_all_is_as_before(capsys):
     assert again.metrics == run.metrics
 
 
+@pytest.mark.commands
 def test_the_program_in_the_readme_pre_trains_fine_tunes_and_predicts(beside_videos, capsys):
     """With a model of one block, of a few steps on five videos."""
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)

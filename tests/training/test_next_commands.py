@@ -78,6 +78,7 @@ def assert_skips_the_song(run_dir):
     assert (run_dir / "metrics.jsonl").stat().st_size > 0
 
 
+@pytest.mark.commands
 def test_after_a_list(folder, capsys, monkeypatch):
     paths = sorted((folder / "videos").rglob("*.*"))
     lines = [f'"{path}",{path.parent.name}\n' for path in paths]
