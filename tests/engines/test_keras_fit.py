@@ -65,13 +65,9 @@ def test_a_step_of_fit_is_a_step_of_the_command():
 
 
 def test_whatever_yields_clips_is_fitted(fitted):
-    def batches():
-        for _ in range(2):
-            yield (CLIPS,)
-
+    labelled = ((CLIPS, np.zeros(BATCH, "int32")) for _ in range(2))
     own = {"videos": CLIPS, "is_masked": masks(BATCH)}
-    labelled = (CLIPS, np.zeros(BATCH, "int32"))
-    for data, steps in ((batches(), 2), (OwnDataset(), 2), (own, 1), ((some for some in [labelled] * 2), 2)):
+    for data, steps in ((labelled, 2), (OwnDataset(), 2), (own, 1)):
         before = int(numpy(fitted.optimizer.iterations))
         loss = fitted.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0).history["loss"]
         assert np.isfinite(loss).all()

@@ -24,7 +24,7 @@ def one_replica():
 
 
 def test_parts_change_nothing(one_replica):
-    """Nor do replicas, see below: with an average of the weights, and with parts and a scaled loss."""
+    """Nor do replicas, see below: with parts, an average of the weights and a scaled loss."""
     assert_same_training(trained(accumulate=4), one_replica)
 
 
@@ -109,10 +109,11 @@ def test_a_loss_that_is_not_finite_is_skipped_even_if_its_gradient_is():
     assert_same(variables_to_arrays(model.variables), before)
 
 
-def test_scaling_the_loss_of_two_replicas_in_two_parts_changes_nothing_in_float32(one_replica):
-    state, scalars = trained(2, 2, loss_scale=2.0**15)
+def test_two_replicas_in_two_parts_with_a_scaled_loss_and_an_average_change_nothing_in_float32():
+    state, scalars = trained(2, 2, loss_scale=2.0**15, **AVERAGING)
     assert [s.pop("loss_scale") for s in scalars] == [2.0**15] * 3
-    assert_same_training((state, scalars), (without_guard(one_replica[0]), one_replica[1]))
+    expected, expected_scalars = trained(**AVERAGING)
+    assert_same_training((state, scalars), (without_guard(expected), expected_scalars))
 
 
 def test_float16_follows_float32(one_replica):
@@ -136,9 +137,8 @@ def test_float16_finds_its_scale():
     assert scalars[-1]["loss"] < scalars[0]["loss"]
 
 
-def test_an_average_follows_the_weights_on_every_replica():
+def test_an_average_follows_the_weights():
     begin = {v.path: v.numpy() for v in tiny_pretrainer(drop_path_rate=0.3).trainable_variables}
     one, _ = trained(batches=[batch(0)], **AVERAGING)
     for path, value in begin.items():
         np.testing.assert_allclose(one[f"ema/{path}"], value + 0.1 * (one[path] - value), atol=1e-7)
-    assert_same_training(trained(2, **AVERAGING), trained(**AVERAGING))

@@ -15,13 +15,13 @@ LABELS = np.arange(BATCH) % 3
 
 def of_pretrainer():
     """With masks of its own: those that are drawn are drawn for the clips of a replica."""
-    model = tiny_pretrainer()
+    model = tiny_pretrainer(depth=1)
     model.compile(mae.build_optimizer(model, 1e-2, clip_grad_norm=0.05), mask_ratio=0.75)
     return model, ({"videos": CLIPS, "is_masked": MASKS.astype("uint8")},)
 
 
 def of_classifier():
-    model = mae.build_classifier("vit_tiny", num_classes=3, init_scale=1.0, **SIZES)
+    model = mae.build_classifier("vit_tiny", num_classes=3, init_scale=1.0, **{**SIZES, "depth": 1})
     for number, variable in enumerate(model.trainable_variables):
         variable.assign(np.random.default_rng(number).normal(0.1, 0.3, variable.shape))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
