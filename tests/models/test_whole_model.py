@@ -117,7 +117,7 @@ np.savez(sys.argv[4], pretrainer(clips, masks), classifier(clips), state, rates)
 
 
 def test_files_are_loaded_in_a_fresh_process_after_importing_the_package_alone(tmp_path):
-    pretrainer, classifier = tiny_pretrainer(), tiny_classifier()
+    pretrainer, classifier = tiny_pretrainer(depth=1), tiny_classifier(depth=1)
     optimizer = mae.build_optimizer(pretrainer, mae.warmup_cosine(1e-3, 1e-5, 10, 2, start=1e-4), layer_decay=0.75)
     optimizer.apply([keras.ops.ones(v.shape) for v in pretrainer.trainable_variables], pretrainer.trainable_variables)
     pretrainer.compile(optimizer, mask_ratio=0.75, target=Target("difference", weight="motion"))
