@@ -20,10 +20,9 @@ OF_PROCESSES_ONCE := tests/training/test_engines.py tests/doctor/test_doctor.py 
 OF_COMMANDS := tests/test_typed_commands.py tests/test_notebooks.py tests/test_keras_page.py tests/test_wheel.py tests/library \
 	tests/training/test_next_commands.py
 
-# What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
-RUNS := tests/engines tests/finetuning tests/pretraining tests/training
+OF_FILES := tests/data/videos/test_against_ffmpeg.py tests/checkpoints/test_fuzz.py
 
-.PHONY: demo notebooks test test-processes test-commands test-plain-kernels test-oldest lint types docs clean
+.PHONY: demo notebooks test test-processes test-commands test-files test-plain-kernels test-oldest lint types docs clean
 
 demo: .venv/installed
 	$(BIN)/python pretrain.py
@@ -33,8 +32,7 @@ notebooks: .venv/installed-test
 	$(BIN)/python notebooks/execute.py
 
 test: .venv/installed-test
-	$(PYTEST) $(RUNS)
-	$(PYTEST) $(addprefix --ignore=,$(RUNS))
+	$(PYTEST)
 	KERAS_BACKEND=jax $(PYTEST) $(ON_JAX)
 
 test-processes: .venv/installed-test
@@ -45,6 +43,10 @@ test-processes: .venv/installed-test
 test-commands: .venv/installed-test
 	$(PYTEST) -m "commands and not slow and not peer" $(OF_COMMANDS)
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -m commands tests/library/test_runs.py
+
+# Videos of 130 kinds, and checkpoints damaged at random.
+test-files: .venv/installed-test
+	$(PYTEST) -m "files and not slow" $(OF_FILES)
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
 test-plain-kernels: .venv/installed-test

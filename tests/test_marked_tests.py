@@ -7,7 +7,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 MAKEFILE = (TESTS.parent / "Makefile").read_text().replace("\\\n", " ")
-LISTS = {"processes": ("OF_PROCESSES", "OF_PROCESSES_ONCE"), "commands": ("OF_COMMANDS",)}
+LISTS = {"processes": ("OF_PROCESSES", "OF_PROCESSES_ONCE"), "commands": ("OF_COMMANDS",), "files": ("OF_FILES",)}
 
 
 @pytest.mark.parametrize("marker", LISTS)

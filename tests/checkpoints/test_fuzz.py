@@ -24,6 +24,8 @@ from mae.checkpoints.run_state import variables_to_arrays, write_checkpoint
 from mae.checkpoints.save import save_checkpoint
 from mae.errors import ConfigError
 
+pytestmark = pytest.mark.files
+
 FILES = Path(__file__).parent / "containers" / "files"
 SECONDS = 20  # of the processor for one file: a hundred times what any takes, so that no machine is too slow
 FREE_MEMORY = 64 << 20  # bytes, beyond twice the file: what budgets of steps and copies allow

@@ -14,6 +14,8 @@ from mae import read_video
 from mae.data.scan.examine import examine
 from mae.errors import BadVideo
 
+pytestmark = pytest.mark.files
+
 MOST = 2  # grey levels by which a frame may differ on average
 MOST_INTERLACED = 8  # as chroma may be spread over the lines of a frame or of each of its fields
 
