@@ -20,6 +20,9 @@ OF_PROCESSES_ONCE := tests/training/test_engines.py tests/doctor/test_doctor.py 
 OF_COMMANDS := tests/test_typed_commands.py tests/test_notebooks.py tests/test_keras_page.py tests/test_wheel.py tests/library \
 	tests/training/test_next_commands.py
 
+# What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
+RUNS := tests/engines tests/finetuning tests/pretraining tests/training
+
 OF_FILES := tests/data/videos/test_against_ffmpeg.py tests/checkpoints/test_fuzz.py
 
 .PHONY: demo notebooks test test-processes test-commands test-files test-plain-kernels test-oldest lint types docs clean
@@ -32,7 +35,8 @@ notebooks: .venv/installed-test
 	$(BIN)/python notebooks/execute.py
 
 test: .venv/installed-test
-	$(PYTEST)
+	$(PYTEST) $(RUNS)
+	$(PYTEST) $(addprefix --ignore=,$(RUNS))
 	KERAS_BACKEND=jax $(PYTEST) $(ON_JAX)
 
 test-processes: .venv/installed-test
