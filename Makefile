@@ -13,17 +13,11 @@ ON_OLDEST := tests/engines/test_updates.py tests/engines/test_step.py tests/chec
 	tests/test_patches.py tests/test_masking.py
 ON_OLDEST_JAX := tests/engines/test_updates.py
 
-# Runs of several processes, and runs that are killed or interrupted.
-OF_PROCESSES := tests/engines/test_processes.py tests/training/test_faults.py
-OF_PROCESSES_ONCE := tests/training/test_engines.py tests/doctor/test_doctor.py tests/data/test_executors.py
-
-OF_COMMANDS := tests/test_typed_commands.py tests/test_notebooks.py tests/test_keras_page.py tests/test_wheel.py tests/library \
-	tests/training/test_next_commands.py
+# Runs of several processes, and runs that are killed or interrupted, which are made on both engines.
+PROCESSES_ON_JAX := tests/engines/test_processes.py tests/training/test_faults.py
 
 # What makes whole runs, in processes of its own: what TensorFlow has traced stays in memory until a process ends.
 RUNS := tests/engines tests/finetuning tests/pretraining tests/training
-
-OF_FILES := tests/data/videos/test_against_ffmpeg.py tests/checkpoints/test_fuzz.py
 
 .PHONY: demo notebooks test test-processes test-commands test-files test-plain-kernels test-oldest lint types docs clean
 
@@ -40,17 +34,17 @@ test: .venv/installed-test
 	KERAS_BACKEND=jax $(PYTEST) $(ON_JAX)
 
 test-processes: .venv/installed-test
-	$(PYTEST) -m processes $(OF_PROCESSES) $(OF_PROCESSES_ONCE)
-	KERAS_BACKEND=jax $(PYTEST) -m processes $(OF_PROCESSES)
+	$(PYTEST) -m processes
+	KERAS_BACKEND=jax $(PYTEST) -m processes $(PROCESSES_ON_JAX)
 
 # Every command and program that documents or runs print, as it is typed, every notebook, and what a wheel installs.
 test-commands: .venv/installed-test
-	$(PYTEST) -m "commands and not slow and not peer" $(OF_COMMANDS)
+	$(PYTEST) -m "commands and not slow and not peer"
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -m commands tests/library/test_runs.py
 
 # Videos of 130 kinds, and checkpoints damaged at random.
 test-files: .venv/installed-test
-	$(PYTEST) -m "files and not slow" $(OF_FILES)
+	$(PYTEST) -m "files and not slow"
 
 # Models with the kernels TensorFlow has for processors without instructions for half precision, in another process.
 test-plain-kernels: .venv/installed-test
